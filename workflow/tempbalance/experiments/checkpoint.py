@@ -1,0 +1,121 @@
+"""Checkpoints that survive a kill, a torn write and a full disk.
+
+A checkpoint is a folder. It is written under a temporary name, flushed to disk, sealed by a manifest
+(SHA-256 of every file and the run's hash), then renamed. The last two are kept, so the previous one is
+there when the newest turns out to be damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+
+def fsync(path: Path) -> None:
+    """Flush one file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        fsync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: where they live.
+        run_hash: hash of the run's configuration and inputs; a checkpoint with another hash is ignored.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, run_hash: str, keep: int = 2) -> None:
+        self.folder = folder
+        self.run_hash = run_hash
+        self.keep = keep
+
+    def save(self, step: int, write: Callable[[Path], None]) -> Path:
+        """Write a checkpoint: ``write`` receives an empty folder to fill.
+
+        Raises OSError where the disk is full; the earlier checkpoints are then untouched.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".tmp-{step}-{os.getpid()}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            write(temporary)
+            files = sorted(path for path in temporary.rglob("*") if path.is_file())
+            for path in files:
+                fsync(path)
+            manifest = {
+                "run_hash": self.run_hash,
+                "step": step,
+                "files": {str(path.relative_to(temporary)): sha256(path) for path in files},
+            }
+            write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1))
+            final = self.folder / f"step-{step:09d}"
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+            fsync(self.folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for old in list(self._newest_first())[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint whose hash and checksums hold, or None."""
+        for folder in self._newest_first():
+            problem = self._problem(folder)
+            if problem is None:
+                return folder
+            log.warning("checkpoint %s is passed over: %s", folder.name, problem)
+        return None
+
+    def clear(self) -> None:
+        """Remove all of them (the run is finished)."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> Iterator[Path]:
+        if self.folder.is_dir():
+            yield from sorted(self.folder.glob("step-*"), reverse=True)
+
+    def _problem(self, folder: Path) -> str | None:
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            if manifest["run_hash"] != self.run_hash:
+                return "it belongs to another configuration"
+            for name, expected in manifest["files"].items():
+                if sha256(folder / name) != expected:
+                    return f"{name} is damaged"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"it cannot be read ({error})"
+        return None

@@ -1,0 +1,76 @@
+"""Where a result came from: versions, device, commit, time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "tempbalance", "torch", "transformers", "neuraloperator", "numpy", "scipy", "pandas", "numba", "peft",
+    "snakemake",
+)  # fmt: skip
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages a number may depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_commit() -> str:
+    """The commit of the source tree, with ``+dirty`` behind it; ``unknown`` outside a git checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return os.environ.get("TEMPBALANCE_COMMIT", "unknown")
+
+
+def device_name(device: str) -> str:
+    """A readable name of the device: the GPU's, or the processor architecture."""
+    if device.startswith("cuda"):
+        import torch
+
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({platform.machine()})"
+
+
+def peak_memory_mb(device: str) -> float:
+    """Peak resident memory of this process, or peak allocated GPU memory, in MiB."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """What a run's record says of its making."""
+    return {
+        "git_commit": git_commit(),
+        "device": device_name(device),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+    }

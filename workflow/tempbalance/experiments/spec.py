@@ -1,0 +1,73 @@
+"""One run of the grid, fully resolved: everything a training job has to know."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from tempbalance.errors import ConfigError
+
+Options = dict[str, Any]
+
+#: Raise a family's number when a code change makes its earlier results wrong or incomparable: it is part
+#: of every run's hash, so old results are kept aside and the runs are done again.
+RECIPES = {"nlp": 1, "sciml": 1}
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """The first ``length`` hexadecimal digits of the SHA-256 of ``canonical_json(value)``."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A cell of the grid with a seed, and (in a search) one candidate ``trial``."""
+
+    experiment: str
+    family: str
+    scale: str
+    model: str
+    dataset: str
+    ratio: float
+    method: str
+    seed: int
+    trial: Options = field(default_factory=dict)
+    model_options: Options = field(default_factory=dict)
+    dataset_options: Options = field(default_factory=dict)
+    method_options: Options = field(default_factory=dict)
+    hyper: Options = field(default_factory=dict)
+    stand_in: str = ""
+    recipe: int = 1
+
+    @property
+    def cell(self) -> str:
+        """Path of the cell below the results folder, without trial and seed."""
+        return str(PurePosixPath(self.experiment, self.model, self.dataset, f"ratio={self.ratio:g}", self.method))
+
+    @property
+    def path(self) -> str:
+        """Path of the run below the results folder."""
+        cell = PurePosixPath(self.cell)
+        if self.trial:
+            cell = cell / f"trial={digest(self.trial, 8)}"
+        return str(cell / f"seed={self.seed}")
+
+    def to_json(self) -> str:
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """Raises ConfigError where the text is no run specification."""
+        try:
+            fields = json.loads(text)
+            return cls(**fields)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"not a run specification: {error}") from None
