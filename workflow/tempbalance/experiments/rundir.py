@@ -49,7 +49,7 @@ class RunDir:
         self.spec = spec
         self.inputs = dict(inputs)
         self.device = device
-        self.run_hash = digest({"spec": {**asdict(spec), "experiment": None}, "inputs": self.inputs})
+        self.run_hash = digest({"spec": spec.identity(), "inputs": self.inputs})
         self.public = results / spec.path
         self.folder = results / ".store" / self.run_hash
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -57,8 +58,19 @@ class RunSpec:
         """Path of the run below the results folder."""
         cell = PurePosixPath(self.cell)
         if self.trial:
-            cell = cell / f"trial={digest(self.trial, 8)}"
+            cell = cell / f"trial={self.trial_name}"
         return str(cell / f"seed={self.seed}")
+
+    @property
+    def trial_name(self) -> str:
+        """The candidate as a folder name, such as ``lr=0.001,s=0.5``."""
+        name = ",".join(f"{key}={value}" for key, value in sorted(self.trial.items()))
+        return name if re.fullmatch(r"[A-Za-z0-9=,._+-]{1,120}", name) else digest(self.trial)
+
+    def identity(self) -> Options:
+        """What decides the result: two experiments that share a run train it once."""
+        labels = ("experiment", "scale", "stand_in", "trial")
+        return {key: value for key, value in asdict(self).items() if key not in labels}
 
     def to_json(self) -> str:
         return canonical_json(asdict(self))

@@ -1,0 +1,126 @@
+"""The user's configuration: read, checked, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tempbalance.errors import ConfigError
+from tempbalance.experiments.spec import Options
+from tempbalance.experiments.yamlfile import read_yaml, suggestion, validate
+
+SCALES = ("smoke", "demo", "paper")
+
+
+@dataclass(frozen=True)
+class Subset:
+    """How training rows are chosen (see :mod:`tempbalance.experiments.subset`)."""
+
+    rule: str = "released"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """``config.yaml``, checked. Fields are its keys."""
+
+    scale: str
+    experiments: tuple[str, ...]
+    device: str = "auto"
+    jobs_per_gpu: int = 1
+    seeds: tuple[int, ...] | None = None
+    subset: Subset = field(default_factory=Subset)
+    data_folders: Mapping[str, str] = field(default_factory=dict)
+    datasets: Options = field(default_factory=dict)
+    models: Options = field(default_factory=dict)
+    methods: Options = field(default_factory=dict)
+    results_dir: str = "results"
+    figures_dir: str = "figures"
+    keep_models: bool = True
+    style: Options = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], root: Path, source: str = "config.yaml") -> Config:
+        """The configuration from plain values, as a file or ``snakemake --config`` gives them.
+
+        Args:
+            values: keys and values.
+            root: the repository, with ``workflow/schemas`` and ``experiments`` below it.
+            source: what error messages call the values' origin.
+
+        Raises ConfigError naming key, value and what was expected.
+        """
+        validate(values, root / "workflow/schemas/config.schema.yaml", source)
+        fields = {key: value for key, value in values.items() if value is not None}
+        for key in ("results_dir", "figures_dir"):
+            if ".." in Path(fields.get(key, "")).parts:
+                raise ConfigError(f"{source}: key '{key}' is {fields[key]!r}, a folder below this one was expected")
+        fields["subset"] = Subset(**fields.get("subset", {}))
+        if "seeds" in fields:
+            fields["seeds"] = tuple(fields["seeds"])
+        known = available_experiments(root)
+        if fields["experiments"] == "all":
+            fields["experiments"] = tuple(known)
+        for name in fields["experiments"]:
+            if name not in known:
+                raise ConfigError(
+                    f"{source}: key 'experiments' names '{name}', but there is no experiments/{name}.yaml"
+                    f"{suggestion(name, known)}; there are: {', '.join(known)}"
+                )
+        fields["experiments"] = tuple(fields["experiments"])
+        return cls(**fields)
+
+
+def available_experiments(root: Path) -> list[str]:
+    """Names of the experiment files, sorted."""
+    return sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
+
+
+def read_config(path: Path, root: Path) -> Config:
+    """The configuration of a file laid over the repository's ``config.yaml``, as ``--configfile`` does it."""
+    values = read_yaml(path)
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path}: a mapping of keys to values was expected")
+    base = root / "config.yaml"
+    if base.is_file() and base.resolve() != path.resolve():
+        values = {**read_yaml(base), **values}
+    return Config.from_mapping(values, root, str(path))
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every declared model, data set and method: id -> options."""
+
+    models: Options
+    datasets: Options
+    methods: Options
+
+    @classmethod
+    def read(cls, root: Path, config: Config) -> Catalog:
+        """The files of ``catalog/``, with the configuration's own entries laid over them.
+
+        Raises ConfigError where a file breaks its schema or two files declare one id.
+        """
+        tables: dict[str, Options] = {"models": {}, "datasets": {}, "methods": {}}
+        schema = root / "workflow/schemas/catalog.schema.yaml"
+        for path in sorted((root / "catalog").glob("*.yaml")):
+            content = read_yaml(path)
+            validate(content, schema, f"catalog/{path.name}")
+            for kind, entries in content.items():
+                for name, options in entries.items():
+                    if name in tables[kind]:
+                        raise ConfigError(f"catalog/{path.name}: {kind} '{name}' is declared in another file too")
+                    tables[kind][name] = options
+        for kind, table in tables.items():
+            for name, options in getattr(config, kind).items():
+                if not isinstance(options, Mapping):
+                    raise ConfigError(f"config.yaml: key '{kind}.{name}' is {options!r}, a mapping was expected")
+                table[name] = {**table.get(name, {}), **options}
+            own = {kind: {name: table[name] for name in getattr(config, kind)}}
+            if own[kind]:
+                validate(own, schema, "config.yaml")
+        return cls(**tables)

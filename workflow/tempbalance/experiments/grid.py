@@ -1,0 +1,194 @@
+"""The grid: experiment files expanded into runs, each with everything it needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from tempbalance.errors import ConfigError
+from tempbalance.experiments.config import Catalog, Config
+from tempbalance.experiments.spec import RECIPES, Options, RunSpec
+from tempbalance.experiments.yamlfile import read_yaml, suggestion, validate
+
+#: Hyper-parameters that mean something only to a method that balances.
+BALANCE_KEYS = ("s", "s_min", "s_max")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One file of ``experiments/`` at the configured scale."""
+
+    name: str
+    title: str
+    family: str
+    artifact: str | None
+    stand_in: str
+    runs: tuple[RunSpec, ...]
+    trials: Mapping[str, tuple[RunSpec, ...]]
+    select_on: Mapping[str, str]
+
+    @cached_property
+    def searched(self) -> bool:
+        """Whether any cell chooses among trials."""
+        return bool(self.trials)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All experiments of a configuration."""
+
+    config: Config
+    catalog: Catalog
+    experiments: Mapping[str, Experiment]
+
+    @cached_property
+    def runs(self) -> dict[str, RunSpec]:
+        """Path -> run, for the runs that tables and figures show."""
+        return {run.path: run for experiment in self.experiments.values() for run in experiment.runs}
+
+    @cached_property
+    def jobs(self) -> dict[str, RunSpec]:
+        """Path -> run, for the runs that are trained: trials where a cell is searched, else the runs themselves."""
+        jobs = {}
+        for experiment in self.experiments.values():
+            for run in experiment.runs:
+                for job in experiment.trials.get(run.cell, (run,)):
+                    jobs[job.path] = job
+        return jobs
+
+    @cached_property
+    def datasets(self) -> dict[str, Options]:
+        """Id -> options, for the data sets that a run uses."""
+        return {run.dataset: run.dataset_options for run in self.jobs.values()}
+
+    @cached_property
+    def families(self) -> dict[str, str]:
+        """Data set id -> family."""
+        return {run.dataset: run.family for run in self.jobs.values()}
+
+
+def load_grid(root: Path, config: Config) -> Grid:
+    """Expand the configured experiments.
+
+    Raises ConfigError for an unknown model, data set, method or scale, an override that matches nothing, or two
+    runs that would share a path.
+    """
+    catalog = Catalog.read(root, config)
+    experiments = {}
+    for name in config.experiments:
+        source = f"experiments/{name}.yaml"
+        content = read_yaml(root / source)
+        validate(content, root / "workflow/schemas/experiment.schema.yaml", source)
+        if config.scale not in content["scales"]:
+            continue
+        experiments[name] = _expand(name, content, config, catalog, source)
+    if not experiments:
+        raise ConfigError(
+            f"config.yaml: key 'experiments' is {list(config.experiments)}, "
+            f"but none of them declares the scale '{config.scale}'"
+        )
+    return Grid(config, catalog, experiments)
+
+
+def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Catalog, source: str) -> Experiment:
+    scale = content["scales"][config.scale]
+    family = content["family"]
+    runs: dict[str, RunSpec] = {}
+    trials: dict[str, tuple[RunSpec, ...]] = {}
+    select_on: dict[str, str] = {}
+    for index, block in enumerate(scale["grid"]):
+        where = f"{source}: key 'scales.{config.scale}.grid[{index}]'"
+        entries = {
+            kind: {item: _entry(table, kind, item, family, where) for item in block[kind]}
+            for kind, table in (
+                ("models", catalog.models),
+                ("datasets", catalog.datasets),
+                ("methods", catalog.methods),
+            )
+        }
+        seeds = config.seeds or block.get("seeds") or scale["seeds"]
+        cells = list(product(block["models"], block["datasets"], block["ratios"], block["methods"]))
+        _check_overrides(block, cells, seeds, where, config)
+        for (model, dataset, ratio, method), seed in product(cells, seeds):
+            identity = {"model": model, "dataset": dataset, "ratio": ratio, "method": method, "seed": seed}
+            balanced = bool(entries["methods"][method].get("balance"))
+            hyper, search = _resolve(block, identity, balanced)
+            run = RunSpec(
+                experiment=name,
+                family=family,
+                scale=config.scale,
+                **identity,
+                model_options=entries["models"][model],
+                dataset_options=entries["datasets"][dataset],
+                method_options=entries["methods"][method],
+                hyper=hyper,
+                stand_in=scale.get("stand_in", ""),
+                recipe=RECIPES[family],
+            )
+            if run.path in runs:
+                raise ConfigError(f"{where} gives the run {run.path} a second time")
+            runs[run.path] = run
+            if search:
+                candidates = tuple(
+                    replace(run, trial=trial, hyper={**hyper, **trial}) for trial in _combinations(search)
+                )
+                trials[run.cell] = trials.get(run.cell, ()) + candidates
+                select_on[run.cell] = block.get("select_on", "validation")
+    return Experiment(
+        name, content["title"], family, content.get("artifact"), scale.get("stand_in", ""),
+        tuple(runs.values()), trials, select_on,
+    )  # fmt: skip
+
+
+def _entry(table: Options, kind: str, name: str, family: str, where: str) -> Options:
+    if name not in table:
+        raise ConfigError(
+            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; "
+            f"known: {', '.join(sorted(key for key in table if table[key]['family'] == family))}"
+        )
+    if table[name]["family"] != family:
+        raise ConfigError(f"{where} names the {kind[:-1]} '{name}', which is of the family {table[name]['family']}")
+    return {key: value for key, value in table[name].items() if key != "family"}
+
+
+def _matches(when: Mapping[str, Sequence[Any]], identity: Mapping[str, Any]) -> bool:
+    return all(identity[key] in allowed for key, allowed in when.items())
+
+
+def _resolve(block: Mapping[str, Any], identity: Mapping[str, Any], balanced: bool) -> tuple[Options, Options]:
+    hyper, search = dict(block["hyper"]), dict(block.get("search", {}))
+    for override in block.get("overrides", ()):
+        if _matches(override["when"], identity):
+            hyper.update(override.get("hyper", {}))
+            search.update(override.get("search", {}))
+    if not balanced:
+        hyper = {key: value for key, value in hyper.items() if key not in BALANCE_KEYS}
+        search = {key: value for key, value in search.items() if key not in BALANCE_KEYS}
+    return hyper, search
+
+
+def _combinations(search: Options) -> Iterator[Options]:
+    for values in product(*search.values()):
+        yield dict(zip(search, values, strict=True))
+
+
+def _check_overrides(
+    block: Mapping[str, Any], cells: Sequence[tuple[Any, ...]], seeds: Sequence[int], where: str, config: Config
+) -> None:
+    axes: dict[str, set[Any]] = {
+        key: {cell[position] for cell in cells} for position, key in enumerate(("model", "dataset", "ratio", "method"))
+    }
+    axes["seed"] = set(seeds)
+    for index, override in enumerate(block.get("overrides", ())):
+        for key, allowed in override["when"].items():
+            unknown = [value for value in allowed if value not in axes[key]]
+            # Seeds replaced from config.yaml may leave a seed's override without a run; that is no mistake.
+            if unknown and not (key == "seed" and config.seeds):
+                raise ConfigError(
+                    f"{where}.overrides[{index}].when.{key} names {unknown[0]!r}, "
+                    f"which this block does not have: {sorted(axes[key])}"
+                )
