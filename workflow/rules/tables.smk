@@ -1,0 +1,20 @@
+# Tables: the records of runs, one row each, and the paper's tables made from them.
+
+
+rule collect:
+    input:
+        records=lambda wildcards: run_files(wildcards.experiment, "metrics.json"),
+        layers=lambda wildcards: run_files(wildcards.experiment, "layers.csv"),
+        history=lambda wildcards: run_files(wildcards.experiment, "history.csv"),
+        spectra=lambda wildcards: run_files(wildcards.experiment, "spectra.csv"),
+    output:
+        runs=RESULTS + "/{experiment}/runs.csv",
+        layers=RESULTS + "/{experiment}/layers.csv",
+        history=RESULTS + "/{experiment}/history.csv",
+        spectra=RESULTS + "/{experiment}/spectra.csv",
+    log:
+        LOGS + "/collect/{experiment}.log",
+    message:
+        "Collect the runs of {wildcards.experiment}"
+    script:
+        "../scripts/collect.py"

@@ -1,0 +1,137 @@
+# Training: baseline and TempBalance runs, and the choice of a trial where hyper-parameters are searched.
+
+WEIGHTS = RUN + "/model.safetensors"
+SEARCHED = {
+    cell: name for name, item in GRID.experiments.items() for cell in item.trials
+}
+
+
+def unless_kept(path):
+    """Weights are large: at paper size they go once their spectra are computed."""
+    return path if CONFIG.keep_models else temp(path)
+
+
+def training_outputs():
+    return {
+        "metrics": RUN + "/metrics.json",
+        "history": RUN + "/history.csv",
+        "spectra": RUN + "/spectra.csv",
+        "initial": RUN + "/initial_eigenvalues.npz",
+        "weights": unless_kept(WEIGHTS),
+    }
+
+
+# A GPU job asks for a device; a job that stays on the processor does not.
+GPU = 0 if CONFIG.device == "cpu" else 1
+TRAIN = (
+    "tempbalance train --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} {params.tokens:q} "
+    "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
+)
+TRAIN_PARAMS = {
+    "spec": run_spec,
+    "results": RESULTS,
+    "device": CONFIG.device,
+    "jobs_per_gpu": CONFIG.jobs_per_gpu,
+}
+
+
+rule train_nlp:
+    input:
+        data=TEXT_DATA,
+        tokens=RESULTS + "/data/{dataset}/tokens-{model}",
+        subset=RESULTS + "/subsets/{dataset}/ratio={ratio}.json",
+    output:
+        **training_outputs(),
+    log:
+        LOGS + "/train/{experiment}/{model}/{dataset}/{ratio}/{method}/{run}.log",
+    wildcard_constraints:
+        dataset=datasets_where(is_text),
+        run=r"(trial=[^/]+/)?seed=[0-9]+",
+    threads: 1
+    resources:
+        mem_mb=3000,
+        gpu=GPU,
+    params:
+        **TRAIN_PARAMS,
+        tokens=lambda wildcards, input: ["--tokens", input.tokens],
+    message:
+        "Fine-tune {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
+    shell:
+        TRAIN
+
+
+rule train_sciml:
+    input:
+        data=PDE_DATA,
+        subset=RESULTS + "/subsets/{dataset}/ratio={ratio}.json",
+    output:
+        **training_outputs(),
+    log:
+        LOGS + "/train/{experiment}/{model}/{dataset}/{ratio}/{method}/{run}.log",
+    wildcard_constraints:
+        dataset=datasets_where(lambda name, options: not is_text(name, options)),
+        run=r"(trial=[^/]+/)?seed=[0-9]+",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        gpu=GPU,
+    params:
+        **TRAIN_PARAMS,
+        tokens=[],
+    message:
+        "Train {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
+    shell:
+        TRAIN
+
+
+def trial_records(wildcards):
+    """Records of a cell's trials: of one seed where the rule has one, else of all."""
+    seed = getattr(wildcards, "seed", None)
+    experiment = GRID.experiments[SEARCHED[wildcards.cell]]
+    return [
+        f"{RESULTS}/{trial.path}/metrics.json"
+        for trial in experiment.trials[wildcards.cell]
+        if seed is None or trial.seed == int(seed)
+    ]
+
+
+rule select_trial:
+    input:
+        trial_records,
+    output:
+        RESULTS + "/{cell}/selection.json",
+    log:
+        LOGS + "/select/{cell}.log",
+    wildcard_constraints:
+        cell=one_of(SEARCHED),
+    params:
+        select_on=lambda wildcards: GRID.experiments[
+            SEARCHED[wildcards.cell]
+        ].select_on[wildcards.cell],
+    message:
+        "Choose the hyper-parameters of {wildcards.cell}"
+    shell:
+        "tempbalance select --select-on {params.select_on} {output:q} {input:q} 2> {log:q}"
+
+
+rule adopt_trial:
+    input:
+        selection=RESULTS + "/{cell}/selection.json",
+        records=trial_records,
+    output:
+        **{
+            name: path.replace(RUN, RESULTS + "/{cell}/seed={seed}")
+            for name, path in training_outputs().items()
+        },
+    log:
+        LOGS + "/adopt/{cell}/seed={seed}.log",
+    wildcard_constraints:
+        cell=one_of(SEARCHED),
+    message:
+        "Adopt the chosen run of {wildcards.cell}, seed {wildcards.seed}"
+    shell:
+        "tempbalance adopt {input.selection:q} $(dirname {output.metrics:q}) {input.records:q} 2> {log:q}"
+
+
+ruleorder: adopt_trial > train_nlp
+ruleorder: adopt_trial > train_sciml

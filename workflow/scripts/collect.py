@@ -1,0 +1,23 @@
+"""Collect the runs of one experiment into tidy tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(records: Sequence[str], outputs: dict[str, str]) -> None:
+    """Write runs.csv, layers.csv, history.csv and spectra.csv of the runs whose records are given."""
+    from tempbalance.experiments.tables import runs_table, stacked_table
+
+    paths = [Path(record) for record in records]
+    runs_table(paths).to_csv(outputs["runs"], index=False)
+    for name in ("layers", "history", "spectra"):
+        stacked_table(paths, f"{name}.csv").to_csv(outputs[name], index=False)
+
+
+if "snakemake" in globals():
+    with Path(snakemake.log[0]).open("w", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        main(snakemake.input.records, dict(snakemake.output.items()))
