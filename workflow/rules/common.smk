@@ -36,8 +36,10 @@ configfile: str(OWN_CONFIG)
 CONFIG, GRID = load_configuration()
 RESULTS = CONFIG.results_dir
 FIGURES = CONFIG.figures_dir
-RUN = RESULTS + "/{experiment}/{model}/{dataset}/ratio={ratio}/{method}/{run}"
-LOGS = RESULTS + "/logs"
+RUN = (
+    f"{RESULTS}/{{experiment}}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{run}}"
+)
+LOGS = f"{RESULTS}/logs"
 
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(

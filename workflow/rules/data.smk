@@ -1,16 +1,18 @@
 # Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
 
-TEXT_DATA = RESULTS + "/data/{dataset}/prepared"
-PDE_DATA = RESULTS + "/data/{dataset}/data.h5"
+TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
+PDE_DATA = f"{RESULTS}/data/{{dataset}}/data.h5"
 
 
 rule fetch_text:
     output:
-        directory(RESULTS + "/data/{dataset}/raw"),
+        directory(f"{RESULTS}/data/{{dataset}}/raw"),
     log:
-        LOGS + "/fetch_text/{dataset}.log",
+        f"{LOGS}/fetch_text/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    conda:
+        "../../envs/cpu.yaml"
     params:
         options=dataset_options,
         folder=folder_argument,
@@ -22,13 +24,15 @@ rule fetch_text:
 
 rule prepare_text:
     input:
-        RESULTS + "/data/{dataset}/raw",
+        f"{RESULTS}/data/{{dataset}}/raw",
     output:
         directory(TEXT_DATA),
     log:
-        LOGS + "/prepare_text/{dataset}.log",
+        f"{LOGS}/prepare_text/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    conda:
+        "../../envs/cpu.yaml"
     params:
         options=dataset_options,
     message:
@@ -41,11 +45,13 @@ rule tokenize:
     input:
         TEXT_DATA,
     output:
-        directory(RESULTS + "/data/{dataset}/tokens-{model}"),
+        directory(f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"),
     log:
-        LOGS + "/tokenize/{dataset}-{model}.log",
+        f"{LOGS}/tokenize/{{dataset}}-{{model}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    conda:
+        "../../envs/cpu.yaml"
     params:
         options=dataset_options,
         model=lambda wildcards: canonical_json(GRID.models[wildcards.model]),
@@ -59,11 +65,13 @@ rule tokenize:
 rule simulate:
     output:
         data=PDE_DATA,
-        manifest=PDE_DATA + ".json",
+        manifest=f"{PDE_DATA}.json",
     log:
-        LOGS + "/simulate/{dataset}.log",
+        f"{LOGS}/simulate/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_simulated),
+    conda:
+        "../../envs/cpu.yaml"
     params:
         options=dataset_options,
     message:
@@ -75,11 +83,13 @@ rule simulate:
 rule fetch_pde:
     output:
         data=PDE_DATA,
-        manifest=PDE_DATA + ".json",
+        manifest=f"{PDE_DATA}.json",
     log:
-        LOGS + "/fetch_pde/{dataset}.log",
+        f"{LOGS}/fetch_pde/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_published),
+    conda:
+        "../../envs/cpu.yaml"
     params:
         options=dataset_options,
         folder=folder_argument,
@@ -98,9 +108,11 @@ rule subset:
     input:
         training_data,
     output:
-        RESULTS + "/subsets/{dataset}/ratio={ratio}.json",
+        f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
     log:
-        LOGS + "/subset/{dataset}-{ratio}.log",
+        f"{LOGS}/subset/{{dataset}}-{{ratio}}.log",
+    conda:
+        "../../envs/cpu.yaml"
     params:
         family=lambda wildcards: GRID.families[wildcards.dataset],
         options=dataset_options,

@@ -3,16 +3,18 @@
 
 rule spectra:
     input:
-        metrics=RUN + "/metrics.json",
-        initial=RUN + "/initial_eigenvalues.npz",
-        weights=RUN + "/model.safetensors",
+        metrics=f"{RUN}/metrics.json",
+        initial=f"{RUN}/initial_eigenvalues.npz",
+        weights=f"{RUN}/model.safetensors",
     output:
-        layers=RUN + "/layers.csv",
-        eigenvalues=RUN + "/eigenvalues.npz",
+        layers=f"{RUN}/layers.csv",
+        eigenvalues=f"{RUN}/eigenvalues.npz",
     log:
-        LOGS + "/spectra/{experiment}/{model}/{dataset}/{ratio}/{method}/{run}.log",
+        f"{LOGS}/spectra/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
     wildcard_constraints:
         run=r"seed=[0-9]+",
+    conda:
+        "../../envs/cpu.yaml"
     params:
         folder=lambda wildcards: f"{RESULTS}/{run_path(wildcards)}",
     message:

@@ -8,12 +8,14 @@ rule collect:
         history=lambda wildcards: run_files(wildcards.experiment, "history.csv"),
         spectra=lambda wildcards: run_files(wildcards.experiment, "spectra.csv"),
     output:
-        runs=RESULTS + "/{experiment}/runs.csv",
-        layers=RESULTS + "/{experiment}/layers.csv",
-        history=RESULTS + "/{experiment}/history.csv",
-        spectra=RESULTS + "/{experiment}/spectra.csv",
+        runs=f"{RESULTS}/{{experiment}}/runs.csv",
+        layers=f"{RESULTS}/{{experiment}}/layers.csv",
+        history=f"{RESULTS}/{{experiment}}/history.csv",
+        spectra=f"{RESULTS}/{{experiment}}/spectra.csv",
     log:
-        LOGS + "/collect/{experiment}.log",
+        f"{LOGS}/collect/{{experiment}}.log",
+    conda:
+        "../../envs/cpu.yaml"
     message:
         "Collect the runs of {wildcards.experiment}"
     script:

@@ -1,6 +1,6 @@
 # Training: baseline and TempBalance runs, and the choice of a trial where hyper-parameters are searched.
 
-WEIGHTS = RUN + "/model.safetensors"
+WEIGHTS = f"{RUN}/model.safetensors"
 SEARCHED = {
     cell: name for name, item in GRID.experiments.items() for cell in item.trials
 }
@@ -13,10 +13,10 @@ def unless_kept(path):
 
 def training_outputs():
     return {
-        "metrics": RUN + "/metrics.json",
-        "history": RUN + "/history.csv",
-        "spectra": RUN + "/spectra.csv",
-        "initial": RUN + "/initial_eigenvalues.npz",
+        "metrics": f"{RUN}/metrics.json",
+        "history": f"{RUN}/history.csv",
+        "spectra": f"{RUN}/spectra.csv",
+        "initial": f"{RUN}/initial_eigenvalues.npz",
         "weights": unless_kept(WEIGHTS),
     }
 
@@ -29,7 +29,9 @@ TRAIN = (
 )
 TRAIN_PARAMS = {
     "spec": run_spec,
-    "results": RESULTS,
+    "results": lambda wildcards, output: output.metrics.removesuffix(
+        f"/{run_path(wildcards)}/metrics.json"
+    ),
     "device": CONFIG.device,
     "jobs_per_gpu": CONFIG.jobs_per_gpu,
 }
@@ -38,15 +40,17 @@ TRAIN_PARAMS = {
 rule train_nlp:
     input:
         data=TEXT_DATA,
-        tokens=RESULTS + "/data/{dataset}/tokens-{model}",
-        subset=RESULTS + "/subsets/{dataset}/ratio={ratio}.json",
+        tokens=f"{RESULTS}/data/{{dataset}}/tokens-{{model}}",
+        subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
     output:
         **training_outputs(),
     log:
-        LOGS + "/train/{experiment}/{model}/{dataset}/{ratio}/{method}/{run}.log",
+        f"{LOGS}/train/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
         run=r"(trial=[^/]+/)?seed=[0-9]+",
+    conda:
+        "../../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=3000,
@@ -63,14 +67,16 @@ rule train_nlp:
 rule train_sciml:
     input:
         data=PDE_DATA,
-        subset=RESULTS + "/subsets/{dataset}/ratio={ratio}.json",
+        subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
     output:
         **training_outputs(),
     log:
-        LOGS + "/train/{experiment}/{model}/{dataset}/{ratio}/{method}/{run}.log",
+        f"{LOGS}/train/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
     wildcard_constraints:
         dataset=datasets_where(lambda name, options: not is_text(name, options)),
         run=r"(trial=[^/]+/)?seed=[0-9]+",
+    conda:
+        "../../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -99,11 +105,13 @@ rule select_trial:
     input:
         trial_records,
     output:
-        RESULTS + "/{cell}/selection.json",
+        f"{RESULTS}/{{cell}}/selection.json",
     log:
-        LOGS + "/select/{cell}.log",
+        f"{LOGS}/select/{{cell}}.log",
     wildcard_constraints:
         cell=one_of(SEARCHED),
+    conda:
+        "../../envs/cpu.yaml"
     params:
         select_on=lambda wildcards: GRID.experiments[
             SEARCHED[wildcards.cell]
@@ -116,17 +124,19 @@ rule select_trial:
 
 rule adopt_trial:
     input:
-        selection=RESULTS + "/{cell}/selection.json",
+        selection=f"{RESULTS}/{{cell}}/selection.json",
         records=trial_records,
     output:
         **{
-            name: path.replace(RUN, RESULTS + "/{cell}/seed={seed}")
+            name: path.replace(RUN, f"{RESULTS}/{{cell}}/seed={{seed}}")
             for name, path in training_outputs().items()
         },
     log:
-        LOGS + "/adopt/{cell}/seed={seed}.log",
+        f"{LOGS}/adopt/{{cell}}/seed={{seed}}.log",
     wildcard_constraints:
         cell=one_of(SEARCHED),
+    conda:
+        "../../envs/cpu.yaml"
     message:
         "Adopt the chosen run of {wildcards.cell}, seed {wildcards.seed}"
     shell:
