@@ -1,6 +1,7 @@
 # The configuration and the grid, checked once, and the helpers that every stage shares.
 
 import re
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -27,7 +28,7 @@ def load_configuration():
         )
         return settings, load_grid(ROOT, settings)
     except TempBalanceError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"error: {error}")
 
 
 configfile: str(OWN_CONFIG)
@@ -40,6 +41,9 @@ RUN = (
     f"{RESULTS}/{{experiment}}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{run}}"
 )
 LOGS = f"{RESULTS}/logs"
+
+TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
+PDE_DATA = f"{RESULTS}/data/{{dataset}}/data.h5"
 
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(
@@ -98,6 +102,47 @@ def run_spec(wildcards):
 def run_files(experiment, name):
     """One file of every run that an experiment's tables show."""
     return [f"{RESULTS}/{run.path}/{name}" for run in GRID.experiments[experiment].runs]
+
+
+def results_folder(_wildcards):
+    return RESULTS
+
+
+def training_data(wildcards):
+    text = GRID.families[wildcards.dataset] == "nlp"
+    return (TEXT_DATA if text else PDE_DATA).format(dataset=wildcards.dataset)
+
+
+WEIGHTS = f"{RUN}/model.safetensors"
+SEARCHED = {
+    cell: name for name, item in GRID.experiments.items() for cell in item.trials
+}
+
+
+def unless_kept(path):
+    """Weights are large: at paper size they go once their spectra are computed."""
+    return path if CONFIG.keep_models else temp(path)
+
+
+def training_outputs():
+    return {
+        "metrics": f"{RUN}/metrics.json",
+        "history": f"{RUN}/history.csv",
+        "spectra": f"{RUN}/spectra.csv",
+        "initial": f"{RUN}/initial_eigenvalues.npz",
+        "weights": unless_kept(WEIGHTS),
+    }
+
+
+def trial_records(wildcards):
+    """Records of a cell's trials: of one seed where the rule has one, else of all."""
+    seed = getattr(wildcards, "seed", None)
+    experiment = GRID.experiments[SEARCHED[wildcards.cell]]
+    return [
+        f"{RESULTS}/{trial.path}/metrics.json"
+        for trial in experiment.trials[wildcards.cell]
+        if seed is None or trial.seed == int(seed)
+    ]
 
 
 wildcard_constraints:

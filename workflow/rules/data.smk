@@ -1,8 +1,5 @@
 # Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
 
-TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
-PDE_DATA = f"{RESULTS}/data/{{dataset}}/data.h5"
-
 
 rule fetch_text:
     output:
@@ -97,11 +94,6 @@ rule fetch_pde:
         "Fetch the published file of {wildcards.dataset}"
     shell:
         "tempbalance fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
-
-
-def training_data(wildcards):
-    text = GRID.families[wildcards.dataset] == "nlp"
-    return (TEXT_DATA if text else PDE_DATA).format(dataset=wildcards.dataset)
 
 
 rule subset:

@@ -1,26 +1,5 @@
 # Training: baseline and TempBalance runs, and the choice of a trial where hyper-parameters are searched.
 
-WEIGHTS = f"{RUN}/model.safetensors"
-SEARCHED = {
-    cell: name for name, item in GRID.experiments.items() for cell in item.trials
-}
-
-
-def unless_kept(path):
-    """Weights are large: at paper size they go once their spectra are computed."""
-    return path if CONFIG.keep_models else temp(path)
-
-
-def training_outputs():
-    return {
-        "metrics": f"{RUN}/metrics.json",
-        "history": f"{RUN}/history.csv",
-        "spectra": f"{RUN}/spectra.csv",
-        "initial": f"{RUN}/initial_eigenvalues.npz",
-        "weights": unless_kept(WEIGHTS),
-    }
-
-
 # A GPU job asks for a device; a job that stays on the processor does not.
 GPU = 0 if CONFIG.device == "cpu" else 1
 TRAIN = (
@@ -29,9 +8,7 @@ TRAIN = (
 )
 TRAIN_PARAMS = {
     "spec": run_spec,
-    "results": lambda wildcards, output: output.metrics.removesuffix(
-        f"/{run_path(wildcards)}/metrics.json"
-    ),
+    "results": results_folder,
     "device": CONFIG.device,
     "jobs_per_gpu": CONFIG.jobs_per_gpu,
 }
@@ -88,17 +65,6 @@ rule train_sciml:
         "Train {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
     shell:
         TRAIN
-
-
-def trial_records(wildcards):
-    """Records of a cell's trials: of one seed where the rule has one, else of all."""
-    seed = getattr(wildcards, "seed", None)
-    experiment = GRID.experiments[SEARCHED[wildcards.cell]]
-    return [
-        f"{RESULTS}/{trial.path}/metrics.json"
-        for trial in experiment.trials[wildcards.cell]
-        if seed is None or trial.seed == int(seed)
-    ]
 
 
 rule select_trial:
