@@ -1,0 +1,163 @@
+"""Eigenvalues of W^T W: from the smaller Gram matrix with a symmetric solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from tempbalance.errors import InputError
+from tempbalance.spectra.presets import Conv1d
+
+#: Up to this width a float64 solve costs next to nothing, so it is always taken.
+SMALL = 128
+#: A float32 Gram matrix knows its eigenvalues to a few 1e-7 of the largest. Where the median is below this
+#: share of the largest, an exponent could be off by more than 1e-4, and the matrix is solved in float64.
+FLOAT32_SAFE_SPREAD = 5e-3
+#: Largest absolute error seen in a float32 spectrum, as a share of the largest eigenvalue (with a margin).
+FLOAT32_NOISE = 4e-6
+
+
+def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
+    """The matrices of a weight, as a batch ``[matrices, rows, columns]``.
+
+    A dense weight ``(out, in)`` is one matrix. A convolution ``(out, in, *kernel)`` is one ``(out, in)``
+    matrix a kernel position, scaled by sqrt(0.5) (paper section 3; method section 2). With
+    ``conv1d="released"`` a Conv1d weight ``(out, in, k)`` is one unscaled ``(in, k)`` matrix an output
+    channel, as in the released code: for a kernel of one this gives row norms, not a spectrum.
+
+    Raises InputError for fewer than 2 or more than 5 axes.
+    """
+    if weight.ndim == 2:
+        return weight.unsqueeze(0)
+    if weight.ndim == 3 and conv1d == "released":
+        return weight
+    if 3 <= weight.ndim <= 5:
+        return weight.flatten(2).permute(2, 0, 1) * math.sqrt(0.5)
+    raise InputError(f"a weight of shape {tuple(weight.shape)} is no matrix, expected 2 to 5 axes")
+
+
+def _promoted(matrices: Tensor) -> Tensor:
+    if matrices.dtype in (torch.float64, torch.complex128, torch.float32, torch.complex64):
+        return matrices
+    return matrices.to(torch.complex64 if matrices.is_complex() else torch.float32)
+
+
+def _gram(matrices: Tensor) -> Tensor:
+    adjoint = matrices.mH
+    return matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
+
+
+def _double(matrices: Tensor) -> Tensor:
+    return matrices.to(torch.complex128 if matrices.is_complex() else torch.float64)
+
+
+def _solve(matrices: Tensor) -> Tensor:
+    # The released code takes singular values; W^T W has their squares and half the work or less.
+    return torch.linalg.eigvalsh(_gram(matrices)).clamp_min(0)
+
+
+def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
+    """For each spectrum ``[..., n]``: would float32 noise reach the exponent or the filter?"""
+    largest = values[..., -1]
+    needed = values[..., values.shape[-1] // 2] < FLOAT32_SAFE_SPREAD * largest
+    if min_eigenvalue is not None:
+        # Noise must not lift an eigenvalue over the filter, nor push one below it.
+        noise = FLOAT32_NOISE * largest
+        near = (values - min_eigenvalue).abs() <= noise.unsqueeze(-1)
+        needed |= near.any(dim=-1)
+    return needed
+
+
+def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
+    """Ascending eigenvalues ``[matrices, n]`` of one batch, in the precision its conditioning asks for."""
+    real = torch.float64 if matrices.dtype in (torch.float64, torch.complex128) else torch.float32
+    if min(matrices.shape[-2:]) <= SMALL or real == torch.float64:
+        return _solve(_double(matrices)).to(real)
+    values = _solve(matrices)
+    again = _needs_double(values, min_eigenvalue)
+    if again.any():
+        values[again] = _solve(_double(matrices[again])).to(real)
+    return values
+
+
+def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | None = None) -> list[Tensor]:
+    """Eigenvalues of W^H W for many weights at once.
+
+    Args:
+        batches: tensors ``[matrices, rows, columns]``, real or complex, any float type (half is promoted).
+        min_eigenvalue: the filter that will be applied later; where float32 noise could decide on which side
+            of it an eigenvalue falls, float64 is used.
+
+    Returns one ``[matrices, min(rows, columns)]`` tensor a batch, each row ascending, float64 where the weight
+    is float64 and float32 elsewhere, on the weight's device. On a GPU weights of one shape are solved
+    together; on a CPU with several torch threads, weights are spread over threads.
+    """
+    with torch.no_grad():
+        batches = [_promoted(batch.detach()) for batch in batches]
+        if any(batch.device.type != "cpu" for batch in batches):
+            return _by_shape(batches, min_eigenvalue)
+        workers = min(torch.get_num_threads(), len(batches))
+        if workers <= 1:
+            return [_spectrum(batch, min_eigenvalue) for batch in batches]
+        return _threaded(batches, min_eigenvalue, workers)
+
+
+def _by_shape(batches: Sequence[Tensor], min_eigenvalue: float | None) -> list[Tensor]:
+    kinds: dict[tuple, list[int]] = {}
+    for index, batch in enumerate(batches):
+        kinds.setdefault((batch.shape[1:], batch.dtype, batch.device), []).append(index)
+    results: list[Tensor] = [torch.empty(0)] * len(batches)
+    for indices in kinds.values():
+        values = _spectrum(torch.cat([batches[index] for index in indices]), min_eigenvalue)
+        for index, part in zip(indices, values.split([len(batches[index]) for index in indices]), strict=True):
+            results[index] = part
+    return results
+
+
+def _threaded(batches: Sequence[Tensor], min_eigenvalue: float | None, workers: int) -> list[Tensor]:
+    def solve(index: int) -> Tensor:
+        with torch.no_grad():  # grad mode is per thread
+            return _spectrum(batches[index], min_eigenvalue)
+
+    # The largest first, so that no thread is left with a big one at the end.
+    order = sorted(range(len(batches)), key=lambda index: -min(batches[index].shape[-2:]))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one matrix a thread: a solver that threads inside gains little and fights the pool
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            solved = dict(zip(order, pool.map(solve, order), strict=True))
+    finally:
+        torch.set_num_threads(threads)
+    return [solved[index] for index in range(len(batches))]
+
+
+def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | None = None) -> Tensor:
+    """Empirical spectral density of a weight: the eigenvalues of W^T W (paper section 3.1).
+
+    Args:
+        weight: ``(out, in)``, or a convolution's ``(out, in, *kernel)`` with one to three kernel axes, whose
+            kernel positions' spectra are pooled; real or complex.
+        conv1d: see :func:`unfold`.
+        min_eigenvalue: drop eigenvalues at or below it, unless none would be left (the SciML preset: 1e-5).
+
+    Returns ``[N]`` ascending, float64 for a float64 weight and float32 otherwise.
+
+    Raises InputError where the weight is no matrix, is empty, or holds values that are not finite.
+    """
+    if weight.numel() == 0:
+        raise InputError(f"a weight of shape {tuple(weight.shape)} is empty, so it has no spectrum")
+    if not torch.isfinite(weight.detach()).all():
+        raise InputError(f"a weight of shape {tuple(weight.shape)} holds values that are not finite (NaN or infinity)")
+    (values,) = batched_eigenvalues([unfold(weight, conv1d=conv1d)], min_eigenvalue=min_eigenvalue)
+    values = values.flatten().sort().values
+    return values if min_eigenvalue is None else drop_small(values, min_eigenvalue)
+
+
+def drop_small(eigenvalues: Tensor, min_eigenvalue: float) -> Tensor:
+    """Eigenvalues above ``min_eigenvalue``; all of them where none is."""
+    kept = eigenvalues[eigenvalues > min_eigenvalue]
+    return kept if len(kept) else eigenvalues

@@ -1,0 +1,232 @@
+"""Which tensors of a model or a checkpoint are matrices, and which layer and block they belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from tempbalance.errors import InputError
+from tempbalance.spectra.presets import Preset
+
+Kind = Literal["matrix", "spectral"]
+
+#: Wrappers that add a prefix of their own to every name: torch.compile, DDP, FSDP1 and activation checkpointing.
+_WRAPPER = re.compile(r"(^|(?<=\.))(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
+_EMBEDDING = re.compile(r"^(\w*embeddings?|embed_\w+|wte|wpe|relative_attention_bias|shared)$", re.IGNORECASE)
+_NORM = re.compile(r"(norm|^ln(_\w+)?$|^bn\d*$)", re.IGNORECASE)
+_LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.(?P<adapter>[^.]+))?\.weight$")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A low-rank pair: the layer's weight is ``W + scale * B @ A``."""
+
+    a: str
+    b: str
+    scale: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One matrix-like weight of a model.
+
+    Attributes:
+        name: the module's path (``encoder.layer.0.output.dense``), or a raw parameter's own name.
+        weight: name of the weight tensor; None for an adapter whose base weight is not there.
+        kind: ``matrix`` (dense and convolutions) or ``spectral`` (complex or AFNO-style stacks of matrices).
+        block: the name up to the first number (``encoder.layer.0``), None where there is no number.
+        adapters: LoRA pairs that add to the weight.
+    """
+
+    name: str
+    weight: str | None
+    kind: Kind = "matrix"
+    block: str | None = None
+    adapters: tuple[Adapter, ...] = ()
+
+
+def clean_name(name: str) -> str:
+    """A parameter's name without the prefixes that wrappers add."""
+    return _WRAPPER.sub("", name)
+
+
+def block_of(name: str) -> str | None:
+    """The block of a parameter or layer: its name up to the first number between dots (method section 3)."""
+    match = _BLOCK.match(name + ".")
+    return match.group(0) if match else None
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside DistributedDataParallel, DataParallel or torch.compile."""
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters by cleaned name, tied ones under each of their names."""
+    named = unwrapped(model).named_parameters(remove_duplicate=False)
+    return {clean_name(name): parameter for name, parameter in named}
+
+
+def gathered(tensor: Tensor, name: str) -> Tensor:
+    """The whole tensor, where the training framework keeps only a shard of it on this process.
+
+    FSDP2 and tensor parallelism (DTensor) are gathered, which is a collective call: every process must make
+    it. Raises InputError for shards that only their framework can gather (FSDP1, DeepSpeed ZeRO-3).
+    """
+    if hasattr(tensor, "full_tensor"):
+        return tensor.full_tensor()
+    if type(tensor).__name__ == "FlatParameter" or (hasattr(tensor, "ds_id") and tensor.numel() == 0):
+        raise InputError(
+            f"{name}: this process holds only a shard of the weight; use FSDP2 (fully_shard), which is gathered "
+            "for you, or measure inside FSDP.summon_full_params / deepspeed.zero.GatheredParameters"
+        )
+    if tensor.is_meta:
+        raise InputError(f"{name}: the weight is on the meta device (it has no values); load the weights first")
+    return tensor
+
+
+def _split(name: str) -> tuple[str, str]:
+    path, _, leaf = name.rpartition(".")
+    return path, leaf
+
+
+def _layer_name(name: str) -> str | None:
+    """The layer a weight's name stands for, or None where the name is no weight's."""
+    path, leaf = _split(name)
+    if leaf == "weight":
+        return path.removesuffix(".base_layer") or name
+    if leaf == "tensor" and path.endswith(".weight"):  # neuraloperator's factorised tensors
+        return path.removesuffix(".weight")
+    if leaf.endswith("_weight"):  # nn.MultiheadAttention's in_proj_weight
+        return name.removesuffix("_weight")
+    if leaf.startswith("weight_"):  # recurrent layers' weight_ih_l0, old-style weight norm's weight_v
+        return name
+    return None
+
+
+def _is_vector_like(tensor: Tensor) -> bool:
+    return tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex())
+
+
+def _kind(name: str, tensor: Tensor) -> Kind | None:
+    """What a tensor is by name and shape: a matrix, a stack of spectral matrices, or neither."""
+    if _is_vector_like(tensor):
+        return None
+    if tensor.is_complex():
+        return "spectral"
+    if _layer_name(name) is not None:
+        return "matrix" if tensor.ndim <= 5 and not _NORM.search(_split(_split(name)[0])[1]) else None
+    # AFNO keeps its block-diagonal complex maps as real parameters [2, blocks, in, out].
+    return "spectral" if tensor.ndim == 4 and tensor.shape[0] == 2 else None
+
+
+def _is_embedding(name: str, tensor: Tensor) -> bool:
+    return tensor.ndim == 2 and _EMBEDDING.match(_split(_split(name)[0])[1]) is not None
+
+
+def _adapters(tensors: Mapping[str, Tensor], scales: Mapping[str, float]) -> dict[str, tuple[Adapter, ...]]:
+    """LoRA pairs by layer. ``scales`` is keyed by ``<layer>|<adapter>``."""
+    sides: dict[tuple[str, str], dict[str, str]] = {}
+    for name in tensors:
+        match = _LORA.match(name)
+        if match:
+            sides.setdefault((match["layer"], match["adapter"] or ""), {})[match["side"]] = name
+    found: dict[str, tuple[Adapter, ...]] = {}
+    for (layer, adapter), pair in sides.items():
+        if len(pair) == 2:
+            scale = scales.get(f"{layer}|{adapter}", scales.get("", 1.0))
+            found[layer] = (*found.get(layer, ()), Adapter(pair["A"], pair["B"], scale))
+    return found
+
+
+def _identity(tensor: Tensor) -> tuple:
+    """What tells two names of one tensor from two equal tensors."""
+    if tensor.is_meta or tensor.numel() == 0 or type(tensor).__name__ == "DTensor":
+        return (id(tensor),)
+    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, str(tensor.device))
+
+
+def _find(
+    tensors: Mapping[str, Tensor], preset: Preset, embeddings: Iterable[str], scales: Mapping[str, float]
+) -> list[Layer]:
+    tables = {_identity(tensors[name]) for name in embeddings}
+    adapters = _adapters(tensors, scales)
+    layers: list[Layer] = []
+    seen: set[tuple] = set()
+    for name, tensor in tensors.items():
+        kind = _kind(name, tensor)
+        if kind is None or _LORA.match(name) or ".original_module." in name:
+            continue
+        if kind == "spectral" and preset.spectral == "skip":
+            continue
+        identity = _identity(tensor)
+        # A head tied to an embedding table is that table: one tensor, one kind.
+        if identity in seen or (identity in tables and not preset.embeddings):
+            continue
+        seen.add(identity)
+        layer = _layer_name(name) or name
+        layers.append(Layer(layer, name, kind, block_of(layer), adapters.pop(layer, ())))
+    layers += [Layer(layer, None, "matrix", block_of(layer), pairs) for layer, pairs in adapters.items()]
+    return layers
+
+
+def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
+    """The layers of a model, in the order of its parameters; tied weights once, embeddings left out by default."""
+    tensors = named_tensors(model)
+    embeddings, scales = set(), {}
+    for name, module in unwrapped(model).named_modules(remove_duplicate=False):
+        path = clean_name(f"{name}.") if name else ""
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            embeddings.add(f"{path}weight")
+        scaling: Any = getattr(module, "scaling", None)  # peft's LoRA layers: adapter -> alpha / r
+        if hasattr(module, "lora_A") and isinstance(scaling, dict):
+            scales.update({f"{path.removesuffix('.')}|{adapter}": float(value) for adapter, value in scaling.items()})
+    return _find(tensors, preset, embeddings & set(tensors), scales if preset.lora == "scaled" else {})
+
+
+def find_layers_in_state_dict(tensors: Mapping[str, Tensor], preset: Preset, *, lora_scale: float = 1.0) -> list[Layer]:
+    """The layers of a plain ``{name: tensor}``: no modules to ask, so kinds follow from names and shapes.
+
+    ``lora_scale`` is alpha / r of LoRA pairs, which a state dict does not hold.
+    """
+    embeddings = [name for name, tensor in tensors.items() if _is_embedding(name, tensor)]
+    return _find(tensors, preset, embeddings, {"": lora_scale if preset.lora == "scaled" else 1.0})
+
+
+def layer_weight(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The weight of a layer as it acts in the forward pass: ``W + scale * B @ A`` where it has adapters.
+
+    Raises InputError for a shard that cannot be gathered or an adapter that does not fit its base.
+    """
+    with torch.no_grad():
+        weight = None if layer.weight is None else gathered(tensors[layer.weight], layer.weight).detach()
+        for adapter in layer.adapters:
+            a = gathered(tensors[adapter.a], adapter.a).detach()
+            b = gathered(tensors[adapter.b], adapter.b).detach()
+            if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+                raise InputError(
+                    f"{layer.name}: LoRA factors of shapes {tuple(b.shape)} and {tuple(a.shape)} do not fit"
+                )
+            product = adapter.scale * (b.float() @ a.float())
+            if weight is not None and product.shape != weight.shape:
+                product = product.T  # transformers' Conv1D stores (in, out)
+            if weight is not None and product.shape != weight.shape:
+                raise InputError(
+                    f"{layer.name}: a LoRA product of shape {tuple(product.shape)} does not fit its weight "
+                    f"{tuple(weight.shape)}"
+                )
+            weight = product if weight is None else weight.float() + product
+    assert weight is not None  # noqa: S101 - a layer has a weight or an adapter
+    return weight

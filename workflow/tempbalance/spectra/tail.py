@@ -1,0 +1,160 @@
+"""Power-law exponents of a spectrum's tail, and the simpler metrics of the ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tempbalance.errors import InputError
+from tempbalance.spectra.presets import Tail
+
+Eigenvalues = Tensor | NDArray[np.floating] | Sequence[float]
+
+#: Below this mean of ln(e_j / e_i) the tail is flat to rounding, and its exponent (above 1e5) means nothing.
+FLAT = 1e-5
+#: Bins of the histogram whose peak starts the ``xmin_peak`` search.
+PEAK_BINS = 100
+
+
+@dataclass(frozen=True)
+class TailFit:
+    """A fitted tail: exponent, Kolmogorov-Smirnov distance, index of the first tail eigenvalue and its value."""
+
+    alpha: float
+    ks_distance: float
+    start: int
+    xmin: float
+
+
+def _ascending(eigenvalues: Eigenvalues) -> NDArray[np.float64]:
+    if isinstance(eigenvalues, Tensor):
+        eigenvalues = eigenvalues.detach().cpu().double().numpy()
+    values = np.sort(np.asarray(eigenvalues, dtype=np.float64))
+    if values.ndim != 1 or len(values) < 2:
+        raise InputError(f"a tail needs a list of 2 or more eigenvalues, got shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise InputError("eigenvalues are not finite (NaN or infinity), so they have no exponent")
+    return values
+
+
+def _check_tail(tail: NDArray[np.float64]) -> None:
+    if tail[0] <= 0:
+        raise InputError("the tail starts at a zero eigenvalue (the weight's rank is too low), so it has no exponent")
+    if np.log(tail / tail[0]).mean() < FLAT:
+        raise InputError("all tail eigenvalues are equal, so they have no exponent")
+
+
+def _hill(values: NDArray[np.float64], start: int) -> float:
+    tail = values[start:]
+    _check_tail(tail)
+    return float(1 + len(tail) / np.log(tail / tail[0]).sum())
+
+
+def ks_distance(eigenvalues: Eigenvalues, alpha: float, start: int) -> float:
+    """Kolmogorov-Smirnov distance between the tail from index ``start`` and a power law of exponent ``alpha``."""
+    tail = _ascending(eigenvalues)[start:]
+    return float(np.abs(1 - (tail / tail[0]) ** (1 - alpha) - np.arange(len(tail)) / len(tail)).max())
+
+
+def pl_alpha_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> float:
+    """PL_Alpha_Hill, the paper's eq. (1) as released.
+
+    ``alpha = 1 + (N - i) / sum_{j >= i} ln(e_j / e_i)`` with the tail start ``i = int(N / xmin_pos)``, counted
+    from 0 in ascending order.
+
+    Args:
+        eigenvalues: ``[N]``, any order.
+        xmin_pos: above 1; 2 for SciML (the upper half), 1.5 for NLP (the upper third).
+
+    Raises InputError for fewer than 2 eigenvalues, values that are not finite, a tail that starts at zero or
+    is flat, or ``xmin_pos`` of 1 or below.
+    """
+    return fit_hill(eigenvalues, xmin_pos=xmin_pos).alpha
+
+
+def fit_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> TailFit:
+    """:func:`pl_alpha_hill` with its tail start and KS distance."""
+    if not xmin_pos > 1:
+        raise InputError(f"xmin_pos: {xmin_pos!r} is out of range, expected a number above 1")
+    values = _ascending(eigenvalues)
+    start = int(len(values) / xmin_pos)
+    return _fit(values, start)
+
+
+def _fit(values: NDArray[np.float64], start: int) -> TailFit:
+    alpha = _hill(values, start)
+    return TailFit(alpha, ks_distance(values, alpha, start), start, float(values[start]))
+
+
+def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFit:
+    """The start with the smallest KS distance, the first of equals."""
+    usable = [int(start) for start in starts if 0 < values[start] < values[-1] * (1 - FLAT)]
+    if not usable:
+        raise InputError("no eigenvalue can start a power-law tail (all are equal or zero)")
+    logs = np.log(values, where=values > 0, out=np.zeros_like(values))
+    sums = np.cumsum(logs[::-1])[::-1]
+    counts = len(values) - np.arange(len(values))
+    best: tuple[float, int] = (np.inf, usable[0])
+    for start in usable:
+        count = counts[start]
+        alpha = 1 + count / (sums[start] - count * logs[start])
+        model = 1 - np.exp((1 - alpha) * (logs[start:] - logs[start]))
+        distance = float(np.abs(model - np.arange(count) / count).max())
+        best = min(best, (distance, start))
+    return _fit(values, best[1])
+
+
+def alpha_ks_search(eigenvalues: Eigenvalues) -> TailFit:
+    """Full search: every eigenvalue but the last may start the tail, the smallest KS distance wins."""
+    values = _ascending(eigenvalues)
+    return _best_start(values, np.arange(len(values) - 1))
+
+
+def alpha_xmin_peak(eigenvalues: Eigenvalues) -> TailFit:
+    """Released ``xmin_peak``: the KS search among starts near the peak of the histogram of log10 eigenvalues.
+
+    With the peak's left bin edge at ``p``, a start ``e`` must satisfy ``log10(0.95 p) <= e <= 1.5 p``. The
+    released code takes the logarithm on the lower side only, which leaves that side nearly open.
+    """
+    values = _ascending(eigenvalues)
+    positive = values[values > 0]
+    if not len(positive):
+        raise InputError("no eigenvalue is above zero, so the spectrum has no peak")
+    counts, edges = np.histogram(np.log10(positive), bins=PEAK_BINS)
+    peak = 10 ** edges[counts.argmax()]
+    inside = (values[:-1] >= np.log10(0.95 * peak)) & (values[:-1] <= 1.5 * peak)
+    return _best_start(values, np.flatnonzero(inside))
+
+
+_FITS: dict[str, Callable[[Eigenvalues, float], TailFit]] = {
+    "hill": lambda values, xmin_pos: fit_hill(values, xmin_pos=xmin_pos),
+    "xmin_peak": lambda values, _: alpha_xmin_peak(values),
+    "ks": lambda values, _: alpha_ks_search(values),
+}
+
+
+def fit_tail(eigenvalues: Eigenvalues, *, tail: Tail = "hill", xmin_pos: float = 2.0) -> TailFit:
+    """Fit by the named choice of tail start: ``hill`` (with ``xmin_pos``), ``xmin_peak`` or ``ks``.
+
+    Raises InputError for an unknown choice, or where the spectrum has no exponent.
+    """
+    if tail not in _FITS:
+        raise InputError(f"tail: {tail!r} is unknown, expected one of {list(_FITS)}")
+    return _FITS[tail](eigenvalues, xmin_pos)
+
+
+def stable_rank(eigenvalues: Eigenvalues) -> float:
+    """Sum of the eigenvalues over the largest (paper, ablation of the layer metric)."""
+    values = _ascending(eigenvalues)
+    if values[-1] <= 0:
+        raise InputError("all eigenvalues are zero, so there is no stable rank")
+    return float(values.sum() / values[-1])
+
+
+def spectral_norm(eigenvalues: Eigenvalues) -> float:
+    """The largest eigenvalue of W^T W, the squared largest singular value (the released code's definition)."""
+    return float(_ascending(eigenvalues)[-1])
