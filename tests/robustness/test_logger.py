@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("snakemake")
 from snakemake_interface_logger_plugins.common import LogEvent
+
 from snakemake_logger_plugin_tempbalance import LogHandler, LogHandlerSettings
 from snakemake_logger_plugin_tempbalance import text as words
 from snakemake_logger_plugin_tempbalance.grid import Failure, Grid, Job

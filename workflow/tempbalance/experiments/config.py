@@ -12,6 +12,7 @@ from tempbalance.experiments.spec import Options
 from tempbalance.experiments.yamlfile import read_yaml, suggestion, validate
 
 SCALES = ("smoke", "demo", "paper")
+FAMILIES = ("nlp", "sciml")
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,12 @@ def read_config(path: Path, root: Path) -> Config:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every declared model, data set and method: id -> options."""
+    """Every declared model, data set and method: kind -> family -> id -> options.
 
-    models: Options
-    datasets: Options
-    methods: Options
+    Kinds are ``models``, ``datasets`` and ``methods``. Each family has its own names: both have a ``tb``.
+    """
+
+    tables: Mapping[str, Mapping[str, Options]]
 
     @classmethod
     def read(cls, root: Path, config: Config) -> Catalog:
@@ -105,22 +107,47 @@ class Catalog:
 
         Raises ConfigError where a file breaks its schema or two files declare one id.
         """
-        tables: dict[str, Options] = {"models": {}, "datasets": {}, "methods": {}}
+        tables: dict[str, dict[str, Options]] = {
+            kind: {family: {} for family in FAMILIES} for kind in ("models", "datasets", "methods")
+        }
         schema = root / "workflow/schemas/catalog.schema.yaml"
         for path in sorted((root / "catalog").glob("*.yaml")):
             content = read_yaml(path)
             validate(content, schema, f"catalog/{path.name}")
             for kind, entries in content.items():
                 for name, options in entries.items():
-                    if name in tables[kind]:
+                    table = tables[kind][options["family"]]
+                    if name in table:
                         raise ConfigError(f"catalog/{path.name}: {kind} '{name}' is declared in another file too")
-                    tables[kind][name] = options
-        for kind, table in tables.items():
+                    table[name] = options
+        for kind, families in tables.items():
             for name, options in getattr(config, kind).items():
                 if not isinstance(options, Mapping):
                     raise ConfigError(f"config.yaml: key '{kind}.{name}' is {options!r}, a mapping was expected")
-                table[name] = {**table.get(name, {}), **options}
-            own = {kind: {name: table[name] for name in getattr(config, kind)}}
-            if own[kind]:
-                validate(own, schema, "config.yaml")
-        return cls(**tables)
+                family = options.get("family") or _family_of(name, kind, families)
+                merged = {**families.get(family, {}).get(name, {}), **options, "family": family}
+                validate({kind: {name: merged}}, schema, "config.yaml")
+                families[family][name] = merged
+        return cls(tables)
+
+    def entry(self, kind: str, family: str, name: str, where: str) -> Options:
+        """One entry's options. Raises ConfigError, beginning with ``where``, for an id the family does not have."""
+        table = self.tables[kind][family]
+        if name in table:
+            return {key: value for key, value in table[name].items() if key != "family"}
+        for other, entries in self.tables[kind].items():
+            if name in entries:
+                raise ConfigError(
+                    f"{where} names the {kind[:-1]} '{name}', which is of the family {other}, not {family}"
+                )
+        raise ConfigError(
+            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; known: {', '.join(sorted(table))}"
+        )
+
+
+def _family_of(name: str, kind: str, families: Mapping[str, Options]) -> str:
+    owners = [family for family, table in families.items() if name in table]
+    if len(owners) != 1:
+        known = "no family has it" if not owners else "both families have it"
+        raise ConfigError(f"config.yaml: key '{kind}.{name}' needs a 'family' (nlp or sciml): {known}")
+    return owners[0]

@@ -12,7 +12,7 @@ from typing import Any
 from tempbalance.errors import ConfigError
 from tempbalance.experiments.config import Catalog, Config
 from tempbalance.experiments.spec import RECIPES, Options, RunSpec
-from tempbalance.experiments.yamlfile import read_yaml, suggestion, validate
+from tempbalance.experiments.yamlfile import read_yaml, validate
 
 #: Hyper-parameters that mean something only to a method that balances.
 BALANCE_KEYS = ("s", "s_min", "s_max")
@@ -108,12 +108,8 @@ def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Cata
     for index, block in enumerate(scale["grid"]):
         where = f"{source}: key 'scales.{config.scale}.grid[{index}]'"
         entries = {
-            kind: {item: _entry(table, kind, item, family, where) for item in block[kind]}
-            for kind, table in (
-                ("models", catalog.models),
-                ("datasets", catalog.datasets),
-                ("methods", catalog.methods),
-            )
+            kind: {item: catalog.entry(kind, family, item, where) for item in block[kind]}
+            for kind in ("models", "datasets", "methods")
         }
         seeds = config.seeds or block.get("seeds") or scale["seeds"]
         cells = list(product(block["models"], block["datasets"], block["ratios"], block["methods"]))
@@ -147,17 +143,6 @@ def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Cata
         name, content["title"], family, content.get("artifact"), scale.get("stand_in", ""),
         tuple(runs.values()), trials, select_on,
     )  # fmt: skip
-
-
-def _entry(table: Options, kind: str, name: str, family: str, where: str) -> Options:
-    if name not in table:
-        raise ConfigError(
-            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; "
-            f"known: {', '.join(sorted(key for key in table if table[key]['family'] == family))}"
-        )
-    if table[name]["family"] != family:
-        raise ConfigError(f"{where} names the {kind[:-1]} '{name}', which is of the family {table[name]['family']}")
-    return {key: value for key, value in table[name].items() if key != "family"}
 
 
 def _matches(when: Mapping[str, Sequence[Any]], identity: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ _HOME = {
     "training_labels": "tempbalance.nlp.preparing",
 }
 
-__all__ = ["count_training_rows", "fetch", "finetune", "prepare", "tokenize", "training_labels"]  # noqa: F822 - loaded when first used
+__all__ = ["count_training_rows", "fetch", "finetune", "prepare", "tokenize", "training_labels"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ _HOME = {
     "train": "tempbalance.sciml.training",
 }
 
-__all__ = ["count_training_rows", "fetch", "simulate", "train"]  # noqa: F822 - loaded when first used
+__all__ = ["count_training_rows", "fetch", "simulate", "train"]
 
 
 def __getattr__(name: str) -> Any:
