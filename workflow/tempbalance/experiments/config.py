@@ -141,7 +141,8 @@ class Catalog:
                     f"{where} names the {kind[:-1]} '{name}', which is of the family {other}, not {family}"
                 )
         raise ConfigError(
-            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; known: {', '.join(sorted(table))}"
+            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; "
+            f"known: {', '.join(sorted(table))}"
         )
 
 

@@ -116,7 +116,7 @@ def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Cata
         _check_overrides(block, cells, seeds, where, config)
         for (model, dataset, ratio, method), seed in product(cells, seeds):
             identity = {"model": model, "dataset": dataset, "ratio": ratio, "method": method, "seed": seed}
-            balanced = bool(entries["methods"][method].get("balance"))
+            balanced = entries["methods"][method].get("balance") is not None
             hyper, search = _resolve(block, identity, balanced)
             run = RunSpec(
                 experiment=name,
