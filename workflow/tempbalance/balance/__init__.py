@@ -1,1 +1,28 @@
+"""Exponents -> learning rates: schedules, parameter groups by name, TempBalance itself."""
 
+from tempbalance.balance.core import TempBalance, updates_every
+from tempbalance.balance.diagnostics import Diagnostics
+from tempbalance.balance.schedules import (
+    SCHEDULES,
+    get_schedule,
+    grouped_rates,
+    linear_schedule,
+    log2_schedule,
+    rank_schedule,
+    sigmoid_schedule,
+    sqrt_schedule,
+)
+
+__all__ = [
+    "SCHEDULES",
+    "Diagnostics",
+    "TempBalance",
+    "get_schedule",
+    "grouped_rates",
+    "linear_schedule",
+    "log2_schedule",
+    "rank_schedule",
+    "sigmoid_schedule",
+    "sqrt_schedule",
+    "updates_every",
+]

@@ -1,0 +1,275 @@
+"""TempBalance itself: measure the layers, turn exponents into factors, give each parameter group its rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import Optimizer
+
+from tempbalance.balance.diagnostics import Diagnostics
+from tempbalance.balance.groups import GroupSplit
+from tempbalance.balance.schedules import get_schedule, grouped_rates
+from tempbalance.errors import InputError
+from tempbalance.spectra.layers import Layer, block_of
+from tempbalance.spectra.metrics import LayerSpectrum
+from tempbalance.spectra.presets import Preset
+
+Scheduled = Literal["lr", "weight_decay", "both"]
+_KEYS: dict[str, tuple[str, ...]] = {
+    "lr": ("lr",),
+    "weight_decay": ("weight_decay",),
+    "both": ("lr", "weight_decay"),
+}
+
+
+def updates_every(steps_per_epoch: int) -> int:
+    """How often the released NLP code measures: every ``min(100, max(1, steps_per_epoch // 10))`` steps."""
+    return min(100, max(1, steps_per_epoch // 10))
+
+
+class TempBalance:
+    """Layer-wise learning rates from heavy-tailed spectra (Liu et al., EMNLP 2024, section 3).
+
+    Splits the optimizer's parameter groups so that every layer (or transformer block) has its own, and keeps
+    each at ``the rate the scheduler sets * factor``, where the factor follows the layer's exponent: larger for
+    under-trained layers (larger exponent), smaller for the others. Parameters are matched by *name*: biases
+    follow their layer; with ``unit="block"`` LayerNorm and the like follow their block; embeddings and the
+    rest keep the scheduler's rate, as do layers without an exponent.
+
+    Build it after the optimizer and before the scheduler (or pass ``scheduler=``), then once an update (NLP)
+    or once an epoch (SciML)::
+
+        optimizer.step(); scheduler.step(); balancer.step()
+
+    Any scheduler works, because an unbalanced group of the same options always stands beside the balanced
+    ones and shows the rate they would have had. In exchange, a rate written into a balanced group by hand is
+    overwritten; write it into all groups.
+
+    Args:
+        model: the model; DDP and torch.compile wrappers are looked through.
+        optimizer: any torch optimizer over (some of) its parameters that takes several groups. State, if any,
+            stays.
+        preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; its options may be changed by
+            keyword: ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
+        schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``rank``, or ``fixed`` (sigmoid with
+            the exponents of initialisation, "TB_Fix").
+        s_min: sigmoid's strength below the mean exponent (the paper's s1); default 1.
+        s_max: sigmoid's strength above the mean exponent (the paper's s2); default 1.
+        tau: sigmoid's steepness; default 10.
+        min_ratio: smallest factor of the linear and rank maps; default 0.5.
+        slope: range of the factors of the linear and rank maps; default 1.
+        every: exponents are measured at every ``every``-th :meth:`step`; None: never again after the start. The
+            released NLP code uses :func:`updates_every`.
+        scheduled: what is scaled: ``lr``, ``weight_decay`` or ``both``.
+        normalize: scale the factors so that their mean over layers is 1.
+        scheduler: a scheduler built on this optimizer before.
+        groups: ``split``: the groups stay split. ``per_step``: they are split only inside ``optimizer.step()``, so
+            schedulers and checkpoints see the original groups (what the transformers hook uses).
+
+    Raises InputError for unknown options, for an optimizer that holds none of the model's layers, and for
+    weights that cannot be read (shards, meta tensors).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        preset: str | Preset = "nlp",
+        schedule: str = "sigmoid",
+        s_min: float | None = None,
+        s_max: float | None = None,
+        tau: float | None = None,
+        min_ratio: float | None = None,
+        slope: float | None = None,
+        every: int | None = 1,
+        scheduled: Scheduled = "lr",
+        normalize: bool = False,
+        scheduler: Any = None,
+        groups: Literal["split", "per_step"] = "split",
+        **changes: Any,
+    ) -> None:
+        if scheduled not in _KEYS:
+            raise InputError(f"scheduled: {scheduled!r} is unknown, expected one of {list(_KEYS)}")
+        if groups not in ("split", "per_step"):
+            raise InputError(f"groups: {groups!r} is unknown, expected 'split' or 'per_step'")
+        if every is not None and every < 1:
+            raise InputError(f"every: {every!r} is out of range, expected 1 or more, or None")
+        frozen = schedule == "fixed"
+        self.schedule = get_schedule(
+            "sigmoid" if frozen else schedule, s_min=s_min, s_max=s_max, tau=tau, min_ratio=min_ratio, slope=slope
+        )
+        self.every = None if frozen else every
+        self.normalize = normalize
+        self.optimizer = optimizer
+        self._keys = _KEYS[scheduled]
+        self._diagnostics = Diagnostics(model, optimizer, preset=preset, **changes)
+        self.preset = self._diagnostics.preset
+        self._groups = GroupSplit(optimizer, self._units())
+        if not self._groups.units:
+            raise InputError(
+                f"the optimizer trains no {self.preset.unit} that the preset {self.preset.name!r} finds in the model; "
+                "use unit='layer', another preset, or an optimizer over this model's parameters"
+            )
+        for key in self._keys:
+            if any(key not in group for group in optimizer.param_groups):
+                raise InputError(f"scheduled: the optimizer's groups have no {key!r}")
+        self._steps = 0
+        self._factors: dict[str, float] = {}
+        if groups == "split":
+            self._split_now(scheduler)
+        else:
+            optimizer.register_step_pre_hook(lambda *_: self._enter_step())
+            optimizer.register_step_post_hook(lambda *_: self._groups.merge())
+        self.update()
+        if self.preset.timing == "fresh":
+            self._activate()
+
+    # ---- which parameter follows which unit ------------------------------------------------------------
+
+    def _layers(self) -> list[Layer]:
+        return [
+            layer for layer in self._diagnostics.layers if not any(part in layer.name for part in self.preset.exclude)
+        ]
+
+    def _units(self) -> dict[int, str]:
+        """id(parameter) -> unit, by name."""
+        layers = self._layers()
+        owner = {f"{layer.name}.": layer.name for layer in layers}
+        blocks = {layer.block for layer in layers if layer.block is not None}
+        units: dict[int, str] = {}
+        for name, parameter in self._diagnostics.tensors().items():
+            unit = self._unit_of(name, owner, blocks)
+            if unit is not None:
+                units.setdefault(id(parameter), unit)
+        return units
+
+    def _unit_of(self, name: str, owner: Mapping[str, str], blocks: set[str]) -> str | None:
+        block = block_of(name.rpartition(".")[0])
+        block = block if block in blocks else None
+        if self.preset.unit == "block":
+            return block
+        # The deepest layer whose path the name goes through; raw parameters are layers themselves, and
+        # in_proj_weight takes in_proj_bias along.
+        parts = name.removesuffix("_weight").removesuffix("_bias").split(".")
+        for end in range(len(parts), 0, -1):
+            layer = owner.get(".".join(parts[:end]) + ".")
+            if layer is not None:
+                return layer
+        return block if self.preset.unit == "layer_in_block" else None
+
+    # ---- rates -------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Rescale all rates; measure the exponents when their turn has come.
+
+        Call it after ``optimizer.step()`` and ``scheduler.step()``. With ``timing="lagged"`` the new exponents
+        take effect at the next call, as in the released NLP code.
+        """
+        self._groups.check()
+        self._steps += 1
+        due = self.every is not None and self._steps % self.every == 0
+        if self.preset.timing == "fresh":
+            if due:
+                self.update()
+            self._activate()
+        else:
+            self._activate()
+            if due:
+                self.update()
+
+    def update(self) -> None:
+        """Measure the exponents now; rates follow at the next :meth:`step`."""
+        self._pending = self._new_factors(self._diagnostics.measure())
+
+    def _activate(self) -> None:
+        self._factors = self._pending
+        self._groups.apply(self._factors, self._keys)
+
+    def _new_factors(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
+        counted = {layer.name for layer in self._layers()}
+        entries = [
+            (spectrum.layer.name, spectrum.layer.block, spectrum.value(self.preset.metric))
+            for spectrum in spectra
+            if spectrum.layer.name in counted and spectrum.reason is None
+        ]
+        names, blocks, values = [e[0] for e in entries], [e[1] for e in entries], [e[2] for e in entries]
+        rates = grouped_rates(
+            values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize
+        )  # factors: every schedule is proportional to its base rate
+        factors = dict(zip(names, map(float, rates), strict=True))
+        for block in dict.fromkeys(block for block in blocks if block is not None):
+            inside = [factors[name] for name, other in zip(names, blocks, strict=True) if other == block]
+            factors.setdefault(block, float(np.mean(inside)))
+        return factors
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """Unit -> factor on the scheduler's rate, as it is now; units without one run at 1."""
+        return {unit: self._factors.get(unit, 1.0) for unit in self._groups.units}
+
+    def _enter_step(self) -> None:
+        self._groups.split()
+        self._groups.apply(self._factors, self._keys)
+
+    def _split_now(self, scheduler: Any) -> None:
+        if scheduler is None and hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
+            raise InputError(
+                "a scheduler was built on this optimizer before TempBalance; build TempBalance first, or hand it "
+                "over with TempBalance(..., scheduler=scheduler)"
+            )
+        self._groups.split([] if scheduler is None else [scheduler])
+
+    # ---- what there is to record ---------------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a layer, measured now: ``layer``, ``block``, ``alpha``, ``lr`` (the rate its weight runs at)."""
+        rows = self._diagnostics.rows()
+        if self.preset and not self._groups.is_split and "lr" in self._keys:  # per_step: the groups show base rates
+            units = self._units()
+            tensors = self._diagnostics.tensors()
+            for row, layer in zip(rows, self._diagnostics.layers, strict=True):
+                trained = [units.get(id(tensors[name])) for name in self._diagnostics.trained(layer)]
+                row["lr"] *= self._factors.get(trained[0] or "", 1.0) if trained else 1.0
+        return rows
+
+    def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
+        """Layer -> eigenvalues ``[N]`` ascending, from when this object was built."""
+        return self._diagnostics.initial_eigenvalues()
+
+    # ---- checkpoints -----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs beside the model's, the optimizer's and the scheduler's state."""
+        return {
+            "steps": self._steps,
+            "factors": dict(self._factors),
+            "pending": dict(self._pending),
+            "diagnostics": self._diagnostics.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue bit for bit; load the model, the optimizer and the scheduler too.
+
+        Raises InputError where the state is of another model or not TempBalance's.
+        """
+        try:
+            steps, factors, pending = int(state["steps"]), dict(state["factors"]), dict(state["pending"])
+            diagnostics = state["diagnostics"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a TempBalance state ({error!r}); save it with balancer.state_dict()") from None
+        known = {layer.name for layer in self._diagnostics.layers} | {layer.block for layer in self._diagnostics.layers}
+        strangers = sorted({*factors, *pending} - known)
+        if strangers:
+            raise InputError(
+                f"the TempBalance state is of another model: it holds {strangers[0]!r}, which is no layer here"
+            )
+        self._diagnostics.load_state_dict(diagnostics)
+        self._steps, self._factors, self._pending = steps, factors, pending
+        with torch.no_grad():
+            self._groups.apply(self._factors, self._keys)

@@ -1,0 +1,94 @@
+"""The same layer rows for a run without balancing: measures, never touches a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tempbalance.errors import InputError
+from tempbalance.spectra.layers import Layer, find_layers, named_tensors
+from tempbalance.spectra.metrics import LayerSpectrum, eigenvalues_by_layer, spectra_of
+from tempbalance.spectra.presets import Preset, get_preset
+
+
+class Diagnostics:
+    """Spectra of a model in training, for a baseline run.
+
+    Args:
+        model: the model.
+        optimizer: where a layer's current rate is looked up.
+        preset: ``"nlp"`` or ``"sciml"``, with options changed by keyword as in
+            :func:`tempbalance.spectra.layer_metrics`.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, *, preset: str | Preset = "nlp", **changes: Any) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.preset = get_preset(preset, **changes)
+        self.layers = find_layers(model, self.preset)
+        if not self.layers:
+            raise InputError(f"{type(model).__name__} has no weight matrix that the preset {self.preset.name!r} counts")
+        self._initial: dict[str, NDArray[np.floating]] | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The model's parameters by cleaned name."""
+        return named_tensors(self.model)
+
+    def measure(self) -> list[LayerSpectrum]:
+        """Spectra of all layers as the weights are now."""
+        spectra = spectra_of(self.layers, self.tensors(), self.preset)
+        if self._initial is None:
+            self._initial = eigenvalues_by_layer(spectra)
+        return spectra
+
+    def trained(self, layer: Layer) -> list[str]:
+        """Names of the layer's tensors that are trained: its weight, or its adapters where that is frozen."""
+        tensors = self.tensors()
+        return [name for name in _names(layer) if tensors[name].requires_grad]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a layer, measured now: ``layer``, ``block``, ``alpha`` (NaN without one), ``lr`` (NaN if frozen)."""
+        tensors = self.tensors()
+        rates = {id(p): float(group["lr"]) for group in self.optimizer.param_groups for p in group["params"]}
+        rows = []
+        for spectrum in self.measure():
+            found = [rates.get(id(tensors[name]), float("nan")) for name in self.trained(spectrum.layer)]
+            rows.append(
+                {
+                    "layer": spectrum.layer.name,
+                    "block": spectrum.layer.block,
+                    "alpha": spectrum.alpha,
+                    "lr": found[0] if found else float("nan"),
+                }
+            )
+        return rows
+
+    def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
+        """Layer -> eigenvalues ``[N]`` ascending, from the first measurement."""
+        if self._initial is None:
+            self.measure()
+        return dict(self._initial or {})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain lists, so that JSON or ``torch.save`` can hold it."""
+        return {"initial_eigenvalues": {name: values.tolist() for name, values in self.initial_eigenvalues().items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back the spectra of the beginning. Raises InputError where the state is not of :meth:`state_dict`."""
+        try:
+            values: dict[str, NDArray[np.floating]] = {
+                name: np.asarray(v, dtype=np.float64) for name, v in state["initial_eigenvalues"].items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"not a Diagnostics state ({error!r})") from None
+        self._initial = values
+
+
+def _names(layer: Layer) -> list[str]:
+    adapters = [name for adapter in layer.adapters for name in (adapter.a, adapter.b)]
+    return [*([] if layer.weight is None else [layer.weight]), *adapters]

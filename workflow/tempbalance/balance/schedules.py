@@ -1,0 +1,210 @@
+"""Exponents -> rates: the paper's schedule and the ones it is compared with.
+
+Every schedule maps ``alphas [L]`` and a base rate to rates ``[L]``, gives a larger exponent a rate at least as
+large, and gives every layer the base rate where all exponents are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from tempbalance.errors import InputError
+
+Rates = NDArray[np.float64]
+#: A schedule with its parameters bound: (alphas, base rate) -> rates.
+Schedule = Callable[[ArrayLike, float], Rates]
+
+
+def _finite(alphas: ArrayLike) -> Rates:
+    values = np.asarray(alphas, dtype=np.float64)
+    if values.ndim != 1:
+        raise InputError(f"alphas: expected a list of numbers, got shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise InputError(
+            "alphas: expected finite numbers; leave out layers without an exponent, they keep the base rate"
+        )
+    return values
+
+
+def sigmoid_schedule(
+    alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max: float = 1.0, tau: float = 10.0
+) -> Rates:
+    """The paper's schedule (section 3.2, eq. (2)).
+
+    ``lr_i = base * 10^(s * (1 / (1 + exp(-tau * (alpha_i - mean))) - 1/2))`` with ``s = s_max`` where
+    ``alpha_i > mean`` and ``s_min`` elsewhere; the paper writes the pair as (s1, s2) = (s_min, s_max).
+    Rates stay within ``base * 10^(-s_min / 2)`` and ``base * 10^(s_max / 2)``.
+
+    Args:
+        alphas: ``[L]`` exponents, finite.
+        base_lr: the rate of a layer at the mean.
+        s_min: strength below the mean, 0 or more.
+        s_max: strength above the mean, 0 or more.
+        tau: steepness, above 0.
+
+    Raises InputError for exponents that are not finite or parameters out of range.
+    """
+    if s_min < 0 or s_max < 0 or tau <= 0:
+        raise InputError(f"sigmoid schedule: expected s_min >= 0, s_max >= 0, tau > 0, got {s_min}, {s_max}, {tau}")
+    values = _finite(alphas)
+    if not len(values):
+        return values
+    mean = values.mean()
+    # The mean of equal numbers may differ from them by a rounding error, which must not tip the rate.
+    distance = np.zeros_like(values) if _all_equal(values) else values - mean
+    # tanh form of the logistic function: no overflow for far-off exponents.
+    share = 0.5 * np.tanh(tau * distance / 2)
+    return base_lr * 10 ** (np.where(distance > 0, s_max, s_min) * share)
+
+
+def _all_equal(values: Rates) -> bool:
+    return bool(len(values) < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max())
+
+
+def linear_schedule(
+    alphas: ArrayLike,
+    base_lr: float,
+    *,
+    min_ratio: float = 0.5,
+    slope: float = 1.0,
+    equal: Literal["base", "released"] = "base",
+) -> Rates:
+    """Linear map of [min alpha, max alpha] to ``base * [min_ratio, min_ratio + slope]`` (NeurIPS-2023 TempBalance).
+
+    Args:
+        alphas: ``[L]`` exponents, finite.
+        base_lr: the base rate.
+        min_ratio: factor of the smallest exponent.
+        slope: the largest exponent's factor is ``min_ratio + slope``; 0 or more.
+        equal: what all-equal exponents give: the ``base`` rate, or the top rate as in the ``released`` code.
+
+    Raises InputError for exponents that are not finite or parameters out of range.
+    """
+    if min_ratio < 0 or slope < 0:
+        raise InputError(f"linear schedule: expected min_ratio >= 0 and slope >= 0, got {min_ratio}, {slope}")
+    values = _finite(alphas)
+    if _all_equal(values):
+        return np.full(len(values), base_lr * (1.0 if equal == "base" else min_ratio + slope))
+    return base_lr * np.interp(values, [values.min(), values.max()], [min_ratio, min_ratio + slope])
+
+
+def sqrt_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
+    """Rates in proportion to sqrt(alpha), with the base rate as their scale: ``base * sqrt(a_i) / mean sqrt(a)``."""
+    return _proportional(np.sqrt(_positive(alphas)), base_lr)
+
+
+def log2_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
+    """Rates in proportion to log2(alpha): ``base * log2(a_i) / mean log2(a)``; exponents are above 1."""
+    values = _positive(alphas)
+    if (values < 1).any():
+        raise InputError(f"log2 schedule: expected values of 1 or more, got {values.min():g}")
+    return _proportional(np.log2(values), base_lr)
+
+
+def _positive(alphas: ArrayLike) -> Rates:
+    values = _finite(alphas)
+    if (values <= 0).any():
+        raise InputError(f"alphas: expected positive numbers, got {values.min():g}")
+    return values
+
+
+def _proportional(values: Rates, base_lr: float) -> Rates:
+    if _all_equal(values):
+        return np.full(len(values), base_lr)
+    return base_lr * values / values.mean()
+
+
+def rank_schedule(
+    alphas: ArrayLike,
+    base_lr: float,
+    *,
+    min_ratio: float = 0.5,
+    slope: float = 1.0,
+    equal: Literal["base", "released"] = "base",
+) -> Rates:
+    """Rates by rank: ``base * (min_ratio + slope * rank / L)``, rank 0 for the smallest exponent.
+
+    Equal exponents share their mean rank; where all are equal they get the base rate. With
+    ``equal="released"`` ties are broken by order, as in the released code.
+    """
+    if min_ratio < 0 or slope < 0:
+        raise InputError(f"rank schedule: expected min_ratio >= 0 and slope >= 0, got {min_ratio}, {slope}")
+    values = _finite(alphas)
+    if equal == "base" and _all_equal(values):
+        return np.full(len(values), base_lr)
+    ranks = rankdata(values, method="average" if equal == "base" else "ordinal") - 1
+    return base_lr * (min_ratio + slope * ranks / max(len(values), 1))
+
+
+SCHEDULES: dict[str, Callable[..., Rates]] = {
+    "sigmoid": sigmoid_schedule,
+    "linear": linear_schedule,
+    "sqrt": sqrt_schedule,
+    "log2": log2_schedule,
+    "rank": rank_schedule,
+}
+
+
+def get_schedule(name: str, **parameters: Any) -> Schedule:
+    """A schedule by name, its parameters bound; parameters of None keep their defaults.
+
+    Raises InputError for an unknown name or a parameter that the schedule does not take.
+    """
+    if name not in SCHEDULES:
+        raise InputError(f"schedule: {name!r} is unknown, expected one of {[*SCHEDULES, 'fixed']}")
+    function = SCHEDULES[name]
+    given = {key: value for key, value in parameters.items() if value is not None}
+    allowed = set(function.__kwdefaults__ or {})
+    unknown = sorted(set(given) - allowed)
+    if unknown:
+        raise InputError(f"schedule {name!r} takes no {unknown[0]!r}, expected {sorted(allowed) or 'no parameters'}")
+    return partial(function, **given)
+
+
+def grouped_rates(
+    alphas: ArrayLike,
+    blocks: Sequence[str | None],
+    base_lr: float,
+    schedule: Schedule,
+    *,
+    unit: Literal["block", "layer", "layer_in_block"] = "block",
+    min_ratio: float = 0.5,
+    slope: float = 1.0,
+    normalize: bool = False,
+) -> Rates:
+    """Rates of layers that are balanced in groups (paper section 3.2; method section 3).
+
+    Args:
+        alphas: ``[L]`` exponents, finite.
+        blocks: each layer's block; None keeps the base rate for the units that need a block.
+        base_lr: the base rate.
+        schedule: from :func:`get_schedule`.
+        unit: ``block``: a block's exponent is the mean over its layers, the schedule sees the blocks.
+            ``layer``: the schedule sees the layers. ``layer_in_block`` (the released NLP code's "layer"): the
+            block's rate times a linear map of the layer's exponent within its block.
+        min_ratio: the smallest factor of that linear map.
+        slope: its largest factor less its smallest.
+        normalize: scale all rates, unbalanced ones included, so that their mean is the base rate.
+    """
+    values = _finite(alphas)
+    if unit == "layer":
+        rates = schedule(values, base_lr)
+    else:
+        rates = np.full(len(values), float(base_lr))
+        members: dict[str, list[int]] = {}
+        for index, block in enumerate(blocks):
+            if block is not None:
+                members.setdefault(block, []).append(index)
+        means = [values[indices].mean() for indices in members.values()]
+        for rate, indices in zip(schedule(means, base_lr), members.values(), strict=True):
+            if unit == "layer_in_block":
+                rates[indices] = linear_schedule(values[indices], rate, min_ratio=min_ratio, slope=slope)
+            else:
+                rates[indices] = rate
+    return rates * (base_lr / rates.mean()) if normalize and rates.sum() > 0 else rates
