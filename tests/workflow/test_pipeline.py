@@ -1,0 +1,138 @@
+"""The pipeline end to end at smoke size: real data, real training, every figure."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+SMOKE = ("--config", "scale=smoke")
+FIGURES = (
+    "fig1_esd",
+    "fig2_alpha_std_nlp",
+    "fig3_glue_ratio",
+    "fig4_cfd_ratio",
+    "fig6_alpha_std_sciml",
+    "fig7_alpha_std_tb_nlp",
+    "fig8_alpha_std_tb_sciml",
+)
+IDENTITY = re.compile(r"ratio=[^/]+/[^/]+/seed=\d+/metrics\.json$")
+
+
+def planned(output: str) -> dict[str, int]:
+    """Rule -> number of jobs, from a dry run's table."""
+    table = output.split("Job stats:")[1] if "Job stats:" in output else ""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.split("\n\n")[0], re.M)}
+
+
+def records(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "results").rglob("metrics.json") if IDENTITY.search(str(path)))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_made_as_png_and_pdf(smoke, name):
+    assert (smoke / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (smoke / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_every_run_has_its_files(smoke):
+    found = records(smoke)
+    assert len(found) >= 12
+    for path in found:
+        for name in ("history.csv", "spectra.csv", "layers.csv", "eigenvalues.npz", "model.safetensors"):
+            assert (path.parent / name).stat().st_size > 0, path.parent / name
+
+
+def test_every_row_of_results_carries_provenance(smoke):
+    tables = sorted((smoke / "results").glob("*/runs.csv"))
+    assert tables
+    for path in tables:
+        table = pd.read_csv(path)
+        for column in ("config_hash", "git_commit", "device", "seed", "wall_s", "pkg_torch", "python"):
+            assert table[column].notna().all(), (path, column)
+        assert set(table["status"]) <= {"finished", "diverged"}
+
+
+def test_eigenvalues_are_those_of_the_saved_weights(smoke):
+    from safetensors.numpy import load_file
+
+    path = next(path for path in records(smoke) if "/fno/" in str(path) or "/unet/" in str(path))
+    weights = load_file(path.parent / "model.safetensors")
+    with np.load(path.parent / "eigenvalues.npz", allow_pickle=False) as arrays:
+        layers = [key.removeprefix("last/") for key in arrays.files if key.startswith("last/")]
+        dense = next(name for name in layers if weights.get(f"{name}.weight", np.empty(0)).ndim == 2)
+        expected = np.linalg.svd(weights[f"{dense}.weight"].astype(np.float64), compute_uv=False) ** 2
+        found = np.sort(arrays[f"last/{dense}"])[::-1]
+    np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-4, atol=1e-5 * expected[0])
+
+
+def test_balanced_runs_move_rates_and_baselines_do_not(smoke):
+    for path in records(smoke):
+        record = json.loads(path.read_text())
+        spectra = pd.read_csv(path.parent / "spectra.csv")
+        spread = spectra.dropna(subset=["lr", "alpha"]).groupby("epoch")["lr"].nunique()
+        if record["run"]["method_options"].get("balance"):
+            assert spread.max() > 1, path
+        else:
+            assert spread.max() == 1, path
+
+
+def test_a_second_call_has_nothing_to_do(smoke, snakemake):
+    done = snakemake(smoke, *SMOKE)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_losing_one_seed_redoes_only_what_depends_on_it(smoke, snakemake):
+    path = next(path for path in records(smoke) if "/fno/" in str(path))
+    kept = path.read_bytes()
+    path.unlink()
+    try:
+        jobs = planned(snakemake(smoke, *SMOKE, "-n").stdout)
+    finally:
+        path.write_bytes(kept)
+    assert jobs["train_sciml"] == 1
+    assert jobs["spectra"] == 1
+    assert jobs["collect"] == 1
+    assert not {"train_nlp", "simulate", "subset", "prepare_text"} & set(jobs)
+
+
+def test_one_figure_can_be_asked_for(smoke, snakemake):
+    (smoke / "figures" / "fig4_cfd_ratio.pdf").unlink()
+    done = snakemake(smoke, *SMOKE, "figures/fig4_cfd_ratio.pdf")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (smoke / "figures" / "fig4_cfd_ratio.pdf").is_file()
+
+
+def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
+    from dataclasses import replace
+
+    from tempbalance.experiments.config import read_config
+    from tempbalance.experiments.grid import load_grid
+
+    grid = load_grid(root, replace(read_config(root / "config.yaml", root), scale="paper"))
+    done = snakemake(tmp_path, "-n", "--quiet", "rules", "--config", "scale=paper")
+    assert done.returncode == 0, done.stderr[-3000:]
+    jobs = planned(done.stdout)
+    assert jobs["train_nlp"] + jobs["train_sciml"] == len(grid.jobs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--config", "scale=huge"), "'scale' is 'huge', expected one of smoke, demo, paper"),
+        (("--config", "sclae=demo"), "did you mean 'scale'"),
+        (("--config", "seeds=[1,1]"), "seeds"),
+    ],
+)
+def test_a_bad_configuration_ends_before_any_job(snakemake, tmp_path, arguments, words):
+    done = snakemake(tmp_path, *arguments)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert words in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "results").exists()
