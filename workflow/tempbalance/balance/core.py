@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from tempbalance.balance.diagnostics import Diagnostics
 from tempbalance.balance.groups import GroupSplit
@@ -121,11 +122,14 @@ class TempBalance:
                 raise InputError(f"scheduled: the optimizer's groups have no {key!r}")
         self._steps = 0
         self._factors: dict[str, float] = {}
+        self._hooks: list[RemovableHandle] = []
         if groups == "split":
             self._split_now(scheduler)
         else:
-            optimizer.register_step_pre_hook(lambda *_: self._enter_step())
-            optimizer.register_step_post_hook(lambda *_: self._groups.merge())
+            self._hooks = [
+                optimizer.register_step_pre_hook(lambda *_: self._enter_step()),
+                optimizer.register_step_post_hook(lambda *_: self._groups.merge()),
+            ]
         self.update()
         if self.preset.timing == "fresh":
             self._activate()
@@ -217,6 +221,13 @@ class TempBalance:
         self._groups.split()
         self._groups.apply(self._factors, self._keys)
 
+    def detach(self) -> None:
+        """Leave the optimizer as it was found: its original groups, each at the scheduler's rate."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._groups.merge()
+
     def _split_now(self, scheduler: Any) -> None:
         if scheduler is None and hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
             raise InputError(
@@ -230,13 +241,15 @@ class TempBalance:
     def rows(self) -> list[dict[str, Any]]:
         """One dict a layer, measured now: ``layer``, ``block``, ``alpha``, ``lr`` (the rate its weight runs at)."""
         rows = self._diagnostics.rows()
-        if self.preset and not self._groups.is_split and "lr" in self._keys:  # per_step: the groups show base rates
-            units = self._units()
-            tensors = self._diagnostics.tensors()
-            for row, layer in zip(rows, self._diagnostics.layers, strict=True):
-                trained = [units.get(id(tensors[name])) for name in self._diagnostics.trained(layer)]
-                row["lr"] *= self._factors.get(trained[0] or "", 1.0) if trained else 1.0
+        rates = self.rates()
+        for row, layer in zip(rows, self._diagnostics.layers, strict=True):
+            row["lr"] = next((rates[name] for name in self._diagnostics.trained(layer) if name in rates), float("nan"))
         return rows
+
+    def rates(self) -> dict[str, float]:
+        """Parameter name -> the rate it is updated with, of the parameters that the optimizer holds."""
+        rates = self._groups.rates(self._factors if "lr" in self._keys else {})
+        return {name: rates[id(p)] for name, p in self._diagnostics.tensors().items() if id(p) in rates}
 
     def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
         """Layer -> eigenvalues ``[N]`` ascending, from when this object was built."""

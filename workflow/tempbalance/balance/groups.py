@@ -113,6 +113,17 @@ class GroupSplit:
                 for key in keys:
                     _set(group, key, float(parent[key]) * factors.get(unit, 1.0))
 
+    def rates(self, factors: Mapping[str, float]) -> dict[int, float]:
+        """id(parameter) -> its rate in a step; ``factors`` count where the groups are merged between steps."""
+        groups = self.optimizer.param_groups
+        rates = {id(p): float(group["lr"]) for group in groups for p in group["params"]}
+        if not self.is_split:
+            for parent, members in zip(groups, self._sizes, strict=False):
+                for unit, positions in members:
+                    for position in positions:
+                        rates[id(parent["params"][position])] *= factors.get(unit or "", 1.0)
+        return rates
+
     def check(self) -> None:
         """Raises InputError where somebody removed groups (or loaded a state dict of other groups)."""
         expected = self._count() if self.is_split else len(self._sizes)

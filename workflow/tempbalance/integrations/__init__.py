@@ -1,1 +1,23 @@
+"""Hooks for training frameworks, a few lines each; each is imported when first used."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tempbalance.integrations.neuraloperator import balance_trainer as balance_trainer
+    from tempbalance.integrations.transformers import TempBalanceCallback as TempBalanceCallback
+
+_HOME = {
+    "TempBalanceCallback": "tempbalance.integrations.transformers",
+    "balance_trainer": "tempbalance.integrations.neuraloperator",
+}
+
+__all__ = ["TempBalanceCallback", "balance_trainer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

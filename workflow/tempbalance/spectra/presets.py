@@ -11,7 +11,8 @@ Conv1d = Literal["matrix", "released"]
 Spectral = Literal["skip", "per_mode", "pooled"]
 Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
-Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+Timing = Literal["fresh", "lagged"]
+Metric = Literal["alpha", "stable_rank", "spectral_norm"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
 
@@ -26,7 +27,10 @@ class Preset:
         min_count: a layer with fewer eigenvalues is reported without an exponent and keeps the base rate.
         unit: ``block`` (layers of a transformer block share a rate), ``layer``, or ``layer_in_block`` (the
             block's rate times a linear map within the block, the released NLP code's "layer").
-        balance_at_start: whether the first update already runs with balanced rates.
+        timing: ``fresh``: rates follow the weights as they are, the first update is balanced already (SciML
+            code). ``lagged``: rates follow exponents taken before the last forward pass, so the first update
+            is unbalanced (NLP code).
+        exclude: layers whose name holds one of these keep the base rate and do not count towards the mean.
         conv1d: ``matrix`` reads a Conv1d as any convolution; ``released`` repeats the released code's quirk.
         spectral: what to do with complex spectral-convolution weights: ``skip``, one spectrum a mode pooled
             (``per_mode``), or all modes unfolded into one matrix (``pooled``).
@@ -41,7 +45,8 @@ class Preset:
     min_eigenvalue: float | None
     min_count: int
     unit: Unit
-    balance_at_start: bool
+    timing: Timing
+    exclude: tuple[str, ...] = ()
     conv1d: Conv1d = "matrix"
     spectral: Spectral = "skip"
     lora: Lora = "scaled"
@@ -52,18 +57,27 @@ class Preset:
 
 PRESETS = {
     # Fewer than 50 eigenvalues are skipped; nothing is filtered.
-    "nlp": Preset("nlp", xmin_pos=1.5, min_eigenvalue=None, min_count=50, unit="block", balance_at_start=False),
+    "nlp": Preset(
+        "nlp",
+        xmin_pos=1.5,
+        min_eigenvalue=None,
+        min_count=50,
+        unit="block",
+        timing="lagged",
+        exclude=("pooler", "classifier"),
+    ),
     # The released experiment list drops layers of 12 eigenvalues or fewer.
-    "sciml": Preset("sciml", xmin_pos=2.0, min_eigenvalue=1e-5, min_count=13, unit="layer", balance_at_start=True),
+    "sciml": Preset("sciml", xmin_pos=2.0, min_eigenvalue=1e-5, min_count=13, unit="layer", timing="fresh"),
 }
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "unit": ("block", "layer", "layer_in_block"),
+    "timing": ("fresh", "lagged"),
     "conv1d": ("matrix", "released"),
     "spectral": ("skip", "per_mode", "pooled"),
     "lora": ("scaled", "unscaled"),
     "tail": ("hill", "xmin_peak", "ks"),
-    "metric": ("alpha", "stable_rank", "spectral_norm", "farms"),
+    "metric": ("alpha", "stable_rank", "spectral_norm"),
 }
 
 

@@ -1,0 +1,55 @@
+"""TempBalance inside the transformers Trainer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+from tempbalance.balance import TempBalance, updates_every
+
+
+class TempBalanceCallback(TrainerCallback, ExportableState):
+    """Balances the Trainer's own optimizer: ``Trainer(..., callbacks=[TempBalanceCallback(s_min=1, s_max=1)])``.
+
+    The optimizer's groups are split only inside ``optimizer.step()``, so the Trainer's scheduler, logs (which show
+    the unbalanced rate) and checkpoints are those of a run without it. The state travels in the Trainer's
+    checkpoints; ``trainer.train(resume_from_checkpoint=...)`` continues bit for bit.
+
+    Args:
+        every: measure at every ``every``-th update; ``auto``: as the released code does
+            (:func:`tempbalance.balance.updates_every`); None: at the start only.
+        options: what :class:`tempbalance.TempBalance` takes, as plain numbers and strings.
+    """
+
+    def __init__(self, *, every: int | Literal["auto"] | None = "auto", **options: Any) -> None:
+        self.every = every
+        self.options = options
+        self.balancer: TempBalance | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        optimizer = kwargs["optimizer"]
+        if type(optimizer).__name__ == "AcceleratedOptimizer":
+            optimizer = optimizer.optimizer
+        every = self.every
+        if every == "auto":
+            every = updates_every(math.ceil(state.max_steps / max(state.num_train_epochs, 1)))
+        if self.balancer is not None:
+            self.balancer.detach()
+        self.balancer = TempBalance(kwargs["model"], optimizer, every=every, groups="per_step", **self.options)
+        stored: Any = state.stateful_callbacks  # a dict after loading, whatever its annotation says
+        if state.global_step > 0 and isinstance(stored, dict) and type(self).__name__ in stored:
+            self.balancer.load_state_dict(stored[type(self).__name__]["attributes"]["saved"])
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.balancer is not None:
+            self.balancer.step()
+
+    def state(self) -> dict[str, Any]:
+        """What the Trainer writes into its checkpoints."""
+        saved = None if self.balancer is None else self.balancer.state_dict()
+        return {"args": {"every": self.every, **self.options}, "attributes": {"saved": saved}}
