@@ -40,7 +40,8 @@ def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
     raise InputError(f"a weight of shape {tuple(weight.shape)} is no matrix, expected 2 to 5 axes")
 
 
-def _promoted(matrices: Tensor) -> Tensor:
+def promoted(matrices: Tensor) -> Tensor:
+    """Half, bfloat16 and float8 as float32 (complex likewise); single and double as they are."""
     if matrices.dtype in (torch.float64, torch.complex128, torch.float32, torch.complex64):
         return matrices
     return matrices.to(torch.complex64 if matrices.is_complex() else torch.float32)
@@ -97,7 +98,7 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
     together; on a CPU with several torch threads, weights are spread over threads.
     """
     with torch.no_grad():
-        batches = [_promoted(batch.detach()) for batch in batches]
+        batches = [promoted(batch.detach()) for batch in batches]
         if any(batch.device.type != "cpu" for batch in batches):
             return _by_shape(batches, min_eigenvalue)
         workers = min(torch.get_num_threads(), len(batches))

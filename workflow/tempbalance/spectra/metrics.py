@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.eigen import batched_eigenvalues, unfold
+from tempbalance.spectra.eigen import batched_eigenvalues, promoted, unfold
+from tempbalance.spectra.farms import farms_windows
 from tempbalance.spectra.layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
 from tempbalance.spectra.presets import Preset, get_preset
 from tempbalance.spectra.tail import TailFit, fit_tail, spectral_norm, stable_rank
@@ -110,12 +111,14 @@ class LayerSpectrum:
 
 def _matrices(layer: Layer, weight: Tensor, preset: Preset) -> Tensor:
     """The batch of matrices whose eigenvalues make the layer's spectrum."""
+    weight = promoted(weight)
     if layer.kind == "matrix":
-        return unfold(weight, conv1d=preset.conv1d)
-    if not weight.is_complex():  # AFNO: [2, blocks, in, out]
-        return torch.complex(weight[0].float(), weight[1].float())
-    # Spectral convolutions: [in, out, *modes], one matrix a mode. Without mode axes it is one matrix.
-    return weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
+        matrices = unfold(weight, conv1d=preset.conv1d)
+    elif not weight.is_complex():  # AFNO: [2, blocks, in, out]
+        matrices = torch.complex(weight[0], weight[1])
+    else:  # Spectral convolutions: [in, out, *modes], one matrix a mode. Without mode axes it is one matrix.
+        matrices = weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
+    return farms_windows(matrices, aspect_ratio=preset.farms_ratio) if preset.metric == "farms" else matrices
 
 
 def _problem(matrices: Tensor) -> str | None:

@@ -12,7 +12,7 @@ Spectral = Literal["skip", "per_mode", "pooled"]
 Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
 Timing = Literal["fresh", "lagged"]
-Metric = Literal["alpha", "stable_rank", "spectral_norm"]
+Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
 
@@ -36,7 +36,9 @@ class Preset:
             (``per_mode``), or all modes unfolded into one matrix (``pooled``).
         lora: whether an adapter's product carries its alpha/r scale.
         tail: how the tail start is chosen.
-        metric: the number that the schedule works on.
+        metric: the number that the schedule works on; ``farms`` is the exponent of sub-matrices of one aspect
+            ratio (:mod:`tempbalance.spectra.farms`), and makes spectra and tables theirs.
+        farms_ratio: that aspect ratio, longer over shorter side.
         embeddings: whether embedding tables count as layers.
     """
 
@@ -52,6 +54,7 @@ class Preset:
     lora: Lora = "scaled"
     tail: Tail = "hill"
     metric: Metric = "alpha"
+    farms_ratio: float = 1.0
     embeddings: bool = False
 
 
@@ -77,7 +80,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "spectral": ("skip", "per_mode", "pooled"),
     "lora": ("scaled", "unscaled"),
     "tail": ("hill", "xmin_peak", "ks"),
-    "metric": ("alpha", "stable_rank", "spectral_norm"),
+    "metric": ("alpha", "stable_rank", "spectral_norm", "farms"),
 }
 
 
@@ -102,6 +105,8 @@ def get_preset(preset: str | Preset, **changes: Any) -> Preset:
     result = replace(preset, **changes)
     if not result.xmin_pos > 1:
         raise InputError(f"xmin_pos: {result.xmin_pos!r} is out of range, expected a number above 1")
+    if not result.farms_ratio >= 1:
+        raise InputError(f"farms_ratio: {result.farms_ratio!r} is out of range, expected 1 or more")
     if not result.min_count >= 2:
         raise InputError(
             f"min_count: {result.min_count!r} is out of range, expected 2 or more (a tail needs two points)"

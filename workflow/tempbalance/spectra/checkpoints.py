@@ -1,0 +1,152 @@
+"""Reading the weights of a checkpoint that may come from anywhere: nothing in it is executed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tempbalance.errors import DataError
+
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+#: Files that a folder is searched for, the first wins.
+_FOLDER_FILES = (
+    "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
+    "pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin",
+)  # fmt: skip
+#: Where training scripts put the weights inside a checkpoint dictionary.
+_NESTED = ("state_dict", "model_state_dict", "model", "module", "weights")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights on the CPU by name, where they come from, and alpha / r of its LoRA pairs."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    lora_scale: float = 1.0
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of values in all floating-point and complex tensors."""
+        return sum(t.numel() for t in self.tensors.values() if t.is_floating_point() or t.is_complex())
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """The weights of a safetensors file, a transformers or adapter folder, or a torch state dict.
+
+    Torch files are read with ``weights_only=True``, which builds tensors and plain containers and refuses
+    everything else, so a hostile file cannot run code.
+
+    Raises DataError, in one sentence, for a file that is missing, damaged, of another kind or refused.
+    """
+    path = Path(path).expanduser()
+    try:
+        if path.is_dir():
+            return _read_folder(path)
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder")
+        return Checkpoint(path, _read_file(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def _read_folder(folder: Path) -> Checkpoint:
+    for name in _FOLDER_FILES:
+        path = folder / name
+        if path.is_file():
+            tensors = _read_shards(path) if name.endswith(".index.json") else _read_file(path)
+            return Checkpoint(folder, tensors, _lora_scale(folder / "adapter_config.json"))
+    candidates = sorted([*folder.glob("*.safetensors"), *(p for p in folder.iterdir() if p.suffix in PICKLES)])
+    if len(candidates) == 1:
+        return Checkpoint(folder, _read_file(candidates[0]), _lora_scale(folder / "adapter_config.json"))
+    found = f"{len(candidates)} weight files ({candidates[0].name}, ...)" if candidates else "no weight file"
+    raise DataError(f"{folder}: holds {found}; name one file, or a folder with one of {', '.join(_FOLDER_FILES)}")
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: is no JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise DataError(f"{index}: has no 'weight_map' of tensor names to files")
+    files: Iterable[Any] = dict.fromkeys(weight_map.values())
+    tensors: dict[str, Tensor] = {}
+    for name in files:
+        # An index must not point outside its folder.
+        if not isinstance(name, str) or Path(name).name != name:
+            raise DataError(f"{index}: names the file {name!r}, expected a plain file name in the same folder")
+        if not (index.parent / name).is_file():
+            raise DataError(f"{index}: the shard {name} is missing from the folder; download it again")
+        tensors.update(_read_file(index.parent / name))
+    return tensors
+
+
+def _lora_scale(config: Path) -> float:
+    if not config.is_file():
+        return 1.0
+    content = _read_json(config)
+    try:
+        rank, alpha = float(content["r"]), float(content["lora_alpha"])
+        return alpha / (rank**0.5 if content.get("use_rslora") else rank)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        raise DataError(f"{config}: expected the numbers 'r' and 'lora_alpha' of a LoRA adapter") from None
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if not tensors:
+        raise DataError(f"{path}: holds no tensors")
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, KeyError, OverflowError) as error:
+        raise DataError(f"{path}: is no intact safetensors file ({error})") from None
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    if path.suffix not in PICKLES:
+        raise DataError(f"{path}: unknown kind of file, expected .safetensors, {', '.join(PICKLES)} or a folder")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise DataError(
+            f"{path}: refused, because it is damaged or holds more than tensors and plain containers (loading it could "
+            "run code); save the weights alone with torch.save(model.state_dict(), ...) or as safetensors"
+        ) from None
+    # A damaged or forged file can make the reader fail in many ways; all of them mean "not this file".
+    except Exception as error:
+        raise DataError(f"{path}: is no intact torch file ({type(error).__name__}: {str(error)[:120]})") from None
+    return _tensors_in(content, path)
+
+
+def _tensors_in(content: Any, path: Path) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping):
+        raise DataError(f"{path}: holds a {type(content).__name__}, expected a state dict (names to tensors)")
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if tensors:
+        return tensors
+    for name in _NESTED:
+        if isinstance(content.get(name), Mapping):
+            return _tensors_in(content[name], path)
+    raise DataError(f"{path}: holds no tensors; found the keys {[str(name) for name in content][:5]}")
