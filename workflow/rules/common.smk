@@ -152,3 +152,7 @@ wildcard_constraints:
     method=one_of({run.method for run in GRID.jobs.values()}),
     ratio=r"[0-9.e-]+",
     seed=r"[0-9]+",
+
+
+def final_outputs():
+    return [f"{RESULTS}/{name}/runs.csv" for name in GRID.experiments]

@@ -1,7 +1,5 @@
 """Collect the runs of one experiment into tidy tables."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

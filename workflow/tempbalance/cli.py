@@ -160,11 +160,13 @@ def train(
 
 
 def _data_hash(data: Path) -> str:
+    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
+    from tempbalance.experiments.checkpoint import sha256
+
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
-    try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{manifest}: no manifest with a sha256 for {data} ({error}); make the data again") from None
+    if not manifest.is_file():
+        raise InputError(f"{manifest}: missing, so {data} is not a finished data set; make the data again")
+    return sha256(manifest)
 
 
 @app.command()
