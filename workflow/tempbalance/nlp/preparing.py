@@ -109,19 +109,18 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
     return example
 
 
-def _carve(pool: list[Any], count: int, seed: int, name: str) -> tuple[list[Any], list[Any]]:
-    """Take ``count`` rows out of the pool's latter half by a seeded draw.
+def _carve(pool: list[Any], spared: int, count: int, seed: int, name: str) -> tuple[list[Any], list[Any]]:
+    """Take ``count`` rows out of the pool by a seeded draw, but none of the first ``spared``.
 
-    The first half stays as it is, so the paper's subset rule (the first rows) picks the rows it picked there.
+    These stay as they are, so the paper's subset rule (the first rows) picks the rows it picked there.
     """
-    half = len(pool) // 2
-    if count < 1 or count > len(pool) - half:
+    if count < 1 or count > len(pool) - spared:
         raise ConfigError(
             f"data set option splits.{name}: {count} rows cannot be taken out of the latter half "
-            f"of a training pool of {len(pool)}"
+            f"of the training rows, {len(pool) - spared} are left there"
         )
     generator = np.random.default_rng([seed, SPLITS.index(name)])
-    taken = set((half + generator.permutation(len(pool) - half)[:count]).tolist())
+    taken = set((spared + generator.permutation(len(pool) - spared)[:count]).tolist())
     return [row for place, row in enumerate(pool) if place not in taken], [pool[place] for place in sorted(taken)]
 
 
@@ -159,11 +158,12 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     if task.shuffle is not None:
         order = np.random.default_rng(task.shuffle).permutation(len(pool))
         pool = [pool[place] for place in order]
+    spared, total = len(pool) // 2, len(pool)
     for split in ("test", "validation"):
         source = task.splits[split]
         if isinstance(source, Carved):
             seed = CARVING_SEED if task.shuffle is None else task.shuffle
-            pool, examples[split] = _carve(pool, source.count(len(pool)), seed, split)
+            pool, examples[split] = _carve(pool, spared, source.count(total), seed, split)
     examples["train"] = pool
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"kind": task.kind, "labels": list(task.labels), "splits": {}}
