@@ -220,13 +220,13 @@ def layer_weight(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
                     f"{layer.name}: LoRA factors of shapes {tuple(b.shape)} and {tuple(a.shape)} do not fit"
                 )
             product = adapter.scale * (b.float() @ a.float())
-            if weight is not None and product.shape != weight.shape:
-                product = product.T  # transformers' Conv1D stores (in, out)
-            if weight is not None and product.shape != weight.shape:
+            if weight is not None and weight.shape not in (product.shape, product.T.shape):
                 raise InputError(
                     f"{layer.name}: a LoRA product of shape {tuple(product.shape)} does not fit its weight "
                     f"{tuple(weight.shape)}"
                 )
+            if weight is not None and product.shape != weight.shape:
+                product = product.T  # transformers' Conv1D stores (in, out)
             weight = product if weight is None else weight.float() + product
     assert weight is not None  # noqa: S101 - a layer has a weight or an adapter
     return weight

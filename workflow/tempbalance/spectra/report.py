@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +59,25 @@ def report_checkpoint(
     table = metrics_table(spectra)
     summary = summarise(table, checkpoint, choices)
     _print(table, summary, console)
-    try:
-        if csv is not None:
+    if csv is not None:
+        with _writing(csv):
             table.to_csv(csv)
-        if json_file is not None:
-            rows = json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+    if json_file is not None:
+        rows = json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+        with _writing(json_file):
             Path(json_file).write_text(json.dumps({"summary": summary, "layers": rows}, indent=1))
-        if plot is not None:
+    if plot is not None:
+        with _writing(plot):
             plot_layers(table, summary, plot)
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be written ({error.strerror})") from None
     return table
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from None
 
 
 def choose_preset(checkpoint: Checkpoint, preset: str, **changes: Any) -> Preset:
