@@ -187,6 +187,30 @@ def test_a_failed_job_is_shown_with_exit_status_log_and_reason(tmp_path, monkeyp
     assert stream.getvalue() == shown
 
 
+def test_a_failed_group_is_shown_once_with_its_members_and_the_schedulers_log(tmp_path, monkeypatch):
+    (tmp_path / "train.log").write_text("epoch 3\n")
+    (tmp_path / "slurm.log").write_text("slurmstepd: error: *** CANCELLED DUE TO TIME LIMIT ***\n")
+    made, stream = handler(monkeypatch)
+    made.emit(record(LogEvent.RUN_INFO, "", stats={"train": 2}))
+    for number, log in ((1, "train.log"), (2, "none.log")):
+        made.emit(started(number, f"results/{number}", log=[str(tmp_path / log)]))
+    infos = [{"jobid": 1, "rule_name": "train"}, {"jobid": 2, "rule_name": "train"}]
+    logs = [str(tmp_path / "slurm.log")]
+    made.emit(record(LogEvent.GROUP_ERROR, "", logging.ERROR, groupid="run", job_error_info=infos, aux_logs=logs))
+    for info in infos:
+        made.emit(record(LogEvent.JOB_ERROR, "", logging.ERROR, indent=True, **info))
+    shown = stream.getvalue()
+    assert "FAILED  group run: one or more of\n  train  results/1\n  train  results/2\n" in shown
+    assert "| epoch 3\n" in shown
+    assert "DUE TO TIME LIMIT" in shown
+    assert shown.count("FAILED") == 1
+    made.emit(started(1, "results/1"))
+    made.emit(record(LogEvent.JOB_FINISHED, "", job_id=1))
+    made.close()
+    assert "1 job needed more than one attempt" in stream.getvalue()
+    assert "1 job FAILED:\n  train  results/2" in stream.getvalue()
+
+
 @pytest.mark.parametrize("event", [*LogEvent, None])
 @pytest.mark.parametrize("fields", [{}, {"jobid": "x", "stats": 3, "done": None, "total": {}, "job_id": [], "log": 1}])
 def test_no_record_whatever_it_holds_ends_the_workflow(event, fields, monkeypatch):

@@ -63,7 +63,7 @@ class Grid:
         if self.started is None:
             self.started = job.started
         self.jobs[job.id] = self.running[job.id] = job
-        self.failures.pop(job.id, None)
+        self.retry(job.id)
         self._width = len(self.running)
 
     def finish(self, job_id: int, now: float) -> Job | None:

@@ -149,6 +149,8 @@ class LogHandler(LogHandlerBase):
             self.grid.progress(int(record.done), int(record.total))  # type: ignore[attr-defined]
         elif event == LogEvent.JOB_ERROR:
             self._fail(record)
+        elif event == LogEvent.GROUP_ERROR:
+            self._fail_group(record)
         elif event not in HIDDEN:
             self._pass_on(record)
 
@@ -167,7 +169,13 @@ class LogHandler(LogHandlerBase):
         # An outside executor (Slurm) adds its own log file to the rule's.
         failure = Failure(job, reason, list(dict.fromkeys([*job.log, *_strings(record, "log")])))
         self.grid.fail(failure)
-        self.view.message(text.failure_text(failure), "red")
+        if not getattr(record, "indent", False):  # a group's members were shown with the group
+            self.view.message(text.failure_text(failure), "red")
+
+    def _fail_group(self, record: logging.LogRecord) -> None:
+        members = [dict(info) for info in getattr(record, "job_error_info", None) or []]
+        jobs = [job for info in members if (job := self.grid.jobs.get(int(info["jobid"]))) is not None]
+        self.view.message(text.group_text(str(record.groupid), jobs, _strings(record, "aux_logs")), "red")  # type: ignore[attr-defined]
 
     def _pass_on(self, record: logging.LogRecord) -> None:
         message = record.getMessage()

@@ -65,13 +65,23 @@ def failure_text(failure: Failure) -> str:
     """What failed, why, where its log is, and how the log ends."""
     job = failure.job
     lines = [f"FAILED  {job.rule}  {job.label}" + (f"  ({failure.reason})" if failure.reason else "")]
-    for path in failure.log:
-        end = tail(path)
-        lines.append(f"  log: {path}" + ("" if end else "  (empty or missing)"))
-        lines += [f"  | {line}" for line in end]
+    lines += [line for path in failure.log for line in log_end(path)]
     if not failure.log:
         lines.append("  (the rule has no log file)")
     return "\n".join(lines)
+
+
+def group_text(name: str, jobs: Sequence[Job], logs: Sequence[str]) -> str:
+    """A failed group of jobs: its members, and the ends of the logs that hold something, the scheduler's last."""
+    lines = [f"FAILED  group {name}: one or more of", *(f"  {job.rule}  {job.label}" for job in jobs)]
+    paths = dict.fromkeys([path for job in jobs for path in job.log if tail(path)] + list(logs))
+    return "\n".join(lines + [line for path in paths for line in log_end(path)])
+
+
+def log_end(path: str) -> list[str]:
+    """A log's path and its last lines, indented."""
+    end = tail(path)
+    return [f"  log: {path}" + ("" if end else "  (empty or missing)"), *(f"  | {line}" for line in end)]
 
 
 def plan_text(counts_by_rule: Mapping[str, int]) -> str:

@@ -45,7 +45,7 @@ class LineView:
         self.interval = interval
         self._written = time.monotonic()
 
-    def message(self, content: str, style: str = "") -> None:  # noqa: ARG002 - a style needs a terminal
+    def message(self, content: str, style: str = "") -> None:
         """Write a text."""
         self.stream.write(content + "\n")
         self.stream.flush()
