@@ -41,6 +41,7 @@ RUN = (
     f"{RESULTS}/{{experiment}}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{run}}"
 )
 LOGS = f"{RESULTS}/logs"
+ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
 PDE_DATA = f"{RESULTS}/data/{{dataset}}/data.h5"
@@ -50,6 +51,22 @@ shell.prefix(
     "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
     "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore; "
 )
+
+
+def asks_for(rule):
+    """What a job of the rule asks for at the configured scale; memory and time grow with every attempt."""
+    rules, scale = ASKED["rules"], CONFIG.scale
+    asked = {**rules["default"][scale], **rules.get(rule, {}).get(scale, {})}
+    if CONFIG.device == "cpu":
+        asked["gpu"] = 0
+    partition = ASKED["partition"]["gpu" if asked["gpu"] else "cpu"]
+    cluster = {"slurm_partition": partition, "slurm_account": ASKED["account"]}
+    return {
+        "mem_mb": lambda wildcards, attempt: asked["mem_mb"] * attempt,
+        "runtime": lambda wildcards, attempt: asked["runtime"] * attempt,
+        "gpu": asked["gpu"],
+        **{name: value for name, value in cluster.items() if value},
+    }
 
 
 def one_of(names):

@@ -10,6 +10,8 @@ rule fetch_text:
         dataset=datasets_where(is_text),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("fetch_text"),
     params:
         options=dataset_options,
         folder=folder_argument,
@@ -30,6 +32,8 @@ rule prepare_text:
         dataset=datasets_where(is_text),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("prepare_text"),
     params:
         options=dataset_options,
     message:
@@ -49,6 +53,8 @@ rule tokenize:
         dataset=datasets_where(is_text),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("tokenize"),
     params:
         options=dataset_options,
         model=lambda wildcards: canonical_json(GRID.models[wildcards.model]),
@@ -69,6 +75,8 @@ rule simulate:
         dataset=datasets_where(is_simulated),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("simulate"),
     params:
         options=dataset_options,
     message:
@@ -87,6 +95,8 @@ rule fetch_pde:
         dataset=datasets_where(is_published),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("fetch_pde"),
     params:
         options=dataset_options,
         folder=folder_argument,
@@ -105,6 +115,8 @@ rule subset:
         f"{LOGS}/subset/{{dataset}}-{{ratio}}.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("subset"),
     params:
         family=lambda wildcards: GRID.families[wildcards.dataset],
         options=dataset_options,

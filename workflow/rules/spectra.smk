@@ -15,6 +15,8 @@ rule spectra:
         run=r"seed=[0-9]+",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("spectra"),
     params:
         folder=lambda wildcards: f"{RESULTS}/{run_path(wildcards)}",
     message:

@@ -16,6 +16,8 @@ rule collect:
         f"{LOGS}/collect/{{experiment}}.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("collect"),
     message:
         "Collect the runs of {wildcards.experiment}"
     script:

@@ -1,7 +1,5 @@
 # Training: baseline and TempBalance runs, and the choice of a trial where hyper-parameters are searched.
 
-# A GPU job asks for a device; a job that stays on the processor does not.
-GPU = 0 if CONFIG.device == "cpu" else 1
 TRAIN = (
     "tempbalance train --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} {params.tokens:q} "
     "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
@@ -30,8 +28,7 @@ rule train_nlp:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        gpu=GPU,
+        **asks_for("train_nlp"),
     params:
         **TRAIN_PARAMS,
         tokens=lambda wildcards, input: ["--tokens", input.tokens],
@@ -56,8 +53,7 @@ rule train_sciml:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        gpu=GPU,
+        **asks_for("train_sciml"),
     params:
         **TRAIN_PARAMS,
         tokens=[],
@@ -78,6 +74,8 @@ rule select_trial:
         cell=one_of(SEARCHED),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("select_trial"),
     params:
         select_on=lambda wildcards: GRID.experiments[
             SEARCHED[wildcards.cell]
@@ -103,6 +101,8 @@ rule adopt_trial:
         cell=one_of(SEARCHED),
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **asks_for("adopt_trial"),
     message:
         "Adopt the chosen run of {wildcards.cell}, seed {wildcards.seed}"
     shell:
