@@ -24,11 +24,18 @@ class TokenRows(Dataset[Row]):
     Args:
         rows: model inputs, one dictionary a row.
         aside: columns that are not model inputs, in the same order.
+        references: what predictions are compared with where it is not a label (contexts and answers of spans).
     """
 
-    def __init__(self, rows: Sequence[Row], aside: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        aside: Mapping[str, Sequence[Any]],
+        references: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
         self.rows = rows
         self.aside = aside
+        self.references = references or {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -42,19 +49,35 @@ def _length(row: Row) -> int:
     return max(len(part) for part in ids) if isinstance(ids[0], list) else len(ids)
 
 
-def read_rows(tokens: Path, split: str, indices: Sequence[int] | None = None) -> TokenRows:
-    """Rows of one split, the given ones in the given order, or all of them sorted by length.
-
-    Sorting puts rows of one length into one evaluation batch, so little is computed on padding.
-    """
-    table = read_table(tokens, split)
-    if indices is not None:
-        table = table.take(list(indices))
+def _rows(table: Any, *, by_length: bool) -> tuple[list[Row], dict[str, list[Any]]]:
     records = table.to_pylist()
-    if indices is None:
+    if by_length:
         records.sort(key=_length)
-    aside = {name: [record[name] for record in records] for name in (*ASIDE, "answer") if name in table.column_names}
-    return TokenRows([{k: v for k, v in record.items() if k not in aside} for record in records], aside)
+    aside = {name: [record[name] for record in records] for name in ASIDE if name in table.column_names}
+    return [{k: v for k, v in record.items() if k not in aside} for record in records], aside
+
+
+def read_training_rows(tokens: Path, indices: Sequence[int]) -> TokenRows:
+    """The token rows of the given examples of the training pool, in this order.
+
+    An example with a long context has several (its windows).
+    """
+    table = read_table(tokens, "train")
+    if "row" in table.column_names:
+        windows: dict[int, list[int]] = {}
+        for window, row in enumerate(table.column("row").to_pylist()):
+            windows.setdefault(row, []).append(window)
+        indices = [window for row in indices for window in windows[row]]
+    return TokenRows(*_rows(table.take(list(indices)), by_length=False))
+
+
+def read_evaluation_rows(tokens: Path, data: Path, split: str) -> TokenRows:
+    """All rows of a split, sorted by length: batches of one length, so that little is computed on padding."""
+    rows, aside = _rows(read_table(tokens, split), by_length=True)
+    if "row" not in aside:
+        return TokenRows(rows, aside)
+    examples = read_table(data, split)
+    return TokenRows(rows, aside, {name: examples.column(name).to_pylist() for name in ("context", "answers")})
 
 
 class Collator:

@@ -107,11 +107,12 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
 
     Args:
         model_options: ``source`` as for :func:`locate`, or ``{"random": model type, "config": {...}}`` for a randomly
-            initialised architecture; ``dropout`` to overrule the configuration's.
+            initialised architecture; ``dropout`` to overrule the configuration's; ``dtype`` of the weights (float32).
         task: decides head and number of classes.
 
     Raises DataError where the weights cannot be loaded, ConfigError where the options are wrong.
     """
+    import torch
     import transformers
 
     head = getattr(transformers, HEADS[task.kind])
@@ -138,7 +139,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
         raise _hub_error(source, error) from None
     if model.config.pad_token_id is None:
         model.config.pad_token_id = model.config.eos_token_id
-    return model.float()
+    return model.to(getattr(torch, model_options.get("dtype", "float32")))
 
 
 def fingerprint(model_options: Mapping[str, Any]) -> str:

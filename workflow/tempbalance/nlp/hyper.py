@@ -30,6 +30,8 @@ class Hyper:
         gradient_accumulation: forward passes a step.
         gradient_checkpointing: recompute activations to save memory.
         precision: fp32, bf16 or fp16 (mixed).
+        group_by_length: draw batches of rows of similar length, which saves time on padding; the released code
+            does not.
         eval_batch_size: rows a forward pass in evaluation.
         evaluate_test_every: epochs between evaluations on the test set for the released protocol (best epoch on the
             test set); 0, the default, never.
@@ -47,6 +49,7 @@ class Hyper:
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
     precision: str = "fp32"
+    group_by_length: bool = False
     eval_batch_size: int = 64
     evaluate_test_every: int = 0
     checkpoint_every_s: float = 60.0

@@ -105,6 +105,16 @@ GROUP_METRICS: dict[str, Callable[[Array, Array, Sequence[str]], float]] = {
 SPAN_METRICS = ("span_f1", "span_exact_match")
 
 
+def known_metrics(kind: str, *, grouped: bool) -> list[str]:
+    """Names of the metrics that a kind of task may ask for."""
+    if kind == "spans":
+        return list(SPAN_METRICS)
+    if kind == "regression":
+        return ["pearson_spearman_mean", "pearson", "spearman"]
+    classes = [name for name in ROW_METRICS if "pearson" not in name and "spearman" not in name]
+    return classes + (list(GROUP_METRICS) if grouped else [])
+
+
 def score(names: Sequence[str], predicted: Array, true: Array, aside: Mapping[str, Any]) -> dict[str, float]:
     """The named metrics.
 

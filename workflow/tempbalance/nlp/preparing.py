@@ -53,7 +53,7 @@ def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
     """All rows of one named split of the raw files. Raises DataError where files, columns or rows are missing."""
     rows: list[dict[str, Any]] = []
     for path in _find_files(raw, task, name):
-        records = read_records(path, task.header)
+        records = read_records(path, task.header, skip_ragged=task.skip_ragged)
         if task.split_column is not None and task.split_column in records[0]:
             records = [record for record in records if record.get(task.split_column) == name]
         flat = flatten(records, task.layout, path)
@@ -69,8 +69,9 @@ def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
 def label_number(value: Any, task: Task, where: str) -> int:
     """The class number of a label: its place among the declared values, or the number itself."""
     text = str(value)
-    if text in task.labels:
-        return task.labels.index(text)
+    for spelling in (text, text.lower(), text.capitalize()):  # JSON's true is Python's True
+        if spelling in task.labels:
+            return task.labels.index(spelling)
     try:
         number = float(text)
     except ValueError:
@@ -83,16 +84,16 @@ def label_number(value: Any, task: Task, where: str) -> int:
 
 def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
     """One row of the prepared table."""
-    try:
-        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.texts]
-    except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"data set option text: {task.texts!r} does not fit the columns ({error})") from None
-    example: dict[str, Any] = {f"text_{place}": text for place, text in enumerate(texts)}
     if task.kind == "spans":
         return {
             "id": str(row["id"]), "question": row["question"], "context": row["context"],
             "answers": list(row["answers"]), "starts": [int(start) for start in row["starts"]],
         }  # fmt: skip
+    try:
+        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.texts]
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"data set option text: {task.texts!r} does not fit the columns ({error})") from None
+    example: dict[str, Any] = {f"text_{place}": text for place, text in enumerate(texts)}
     if task.kind == "regression":
         try:
             example["label"] = float(row[task.label])

@@ -13,7 +13,7 @@ from tempbalance.errors import ConfigError, DataError
 Row = Mapping[str, Any]
 
 
-def _delimited(path: Path, header: Sequence[str] | None, delimiter: str) -> list[Row]:
+def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip_ragged: bool) -> list[Row]:
     # GLUE's TSV files hold unbalanced quotes; they are read with quoting off, as they were written.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -21,9 +21,9 @@ def _delimited(path: Path, header: Sequence[str] | None, delimiter: str) -> list
         lines = [line for line in reader if line]
     names = list(header) if header is not None else lines.pop(0) if lines else []
     for number, line in enumerate(lines, start=1 if header is not None else 2):
-        if len(line) != len(names):
+        if len(line) != len(names) and not skip_ragged:
             raise DataError(f"{path}: line {number} has {len(line)} fields, expected {len(names)} ({', '.join(names)})")
-    return [dict(zip(names, line, strict=True)) for line in lines]
+    return [dict(zip(names, line, strict=True)) for line in lines if len(line) == len(names)]
 
 
 def _json(path: Path) -> list[Row]:
@@ -65,12 +65,13 @@ def _parquet(path: Path) -> list[Row]:
 READABLE = (".tsv", ".csv", ".jsonl", ".json", ".txt", ".parquet")
 
 
-def read_records(path: Path, header: Sequence[str] | None = None) -> list[Row]:
+def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged: bool = False) -> list[Row]:
     """The records of one file; its name's ending tells the format.
 
     Args:
         path: ``.tsv``, ``.csv``, ``.json``, ``.jsonl``, ``.txt`` (JSON lines) or ``.parquet``.
         header: column names where the file has none (CoLA).
+        skip_ragged: leave out lines with too few or too many fields (the published QQP has some) instead of refusing.
 
     Raises DataError where the file is missing, empty or damaged.
     """
@@ -78,7 +79,7 @@ def read_records(path: Path, header: Sequence[str] | None = None) -> list[Row]:
         raise DataError(f"{path}: no such file")
     try:
         if path.suffix in (".tsv", ".csv"):
-            rows = _delimited(path, header, "\t" if path.suffix == ".tsv" else ",")
+            rows = _delimited(path, header, "\t" if path.suffix == ".tsv" else ",", skip_ragged=skip_ragged)
         elif path.suffix == ".parquet":
             rows = _parquet(path)
         elif path.suffix in READABLE:
@@ -98,7 +99,7 @@ def _multirc(records: Sequence[Row]) -> Iterator[Row]:
     """SuperGLUE MultiRC: a passage with questions, each with candidate answers: one row an answer."""
     for record in records:
         if "passage" not in record:  # the hub's copy is flat already
-            yield record
+            yield {**record, "group": f"{record['idx']['paragraph']}-{record['idx']['question']}"}
             continue
         for question in record["passage"]["questions"]:
             for answer in question["answers"]:

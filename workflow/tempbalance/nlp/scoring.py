@@ -11,6 +11,7 @@ from transformers import Trainer
 
 from tempbalance.nlp.batches import TokenRows
 from tempbalance.nlp.metrics import score
+from tempbalance.nlp.spans import answers_from_logits, squad_scores
 from tempbalance.nlp.tasks import Task
 
 
@@ -36,7 +37,15 @@ class LetterLogits:
 def evaluate(trainer: Trainer, rows: TokenRows, task: Task) -> dict[str, float]:
     """Loss and the task's metrics of the trainer's model on the given rows."""
     output = trainer.predict(rows, metric_key_prefix="eval")
-    logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    predictions: Any = output.predictions  # an array or, for models with several outputs, a tuple of them
+    if task.kind == "spans":
+        predicted_texts = answers_from_logits(
+            predictions[0], predictions[1], rows.aside["row"], rows.aside["offsets"],
+            rows.references["context"],
+        )  # fmt: skip
+        scores = squad_scores(predicted_texts, rows.references["answers"])
+        return {name: scores[name] for name in task.metrics}
+    logits = predictions[0] if isinstance(predictions, tuple) else predictions
     loss = {"loss": float(output.metrics["eval_loss"])} if output.metrics and "eval_loss" in output.metrics else {}
     if task.kind == "regression":
         predicted, true = np.squeeze(logits, -1), np.asarray(output.label_ids)

@@ -11,11 +11,14 @@ from string import Formatter
 from typing import Any
 
 from tempbalance.errors import ConfigError
+from tempbalance.nlp.metrics import known_metrics
 
 #: What a task asks of the model: a class, a number, a span of the context, one of several texts, or one of
 #: several answers that a causal language model ranks by the probability of their letters.
 KINDS = ("classification", "regression", "spans", "choices", "letters")
+SPAN_COLUMNS = ("id", "question", "context", "answers", "starts")
 SPLITS = ("train", "validation", "test")
+_DEFAULT_METRIC = {"spans": "span_f1", "regression": "pearson_spearman_mean"}
 #: Options that describe a data set to people or to other parts of the pipeline, not to this module.
 FOREIGN = {"family", "title", "published_as", "note", "stand_in", "licence", "role"}
 
@@ -50,6 +53,7 @@ class Task:
         header: column names of files that have none.
         group: column that joins rows which are judged together (MultiRC's questions).
         split_column: column that names a record's split, where one file holds them all.
+        skip_ragged: leave out lines of the wrong width instead of refusing the file.
         unique: drop exact copies of a text before carving.
         metrics: names of :mod:`tempbalance.nlp.metrics`; the first is the primary one.
     """
@@ -70,6 +74,7 @@ class Task:
     group: str | None
     split_column: str | None
     unique: bool
+    skip_ragged: bool
     source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -79,6 +84,8 @@ class Task:
 
     def needed_columns(self) -> list[str]:
         """Columns that the texts, the label and the group need."""
+        if self.kind == "spans":
+            return list(SPAN_COLUMNS)
         names = [name for text in self.texts for _, name, _, _ in Formatter().parse(text) if name]
         extra = [self.group] if self.group else []
         return list(dict.fromkeys([*names, self.label, *extra]))
@@ -120,8 +127,8 @@ def parse_task(options: Mapping[str, Any]) -> Task:
 
     Keys: ``kind`` (default classification), ``text`` (template or two), ``label`` (column), ``labels``, ``columns``,
     ``layout``, ``header`` (names of a file without header), ``keep``, ``files``, ``splits``, ``shuffle``,
-    ``max_length``, ``metrics``, ``group``, ``split_column``, ``unique``, ``source``. Unknown keys, missing labels and
-    wrong values raise
+    ``max_length``, ``metrics``, ``group``, ``split_column``, ``unique``, ``skip_ragged``, ``source``. Unknown keys,
+    missing labels and wrong values raise
     ConfigError with one sentence that names the key.
     """
     known = {item.name for item in fields(Task)} - {"texts"} | {"text"} | FOREIGN
@@ -149,6 +156,10 @@ def parse_task(options: Mapping[str, Any]) -> Task:
     splits = {"train": "train", "validation": Carved(share=0.1), "test": "test", **splits}
     if not isinstance(splits["train"], str):
         raise _fail("splits.train", options["splits"]["train"], "the name of a file entry")
+    metrics = _names("metrics", options.get("metrics", _DEFAULT_METRIC.get(kind, "accuracy")))
+    known_names = known_metrics(kind, grouped=options.get("group") is not None)
+    if set(metrics) - set(known_names):
+        raise _fail("metrics", list(metrics), f"names out of {', '.join(known_names)}")
     header = options.get("header")
     return Task(
         kind=kind,
@@ -162,10 +173,11 @@ def parse_task(options: Mapping[str, Any]) -> Task:
         splits=splits,
         shuffle=shuffle,
         max_length=max_length,
-        metrics=_names("metrics", options.get("metrics", "accuracy")),
+        metrics=metrics,
         header=_names("header", header) if header is not None else None,
         group=options.get("group"),
         split_column=options.get("split_column"),
         unique=bool(options.get("unique", False)),
+        skip_ragged=bool(options.get("skip_ragged", False)),
         source=options.get("source", {}),
     )

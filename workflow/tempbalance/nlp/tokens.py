@@ -11,10 +11,11 @@ from tempbalance.errors import DataError
 from tempbalance.experiments.checkpoint import sha256, write_atomically
 from tempbalance.nlp.encoders import load_tokenizer
 from tempbalance.nlp.preparing import MANIFEST, read_manifest, read_table
+from tempbalance.nlp.spans import encode_spans
 from tempbalance.nlp.tasks import SPLITS, Task, parse_task
 
 #: Columns of the cache that are not model inputs.
-ASIDE = ("group", "n_choices", "id", "context", "answers", "starts", "offsets", "row")
+ASIDE = ("group", "n_choices", "answer", "offsets", "row")
 
 
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
@@ -106,4 +107,5 @@ _ENCODERS = {
     "regression": _encode_texts,
     "choices": _encode_choices,
     "letters": _encode_letters,
+    "spans": lambda tokenizer, task, columns: encode_spans(tokenizer, task.max_length, columns),
 }

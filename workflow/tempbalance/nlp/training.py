@@ -17,7 +17,7 @@ from tempbalance.errors import DataError
 from tempbalance.experiments.checkpoint import sha256
 from tempbalance.experiments.rundir import RunDir
 from tempbalance.experiments.spec import RunSpec
-from tempbalance.nlp.batches import Collator, TokenRows, read_rows
+from tempbalance.nlp.batches import Collator, TokenRows, read_evaluation_rows, read_training_rows
 from tempbalance.nlp.encoders import load_model
 from tempbalance.nlp.hyper import METHOD_KEYS, Hyper, balance_options, parse_hyper
 from tempbalance.nlp.methods import Balancing, add_lora
@@ -39,6 +39,7 @@ def _arguments(spec: RunSpec, hyper: Hyper, out: Path, device: str) -> TrainingA
         per_device_eval_batch_size=hyper.eval_batch_size,
         gradient_accumulation_steps=hyper.gradient_accumulation,
         activation_checkpointing=hyper.gradient_checkpointing,
+        train_sampling_strategy="group_by_length" if hyper.group_by_length else "random",
         learning_rate=hyper.lr,
         lr_scheduler_type=hyper.scheduler,
         warmup_steps=hyper.warmup_ratio if hyper.warmup_ratio < 1 else int(hyper.warmup_ratio),
@@ -106,8 +107,8 @@ def finetune(
     model = load_model(spec.model_options, task)
     if method.get("lora"):
         model = add_lora(model, method["lora"], task)
-    rows = {"train": read_rows(tokens, "train", indices)}
-    rows |= {split: read_rows(tokens, split) for split in ("validation", "test")}
+    rows = {"train": read_training_rows(tokens, indices)}
+    rows |= {split: read_evaluation_rows(tokens, data, split) for split in ("validation", "test")}
     scratch = run.folder / "trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
@@ -131,7 +132,7 @@ def finetune(
         recorder.load(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     shutil.rmtree(scratch, ignore_errors=True)
-    _finish(task, hyper, run, trainer, recorder, rows, balancing.eigenvalues())
+    _finish(task, hyper, run, trainer, recorder, rows["test"], len(indices), balancing.eigenvalues())
 
 
 def _finish(
@@ -140,7 +141,8 @@ def _finish(
     run: RunDir,
     trainer: Trainer,
     recorder: Recorder,
-    rows: Mapping[str, TokenRows],
+    test: TokenRows,
+    n_train: int,
     initial: Mapping[str, Any],
 ) -> None:
     """Evaluate on the test set, and write the record."""
@@ -151,11 +153,11 @@ def _finish(
     metrics: dict[str, Any] = {"test": {"selected": None, "final": None, "paper": recorder.paper}, "val": {}}
     metrics["val"] = {"selected": recorder.selected_val or None, "final": recorder.last_val or None}
     if diverged is None:
-        metrics["test"]["final"] = evaluate(trainer, rows["test"], task)
+        metrics["test"]["final"] = evaluate(trainer, test, task)
         metrics["test"]["selected"] = metrics["test"]["final"]
         if recorder.selected_epoch != hyper.epochs:
             put_weights(model, recorder.selected_weights)
-            metrics["test"]["selected"] = evaluate(trainer, rows["test"], task)
+            metrics["test"]["selected"] = evaluate(trainer, test, task)
     run.finish(
         {
             "status": "finished" if diverged is None else "diverged",
@@ -166,7 +168,7 @@ def _finish(
             "selected_epoch": recorder.selected_epoch,
             "paper_epoch": recorder.paper_epoch,
             "epochs": hyper.epochs,
-            "n_train": len(rows["train"]),
+            "n_train": n_train,
             "n_parameters": sum(p.numel() for p in model.parameters()),
             "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
