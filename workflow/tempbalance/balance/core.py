@@ -118,8 +118,11 @@ class TempBalance:
                 "use unit='layer', another preset, or an optimizer over this model's parameters"
             )
         for key in self._keys:
-            if any(key not in group for group in optimizer.param_groups):
-                raise InputError(f"scheduled: the optimizer's groups have no {key!r}")
+            if any(group.get(key) is None for group in optimizer.param_groups):
+                raise InputError(
+                    f"the optimizer's groups have no {key!r} to scale (an Adafactor that sets its own rate has none: "
+                    "give it lr=..., relative_step=False)"
+                )
         self._steps = 0
         self._factors: dict[str, float] = {}
         self._hooks: list[RemovableHandle] = []

@@ -153,7 +153,7 @@ def _adapters(tensors: Mapping[str, Tensor], scales: Mapping[str, float]) -> dic
 
 def _identity(tensor: Tensor) -> tuple:
     """What tells two names of one tensor from two equal tensors."""
-    if tensor.is_meta or tensor.numel() == 0 or type(tensor).__name__ == "DTensor":
+    if tensor.is_meta or tensor.numel() == 0 or hasattr(tensor, "full_tensor"):
         return (id(tensor),)
     return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, str(tensor.device))
 
