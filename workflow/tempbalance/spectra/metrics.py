@@ -110,24 +110,28 @@ class LayerSpectrum:
 
 
 def _matrices(layer: Layer, weight: Tensor, preset: Preset) -> Tensor:
-    """The batch of matrices whose eigenvalues make the layer's spectrum."""
+    """The batch of matrices that a layer's weight stands for."""
     weight = promoted(weight)
     if layer.kind == "matrix":
-        matrices = unfold(weight, conv1d=preset.conv1d)
-    elif not weight.is_complex():  # AFNO: [2, blocks, in, out]
-        matrices = torch.complex(weight[0], weight[1])
-    else:  # Spectral convolutions: [in, out, *modes], one matrix a mode. Without mode axes it is one matrix.
-        matrices = weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
-    return farms_windows(matrices, aspect_ratio=preset.farms_ratio) if preset.metric == "farms" else matrices
+        return unfold(weight, conv1d=preset.conv1d)
+    if not weight.is_complex():  # AFNO: [2, blocks, in, out]
+        return torch.complex(weight[0], weight[1])
+    # Spectral convolutions: [in, out, *modes], one matrix a mode. Without mode axes it is one matrix.
+    return weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
 
 
-def _problem(matrices: Tensor) -> str | None:
+def _problem(matrices: Tensor, preset: Preset) -> str | None:
     if matrices.numel() == 0:
         return "the weight is empty"
     largest = matrices.abs().amax()
     if not torch.isfinite(largest):
         return "the weight holds values that are not finite"
-    return "the weight is zero" if largest == 0 else None
+    if largest == 0:
+        return "the weight is zero"
+    count = len(matrices) * min(matrices.shape[-2:])
+    if preset.metric == "farms" and count < preset.min_count:  # its windows would hide how small it is
+        return f"{count} eigenvalues, fewer than {preset.min_count}"
+    return None
 
 
 def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> list[LayerSpectrum]:
@@ -137,7 +141,10 @@ def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: P
         for layer in layers:
             weight = layer_weight(layer, tensors)
             matrices = _matrices(layer, weight, preset)
-            found.append((layer, tuple(weight.shape), matrices, _problem(matrices)))
+            problem = _problem(matrices, preset)
+            if preset.metric == "farms" and problem is None:
+                matrices = farms_windows(matrices, aspect_ratio=preset.farms_ratio)
+            found.append((layer, tuple(weight.shape), matrices, problem))
         good = [matrices for _, _, matrices, problem in found if problem is None]
         solved = iter(batched_eigenvalues(good, min_eigenvalue=preset.min_eigenvalue))
         results = []
