@@ -209,8 +209,6 @@ def train(model, optimizer, scheduler, balancer, batch, steps):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_equals_an_optimizer_with_the_groups_written_out(model, batch, name, groups):
     """Training with TempBalance gives the bits of training with one hand-made group a layer."""
-    if name == "sam" and groups == "per_step":
-        pytest.skip("the wrapper's inner optimizer holds groups of its own, which only a split in place reaches")
     by_hand = copy.deepcopy(model)
     tensor_rate = name == "adamw-tensor-lr"
     optimizer = make(name, [dict(g) for g in two_groups(model)])

@@ -23,6 +23,12 @@ _NORM = re.compile(r"(norm|^ln(_\w+)?$|^bn\d*$)", re.IGNORECASE)
 _LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.(?P<adapter>[^.]+))?\.weight$")
 
 
+SHARD = (
+    "{name}: this process holds only a shard of the weight; use FSDP2 (fully_shard), which is gathered for you, or "
+    "measure inside FSDP.summon_full_params / deepspeed.zero.GatheredParameters"
+)
+
+
 @dataclass(frozen=True)
 class Adapter:
     """A low-rank pair: the layer's weight is ``W + scale * B @ A``."""
@@ -87,11 +93,8 @@ def gathered(tensor: Tensor, name: str) -> Tensor:
     """
     if hasattr(tensor, "full_tensor"):
         return tensor.full_tensor()
-    if type(tensor).__name__ == "FlatParameter" or (hasattr(tensor, "ds_id") and tensor.numel() == 0):
-        raise InputError(
-            f"{name}: this process holds only a shard of the weight; use FSDP2 (fully_shard), which is gathered "
-            "for you, or measure inside FSDP.summon_full_params / deepspeed.zero.GatheredParameters"
-        )
+    if hasattr(tensor, "ds_id") and tensor.numel() == 0:
+        raise InputError(SHARD.format(name=name))
     if tensor.is_meta:
         raise InputError(f"{name}: the weight is on the meta device (it has no values); load the weights first")
     return tensor
@@ -183,8 +186,15 @@ def _find(
 
 
 def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
-    """The layers of a model, in the order of its parameters; tied weights once, embeddings left out by default."""
+    """The layers of a model, in the order of its parameters; tied weights once, embeddings left out by default.
+
+    Raises InputError for weights that FSDP1 has flattened into shards.
+    """
     tensors = named_tensors(model)
+    # FSDP1 marks its parameters, and shows them with their own shapes only while they are summoned.
+    flattened = {name: tensor for name, tensor in tensors.items() if getattr(tensor, "_fsdp_flattened", False)}
+    if flattened and all(tensor.ndim < 2 for tensor in flattened.values()):
+        raise InputError(SHARD.format(name=next(iter(flattened))))
     embeddings, scales = set(), {}
     for name, module in unwrapped(model).named_modules(remove_duplicate=False):
         path = clean_name(f"{name}.") if name else ""
