@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.nlp.conftest import FT, TB, Chain
+from nlp_tiny import FT, TB, Chain
 
 from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.checkpoint import sha256

@@ -10,21 +10,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from tests.nlp.conftest import CORPUS, TINY_BERT, write_corpus
+from nlp_tiny import CORPUS, TINY_BERT, write_corpus
 
 from tempbalance import nlp
 from tempbalance.errors import ConfigError, DataError
 from tempbalance.nlp.fetching import package_file
 from tempbalance.nlp.tasks import parse_task
-
-
-@pytest.fixture(scope="session")
-def catalog(root: Path) -> dict[str, dict[str, Any]]:
-    return {
-        kind: yaml.safe_load((root / f"catalog/{kind}-nlp.yaml").read_text())[kind]
-        for kind in ("datasets", "models", "methods")
-    }
 
 
 @pytest.fixture(scope="session")
