@@ -71,7 +71,8 @@ class PDEFile:
     def _check_layout(self) -> None:
         self.steady = "tensor" in self._file or "nu" in self._file
         if self.steady:
-            self.ndim, self.fields = 2, ("tensor",)
+            self.ndim = 2
+            self.fields: tuple[str, ...] = ("tensor",)
             shape = self._shape("tensor", 4, "float tensor [N, 1, X, Y] and nu [N, X, Y]")
             nu = self._shape("nu", 3, "float tensor [N, 1, X, Y] and nu [N, X, Y]")
             if shape != (nu[0], 1, *nu[1:]):

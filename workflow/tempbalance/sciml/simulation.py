@@ -173,14 +173,14 @@ def _parts(simulation: Simulation, folder: Path, workers: int) -> Iterator[Path]
         yield from map(work, starts)
 
 
-def _coordinates(simulation: Simulation) -> dict[str, NDArray[np.float64]]:
+def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
     n = simulation.stored_cells
     unit = (np.arange(n) + 0.5) / n
     if simulation.pde == "darcy":
         return {"x-coordinate": unit, "y-coordinate": unit}
     # PDEBench's files carry one time more than frames.
     step = simulation.t_end / (simulation.frames - 1)
-    times = {"t-coordinate": np.arange(simulation.frames + 1) * step}
+    times: dict[str, NDArray[Any]] = {"t-coordinate": np.arange(simulation.frames + 1) * step}
     if simulation.pde == "cfd1d":
         return {"x-coordinate": 2 * unit - 1, **times}
     return {"x-coordinate": unit, "y-coordinate": unit, **times}
