@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,8 +76,14 @@ class Config:
 
 
 def available_experiments(root: Path) -> list[str]:
-    """Names of the experiment files, sorted."""
-    return sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
+    """Names of the experiment files, sorted. Raises ConfigError for a file whose name cannot be a folder's."""
+    names = sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name):
+            raise ConfigError(
+                f"experiments/: the file name {name + '.yaml'!r} is not allowed; use small letters, digits and _ only"
+            )
+    return names
 
 
 def read_config(path: Path, root: Path) -> Config:

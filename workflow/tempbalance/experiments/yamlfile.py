@@ -81,7 +81,15 @@ def _validator(schema_path: Path) -> Any:
     import jsonschema
 
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})(schema)
+
+
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
+    """The rule ``pattern``, with ``$`` as the very end: Python's also matches before a last line break."""
+    import jsonschema
+
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
 def validate(value: Any, schema_path: Path, source: str) -> None:
