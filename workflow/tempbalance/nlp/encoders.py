@@ -10,6 +10,7 @@ from typing import Any
 from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.checkpoint import sha256
 from tempbalance.nlp.fetching import check_sha256, package_file
+from tempbalance.nlp.parts import unpack_parts
 from tempbalance.nlp.tasks import Task
 
 #: Task kind -> transformers class that puts the right head on a model.
@@ -36,14 +37,16 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """Where ``from_pretrained`` finds a model or tokenizer: (name or folder, further arguments).
 
     Args:
-        source: ``package`` with ``version``, ``folder`` and ``sha256`` (file -> checksum); or ``folder``; or ``hub``
-            with a pinned ``revision``.
+        source: ``package`` with ``version``, ``folder`` and ``sha256`` (file -> checksum); or ``parts``
+            (:func:`tempbalance.nlp.parts.unpack_parts`); or ``folder``; or ``hub`` with a pinned ``revision``.
 
     Raises DataError where it is not there or damaged, ConfigError where nothing usable is declared.
     """
     if "package" in source:
         checksums = tuple(sorted(source.get("sha256", {}).items()))
         return str(_verified_folder(source["package"], source.get("version"), source["folder"], checksums)), {}
+    if "parts" in source:
+        return str(unpack_parts(source)), {}
     if "folder" in source:
         folder = Path(source["folder"]).expanduser()
         if not (folder / "config.json").is_file():
@@ -55,7 +58,9 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         if not source.get("revision"):
             raise ConfigError(f"model option source: the hub model {source['hub']!r} needs a pinned revision")
         return source["hub"], {"revision": source["revision"]}
-    raise ConfigError(f"model option source: {dict(source)!r} is not valid; expected package, folder, hub or random")
+    raise ConfigError(
+        f"model option source: {dict(source)!r} is not valid; expected package, parts, folder, hub or random"
+    )
 
 
 def _hub_error(source: Mapping[str, Any], error: Exception) -> DataError:
@@ -97,6 +102,8 @@ def load_tokenizer(model_options: Mapping[str, Any]) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(name, **arguments)
     except Exception as error:  # connection, missing file and parsing errors of several libraries
         raise _hub_error(source, error) from None
+    if not tokenizer.is_fast:
+        raise ConfigError(f"model {name}: its tokenizer has no fast form (tokenizer.json), which the pipeline needs")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -59,7 +59,8 @@ class Recorder(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Records the spectra before training; a resumed run has them already."""
+        """Says that training has begun; records the spectra before it, which a resumed run has already."""
+        self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
         if state.global_step == 0:
             self.run.spectra(self.spectra(0, 0))
 

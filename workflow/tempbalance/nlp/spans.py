@@ -20,8 +20,6 @@ Columns = Mapping[str, list[Any]]
 
 
 def _windows(tokenizer: Any, max_length: int, columns: Columns) -> Any:
-    if not tokenizer.is_fast:
-        raise TypeError("span tasks need a fast tokenizer, which knows the characters of its tokens")
     return tokenizer(
         [question.strip() for question in columns["question"]],
         columns["context"],

@@ -18,21 +18,23 @@ from tempbalance.nlp.tasks import SPLITS, Task, parse_task
 ASIDE = ("group", "n_choices", "answer", "offsets", "row")
 
 
+def _cut(encoded: Any) -> list[bool]:
+    """Which rows lost tokens to truncation."""
+    return [bool(row.overflowing) for row in encoded.encodings]
+
+
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Classification and regression: one or two texts a row. Returns the columns and how many rows were cut."""
     texts = [columns[f"text_{place}"] for place in range(len(task.texts))]
-    full = tokenizer(*texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
-    over = sum(len(ids) > task.max_length for ids in full)
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
-    return {**encoded, "labels": columns["label"]}, over
+    return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
 
 
 def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Choices: the first text paired with each of the others; token lists get one more level."""
     stem, *choices = (columns[f"text_{place}"] for place in range(len(task.texts)))
     encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
-    full = [tokenizer(stem, choice, verbose=False)["input_ids"] for choice in choices]
-    over = sum(any(len(ids) > task.max_length for ids in row) for row in zip(*full, strict=True))
+    over = sum(any(row) for row in zip(*map(_cut, encoded), strict=True))
     names = list(encoded[0])
     return {name: [list(row) for row in zip(*(e[name] for e in encoded), strict=True)] for name in names} | {
         "labels": columns["label"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,10 +100,14 @@ def finetune(
     method = {**spec.method_options, **{key: spec.hyper[key] for key in METHOD_KEYS if key in spec.hyper}}
     check_subset(data, indices)
     _check_cache(task, data, tokens)
-    if not device.startswith("cuda"):
-        torch.set_num_threads(hyper.threads)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    if device.startswith("cuda"):
+        # Some kernels have no deterministic form: these warn instead of ending the run.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:
+        torch.set_num_threads(hyper.threads)
     transformers.set_seed(spec.seed)
     model = load_model(spec.model_options, task)
     if method.get("lora"):
