@@ -175,14 +175,20 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
         if task.kind == "classification":
             counts = Counter(row["label"] for row in examples[split])
             manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
+            if split == "train" and len(counts) == 1:
+                raise DataError(
+                    f"{raw}: every training row is of class {list(task.labels)[min(counts)]!r}; nothing to learn"
+                )
     write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder or a token cache. Raises DataError where there is none."""
     try:
-        return json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        manifest["kind"], manifest["splits"]["train"]["rows"]  # what every manifest has
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / MANIFEST}: cannot be read ({error}); delete {folder} and run again") from None
 
 
