@@ -1,1 +1,1 @@
-
+"""From tidy tables of runs to statistics, verdicts, tables and the report."""
