@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from tempbalance.errors import TempBalanceError
 from tempbalance.experiments.config import Config
 from tempbalance.experiments.grid import load_grid
+from tempbalance.experiments.provenance import version_differences
 from tempbalance.experiments.spec import canonical_json
 from tempbalance.experiments.yamlfile import read_yaml
 
@@ -45,6 +46,13 @@ ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
 PDE_DATA = f"{RESULTS}/data/{{dataset}}/data.h5"
+
+if workflow.is_main_process and (
+    differences := version_differences(ROOT / "envs/constraints.txt")
+):
+    logger.warning(
+        f"Not the pinned versions, so numbers may differ: {', '.join(differences)}"
+    )
 
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(

@@ -30,6 +30,20 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+def version_differences(constraints: Path) -> list[str]:
+    """Packages of ``PACKAGES`` whose installed version is not the pinned one, as ``torch 2.12.0 (pinned: 2.13.0)``.
+
+    Args:
+        constraints: a pip constraints file; a package without a pin is left out, and so is a build suffix (``+cpu``).
+    """
+    pins = dict(line.split("==") for line in constraints.read_text().split() if line.count("==") == 1)
+    return [
+        f"{name} {version} (pinned: {pins[name]})"
+        for name, version in package_versions().items()
+        if name in pins and version.split("+")[0] != pins[name]
+    ]
+
+
 @cache
 def git_commit() -> str:
     """The commit of the source tree, with ``+dirty`` behind it; ``unknown`` outside a git checkout."""

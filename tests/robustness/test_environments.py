@@ -1,0 +1,62 @@
+"""The environment is locked, everywhere to the same versions."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from tempbalance.experiments.provenance import package_versions, version_differences
+
+
+@pytest.fixture(scope="module")
+def update(root: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("update", root / "envs/update.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pins(root: Path) -> dict[str, str]:
+    lines = (root / "envs/constraints.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_the_conda_environments_are_equal_to_the_constraints(kind, root, update, pins):
+    text = (root / f"envs/{kind}.yaml").read_text()
+    assert text == update.environment(kind, (root / "envs/constraints.txt").read_text()), "run python envs/update.py"
+    *_, pip = yaml.safe_load(text)["dependencies"]
+    assert dict(item.split("==") for item in pip["pip"]) == pins
+
+
+def test_every_direct_dependency_is_pinned(root, pins):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    needed = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["pipeline"],
+        *project["optional-dependencies"]["dev"],
+    ]
+    names = {plain(re.match(r"[A-Za-z0-9_.-]+", item).group()) for item in needed}
+    assert names - {plain(name) for name in pins} == set()
+
+
+def test_a_version_that_differs_is_named_at_the_start(tmp_path):
+    versions = package_versions()
+    path = tmp_path / "constraints.txt"
+    path.write_text("# pins\n" + "".join(f"{name}=={version.split('+')[0]}\n" for name, version in versions.items()))
+    assert version_differences(path) == []
+    path.write_text("torch==1.0\nnumpy==" + versions["numpy"] + "\nnothing==3\n")
+    assert version_differences(path) == [f"torch {versions['torch']} (pinned: 1.0)"]
