@@ -18,6 +18,10 @@ Options = dict[str, Any]
 RECIPES = {"nlp": 1, "sciml": 1}
 
 
+#: What a name that becomes a folder looks like.
+NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -77,9 +81,32 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
-        """Raises ConfigError where the text is no run specification."""
+        """Raises ConfigError where the text is no run specification, or holds a value that no run can have."""
         try:
             fields = json.loads(text)
-            return cls(**fields)
+            spec = cls(**fields)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"not a run specification: {error}") from None
+        spec._check()
+        return spec
+
+    def _check(self) -> None:
+        for key in ("experiment", "family", "scale", "model", "dataset", "method"):
+            value = getattr(self, key)
+            if not isinstance(value, str) or not re.fullmatch(NAME, value):
+                raise ConfigError(f"run specification: '{key}' is {value!r}, expected letters, digits and . _ + - only")
+        for key in ("trial", "model_options", "dataset_options", "method_options", "hyper"):
+            if not isinstance(getattr(self, key), dict):
+                raise ConfigError(f"run specification: '{key}' is {getattr(self, key)!r}, expected a mapping")
+        if self.family not in RECIPES:
+            raise ConfigError(f"run specification: 'family' is {self.family!r}, expected one of {', '.join(RECIPES)}")
+        if not _is_number(self.ratio, int | float) or not 0 < self.ratio <= 1:
+            raise ConfigError(f"run specification: 'ratio' is {self.ratio!r}, expected a number above 0 and at most 1")
+        if not _is_number(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise ConfigError(
+                f"run specification: 'seed' is {self.seed!r}, expected a whole number from 0 to 4294967295"
+            )
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
