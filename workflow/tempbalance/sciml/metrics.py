@@ -1,0 +1,96 @@
+"""PDEBench's error measures (arXiv 2210.07182, appendix B), accumulated over batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LOW, HIGH = 4, 12  # PDEBench's bands of wavenumbers: below 4, 4 to 11, from 12
+
+
+class Errors:
+    """Error measures of predicted against true frames, over as many batches as come.
+
+    ``nrmse`` averages over all frames it is shown, as PDEBench does: frames that were given, whose error is zero,
+    dilute it by ``(T - given) / T``. ``nrmse_rollout`` averages over the predicted ones alone.
+
+    Args:
+        given: how many of the first frames were given.
+    """
+
+    def __init__(self, given: int = 0) -> None:
+        self.given = given
+        self._count = 0
+        self._sums: dict[str, Tensor] = {}
+        self._largest: Tensor | None = None
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            predicted: ``[batch, x, (y), t, channel]``.
+            target: the same shape.
+        """
+        # [batch, channel, t, x, (y)]
+        p, t = (tensor.movedim((-1, -2), (1, 2)).double() for tensor in (predicted, target))
+        space = tuple(range(3, p.ndim))
+        error = p - t
+        rms = error.square().mean(space).sqrt()
+        relative = rms / t.square().mean(space).sqrt()
+        self._add("rmse", rms)
+        self._add("nrmse", relative)
+        self._add("boundary", _boundary(error))
+        self._add("conserved", error.mean(space).square())
+        self._add("spectrum", _spectrum(error))
+        largest = error.abs().amax((0, *space))
+        self._largest = largest if self._largest is None else torch.maximum(self._largest, largest)
+        self._count += len(p)
+
+    def _add(self, name: str, values: Tensor) -> None:
+        total = values.sum(0)
+        self._sums[name] = self._sums[name] + total if name in self._sums else total
+
+    def result(self) -> dict[str, float]:
+        """The measures: ``rmse, nrmse, nrmse_rollout, crmse, max, brmse, frmse_low, frmse_mid, frmse_high``.
+
+        A Fourier band that the grid does not reach is NaN.
+        """
+        assert self._largest is not None  # noqa: S101 - a caller's mistake, not a user's
+        means = {name: total / self._count for name, total in self._sums.items()}
+        spectrum = means["spectrum"].sqrt()  # [channel, t, wavenumber]
+        bands = {"low": spectrum[..., :LOW], "mid": spectrum[..., LOW:HIGH], "high": spectrum[..., HIGH:]}
+        values = {
+            "rmse": means["rmse"].mean(),
+            "nrmse": means["nrmse"].mean(),
+            "nrmse_rollout": means["nrmse"][:, self.given :].mean(),
+            "crmse": means["conserved"].sqrt().mean(),
+            "max": self._largest.mean(),
+            "brmse": means["boundary"].mean(),
+            **{f"frmse_{name}": band.mean() for name, band in bands.items()},
+        }
+        return {name: float(value) for name, value in values.items()}
+
+
+def _boundary(error: Tensor) -> Tensor:
+    """Root-mean-square error on the boundary, ``[batch, channel, t]``."""
+    square = error.square()
+    if error.ndim == 4:
+        return ((square[..., 0] + square[..., -1]) / 2).sqrt()
+    nx, ny = error.shape[-2:]
+    along_y = (square[..., 0, :] + square[..., -1, :]).sum(-1)
+    along_x = (square[..., :, 0] + square[..., :, -1]).sum(-1)
+    return ((along_x + along_y) / (2 * nx + 2 * ny)).sqrt()
+
+
+def _spectrum(error: Tensor) -> Tensor:
+    """Squared error by wavenumber, ``[batch, channel, t, wavenumber]``; in 2-D summed over shells of |k|."""
+    if error.ndim == 4:
+        return (torch.fft.rfft(error, dim=-1).abs() / error.shape[-1]).square()
+    nx, ny = error.shape[-2:]
+    power = (torch.fft.fftn(error, dim=(-2, -1)).abs() / (nx * ny)).square()[..., : nx // 2, : ny // 2]
+    kx, ky = torch.meshgrid(torch.arange(nx // 2), torch.arange(ny // 2), indexing="ij")
+    shell = (kx.square() + ky.square()).double().sqrt().floor().long().to(error.device)
+    shells = min(nx // 2, ny // 2)
+    kept = shell < shells
+    out = power.new_zeros(*power.shape[:3], shells)
+    return out.index_add_(-1, shell[kept], power[..., kept])

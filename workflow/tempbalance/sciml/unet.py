@@ -1,0 +1,62 @@
+"""PDEBench's U-Net in one and two dimensions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 4
+
+
+def _block(ndim: int, channels: int, features: int) -> nn.Sequential:
+    """Twice: convolution of width 3 without bias, batch norm, tanh."""
+    convolution, norm = (nn.Conv1d, nn.Conv2d)[ndim - 1], (nn.BatchNorm1d, nn.BatchNorm2d)[ndim - 1]
+    layers: list[nn.Module] = []
+    for source in (channels, features):
+        layers += [convolution(source, features, 3, padding=1, bias=False), norm(features), nn.Tanh()]
+    return nn.Sequential(*layers)
+
+
+class UNet(nn.Module):
+    """U-Net (Ronneberger et al., arXiv 1505.04597) as PDEBench configures it: 4 levels, tanh, batch norm.
+
+    Args:
+        in_channels: channels of the given frames.
+        out_channels: channels of the predicted frame.
+        ndim: space dimensions, 1 or 2.
+        init_features: features of the first level (32 in the paper); each level doubles them.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, ndim: int, *, init_features: int = 32) -> None:
+        super().__init__()
+        pool, up = (nn.MaxPool1d, nn.MaxPool2d)[ndim - 1], (nn.ConvTranspose1d, nn.ConvTranspose2d)[ndim - 1]
+        features = [init_features * 2**level for level in range(LEVELS + 1)]
+        self.encoder = nn.ModuleList(
+            _block(ndim, source, target)
+            for source, target in zip([in_channels, *features], features[:-1], strict=False)
+        )
+        self.bottleneck = _block(ndim, features[-2], features[-1])
+        self.up = nn.ModuleList(up(2 * f, f, kernel_size=2, stride=2) for f in reversed(features[:-1]))
+        self.decoder = nn.ModuleList(_block(ndim, 2 * f, f) for f in reversed(features[:-1]))
+        self.head = (nn.Conv1d, nn.Conv2d)[ndim - 1](init_features, out_channels, 1)
+        self.pool = pool(2)
+
+    def forward(self, frames: Tensor, grid: Tensor) -> Tensor:  # noqa: ARG002 - operators share one signature
+        """Predict a frame.
+
+        Args:
+            frames: ``[batch, x, (y), in_channels]``; each axis a multiple of 16.
+            grid: not used; PDEBench's U-Net sees no coordinates.
+
+        Returns ``[batch, x, (y), out_channels]``.
+        """
+        x = frames.movedim(-1, 1)
+        kept = []
+        for block in self.encoder:
+            x = block(x)
+            kept.append(x)
+            x = self.pool(x)
+        x = self.bottleneck(x)
+        for up, block in zip(self.up, self.decoder, strict=True):
+            x = block(torch.cat((up(x), kept.pop()), dim=1))
+        return self.head(x).movedim(1, -1)
