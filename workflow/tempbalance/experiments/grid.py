@@ -87,7 +87,9 @@ def load_grid(root: Path, config: Config) -> Grid:
     for name in config.experiments:
         source = f"experiments/{name}.yaml"
         content = read_yaml(root / source)
-        validate(content, root / "workflow/schemas/experiment.schema.yaml", source)
+        schema = root / "workflow/schemas/experiment.schema.yaml"
+        validate(content, schema, source)
+        _check_searches(content, schema, source)
         if config.scale not in content["scales"]:
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
@@ -164,6 +166,17 @@ def _resolve(block: Mapping[str, Any], identity: Mapping[str, Any], balanced: bo
 def _combinations(search: Options) -> Iterator[Options]:
     for values in product(*search.values()):
         yield dict(zip(search, values, strict=True))
+
+
+def _check_searches(content: Mapping[str, Any], schema: Path, source: str) -> None:
+    """Every candidate of a search must be a value that the hyper-parameter may have."""
+    for scale, grid in ((name, scale["grid"]) for name, scale in content["scales"].items()):
+        for index, block in enumerate(grid):
+            for holder in (block, *block.get("overrides", ())):
+                for key, candidates in holder.get("search", {}).items():
+                    for candidate in candidates:
+                        where = f"{source}: below 'scales.{scale}.grid[{index}]', search"
+                        validate({key: candidate}, schema, where, part="hyper")
 
 
 def _check_overrides(

@@ -77,10 +77,12 @@ def read_yaml(path: Path) -> Any:
 
 
 @cache
-def _validator(schema_path: Path) -> Any:
+def _validator(schema_path: Path, part: str) -> Any:
     import jsonschema
 
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    if part:
+        schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})(schema)
 
 
@@ -92,8 +94,8 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
         yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-def validate(value: Any, schema_path: Path, source: str) -> None:
-    """Check a value against a schema.
+def validate(value: Any, schema_path: Path, source: str, part: str = "") -> None:
+    """Check a value against a schema, or against one part of it (a name under ``$defs``).
 
     Raises ConfigError naming source, key, value and what was expected; of several problems the first in the file.
     """
@@ -102,7 +104,9 @@ def validate(value: Any, schema_path: Path, source: str) -> None:
     for path, number in _numbers(value):
         if not math.isfinite(number):
             raise ConfigError(f"{source}: {_key(path)} is {number}, a finite number was expected")
-    errors = sorted(_validator(schema_path).iter_errors(value), key=lambda error: [str(part) for part in error.path])
+    errors = sorted(
+        _validator(schema_path, part).iter_errors(value), key=lambda error: [str(part) for part in error.path]
+    )
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
 
