@@ -1,0 +1,16 @@
+"""Figure 3: FT and TB against the data ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tempbalance.plots.data import FigureData
+from tempbalance.plots.ratio_figures import score_figure
+
+
+def draw(data: FigureData, style: Mapping[str, Any]) -> Figure:
+    """Draw it; raises ConfigError for an unknown style key."""
+    return score_figure(data, style, "Improvement by TB")

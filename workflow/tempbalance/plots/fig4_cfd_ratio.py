@@ -1,0 +1,16 @@
+"""Figure 4: baseline and TB on PDEs against the data ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tempbalance.plots.data import FigureData
+from tempbalance.plots.ratio_figures import score_figure
+
+
+def draw(data: FigureData, style: Mapping[str, Any]) -> Figure:
+    """Draw it; raises ConfigError for an unknown style key."""
+    return score_figure(data, style, "Error reduction by TB")
