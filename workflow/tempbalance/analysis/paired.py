@@ -68,7 +68,7 @@ def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score"
                 "baseline": pair[0], "method": pair[1], **place, "n_train": group["n_train"].iloc[0],
                 **compare_pairs(group["base"].to_numpy(), group["other"].to_numpy(), group["gain"].to_numpy()),
             })  # fmt: skip
-    table = pd.DataFrame(rows, columns=COLUMNS if not rows else None)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_holm"] = holm(table["p_t"]) if rows else []
     return table
 

@@ -54,7 +54,7 @@ def ratio_places(runs: pd.DataFrame) -> Places:
 def dataset_places(data: FigureData, runs: pd.DataFrame) -> Places:
     """Data sets by title, with the number of training samples below."""
     counts = runs.groupby("dataset", sort=False)["n_train"].first()
-    labels = [f"{data.title('dataset', name)}\n{count_text(count)}" for name, count in counts.items()]
+    labels = [f"{data.title('dataset', str(name))}\n{count_text(count)}" for name, count in counts.items()]
     return Places("dataset", tuple(counts.index), tuple(labels), "data set / number of training samples")
 
 
@@ -136,7 +136,7 @@ def _draw_published(
     here = here[here["method"] == method]
     if len(here):
         axis.plot(
-            places.of(here[places.column]) + shift, here["published_mean"], marker=look.marker, markersize=5.5,
+            places.of(here[places.column]) + shift, here["published_mean"], marker=look.marker,
             label=f"{data.title('method', method)}, published", **PUBLISHED,
         )  # fmt: skip
 
@@ -149,7 +149,7 @@ def _mark_diverged(axis: Axes, runs: pd.DataFrame, places: Places) -> None:
     positions = places.of(pd.Series(counts.index))
     axis.plot(
         positions, [0.04] * len(counts), transform=axis.get_xaxis_transform(), label="diverged runs (how many)",
-        clip_on=False, **DIVERGED,
+        **DIVERGED,
     )  # fmt: skip
     for position, count in zip(positions, counts, strict=True):
         axis.annotate(

@@ -71,7 +71,7 @@ def score_and_spread(data: FigureData) -> Figure:
         row += [None] * (columns - len(row))
         for value in ("score", "alpha_std"):
             cells += [
-                panel and Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), baseline, value))
+                Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), baseline, value)) if panel else None
                 for panel in row
             ]
     return small_multiples(cells, columns=columns, notes=_stand_in_note(data))

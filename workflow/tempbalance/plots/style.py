@@ -105,15 +105,17 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
     """
     import seaborn as sns
 
-    with mpl.rc_context({**sns.axes_style("ticks"), **RC}):
+    with mpl.rc_context():
+        parameters: dict[Any, Any] = mpl.rcParams
+        parameters.update({**sns.axes_style("ticks"), **RC})
         for name, value in (overrides or {}).items():
-            if name not in mpl.rcParams:
+            if name not in parameters:
                 raise ConfigError(
                     f"config.yaml: key 'style' names {name!r}, "
-                    f"which is no matplotlib rc parameter{suggestion(name, list(mpl.rcParams))}"
+                    f"which is no matplotlib rc parameter{suggestion(name, list(parameters))}"
                 )
             try:
-                mpl.rcParams[name] = value
+                parameters[name] = value
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"config.yaml: key 'style.{name}' is {value!r}: {error}") from None
         yield
