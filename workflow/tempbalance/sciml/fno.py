@@ -48,7 +48,7 @@ class FNO(nn.Module):
         """The released initialisation: real and imaginary parts uniform in [0, 1 / width^2)."""
         with torch.no_grad():
             for layer in self.conv:
-                weight = layer.weight.tensor
+                weight: Tensor = layer.get_parameter("weight.tensor")
                 weight.copy_(torch.rand_like(weight) / width**2)
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:

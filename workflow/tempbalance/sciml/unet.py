@@ -41,7 +41,7 @@ class UNet(nn.Module):
         self.head = (nn.Conv1d, nn.Conv2d)[ndim - 1](init_features, out_channels, 1)
         self.pool = pool(2)
 
-    def forward(self, frames: Tensor, grid: Tensor) -> Tensor:  # noqa: ARG002 - operators share one signature
+    def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
         """Predict a frame.
 
         Args:

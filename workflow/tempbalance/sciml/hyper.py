@@ -1,0 +1,98 @@
+"""The hyper-parameters of an operator's training, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tempbalance.errors import ConfigError
+
+#: Hyper-parameters that belong to the balancer: they overrule the method's ``balance`` options.
+BALANCE_KEYS = ("s", "s_min", "s_max", "tau", "min_ratio", "slope")
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Hyper-parameters; defaults are the paper's (method.md section 6) where it names one.
+
+    Attributes:
+        epochs: passes over the subset.
+        batch_size: samples a step.
+        lr: base learning rate.
+        weight_decay: L2 coupled into the gradient, as Adam's ``weight_decay``.
+        step_size: epochs between two reductions of the rate.
+        gamma: factor of a reduction.
+        given_frames: first frames of a flow that the model is shown.
+        standardise: whether channels are brought to mean 0 and deviation 1 of the training samples (not in the paper).
+        evaluate_every: epochs between evaluations on the validation set; the last epoch is always evaluated.
+        evaluate_test_every: epochs between evaluations on the test set for the released protocol (best epoch on the
+            test set); 0, the default, never.
+        eval_batch_size: samples at once in evaluation.
+        checkpoint_every_s: seconds between checkpoints (at epoch ends).
+        complex_second_moment: ``split`` (torch's Adam: real and imaginary parts apart) or ``joint`` (the released
+            optimizer: one second moment |g|^2).
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float = 0.0
+    step_size: int = 100
+    gamma: float = 0.5
+    given_frames: int = 10
+    standardise: bool = False
+    evaluate_every: int = 1
+    evaluate_test_every: int = 0
+    eval_batch_size: int = 50
+    checkpoint_every_s: float = 60.0
+    complex_second_moment: str = "split"
+
+
+_MAY_BE_ZERO = ("weight_decay", "evaluate_test_every", "checkpoint_every_s")
+
+
+def parse_hyper(values: Mapping[str, Any]) -> Hyper:
+    """Check hyper-parameters. Raises ConfigError naming the key, the value and what was expected."""
+    known = {item.name: item for item in fields(Hyper)}
+    for key, value in values.items():
+        if key in BALANCE_KEYS:
+            continue
+        if key not in known:
+            raise ConfigError(
+                f"hyper-parameter {key!r} is unknown; known ones are {', '.join([*known, *BALANCE_KEYS])}"
+            )
+        kind = str(known[key].type)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        good = {
+            "int": isinstance(value, int) and number,
+            "float": number,
+            "bool": isinstance(value, bool),
+            "str": isinstance(value, str),
+        }[kind]
+        if not good:
+            raise ConfigError(f"hyper-parameter {key} is {value!r}, expected {kind}")
+        if number and (value < 0 or (value == 0 and key not in _MAY_BE_ZERO)):
+            raise ConfigError(f"hyper-parameter {key} is {value!r}, expected a positive number")
+    missing = [name for name in ("epochs", "batch_size", "lr") if name not in values]
+    if missing:
+        raise ConfigError(f"hyper-parameter {missing[0]!r} is missing")
+    hyper = Hyper(**{key: value for key, value in values.items() if key in known})
+    if hyper.complex_second_moment not in ("split", "joint"):
+        raise ConfigError(
+            f"hyper-parameter complex_second_moment is {hyper.complex_second_moment!r}, expected split or joint"
+        )
+    return hyper
+
+
+def balance_options(method: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """TempBalance's options: the method's, overruled by hyper-parameters; ``s`` stands for both sides.
+
+    None where the method does not balance.
+    """
+    if method.get("balance") is None:
+        return None
+    options = dict(method["balance"])
+    if "s" in values:
+        options["s_min"] = options["s_max"] = values["s"]
+    return options | {key: values[key] for key in BALANCE_KEYS if key in values and key != "s"}
