@@ -76,13 +76,17 @@ class Diagnostics:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists, so that JSON or ``torch.save`` can hold it."""
-        return {"initial_eigenvalues": {name: values.tolist() for name, values in self.initial_eigenvalues().items()}}
+        initial = self.initial_eigenvalues()
+        return {
+            "initial_eigenvalues": {name: values.tolist() for name, values in initial.items()},
+            "dtypes": {name: str(values.dtype) for name, values in initial.items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back the spectra of the beginning. Raises InputError where the state is not of :meth:`state_dict`."""
         try:
             values: dict[str, NDArray[np.floating]] = {
-                name: np.asarray(v, dtype=np.float64) for name, v in state["initial_eigenvalues"].items()
+                name: np.asarray(v, dtype=state["dtypes"][name]) for name, v in state["initial_eigenvalues"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"not a Diagnostics state ({error!r})") from None
