@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from tempbalance.spectra.presets import Conv1d
 
 #: Up to this width a float64 solve costs next to nothing, so it is always taken.
 SMALL = 128
+#: Strips of rows that a large Gram matrix is computed in; four save 3/8 of the products.
+STRIPS = 4
 #: A float32 Gram matrix knows its eigenvalues to a few 1e-7 of the largest. Where the median is below this
 #: share of the largest, an exponent could be off by more than 1e-4, and the matrix is solved in float64.
 FLOAT32_SAFE_SPREAD = 5e-3
@@ -48,8 +51,15 @@ def promoted(matrices: Tensor) -> Tensor:
 
 
 def _gram(matrices: Tensor) -> Tensor:
-    adjoint = matrices.mH
-    return matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
+    """The smaller Gram matrix of each; for large ones on a CPU its lower triangle, all that the solver reads."""
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mH
+    size = wide.shape[-2]
+    if wide.device.type != "cpu" or size <= 2 * SMALL:
+        return wide @ wide.mH
+    gram = wide.new_zeros(*wide.shape[:-1], size)
+    for top, bottom in pairwise(size * strip // STRIPS for strip in range(STRIPS + 1)):
+        gram[..., top:bottom, :bottom] = wide[..., top:bottom, :] @ wide[..., :bottom, :].mH
+    return gram
 
 
 def _double(matrices: Tensor) -> Tensor:
@@ -58,7 +68,7 @@ def _double(matrices: Tensor) -> Tensor:
 
 def _solve(matrices: Tensor) -> Tensor:
     # The released code takes singular values; W^T W has their squares and half the work or less.
-    return torch.linalg.eigvalsh(_gram(matrices)).clamp_min(0)
+    return torch.linalg.eigvalsh(_gram(matrices), UPLO="L").clamp_min(0)
 
 
 def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
