@@ -140,6 +140,10 @@ def train(
     run_spec = RunSpec.from_json(_text(spec))
     rows = read_subset(subset)
     inputs = {"data": _data_hash(data), "subset": digest(rows, 64)}
+    if run_spec.family == "nlp":
+        from tempbalance.nlp.encoders import fingerprint
+
+        inputs["weights"] = fingerprint(run_spec.model_options)
     with (
         acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen,
         RunDir.open(run_spec, results, inputs=inputs, device=chosen) as run,
@@ -209,6 +213,8 @@ def check(
     for name, experiment in grid.experiments.items():
         trained = sum(len(experiment.trials.get(run.cell, (run,))) for run in experiment.runs)
         print(f"{name}: {len(experiment.runs)} runs, {trained} trainings  ({experiment.title})")
+    for name, reason in grid.skipped.items():
+        print(f"{name}: left out, {reason}")
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ class Config:
 
     scale: str
     experiments: tuple[str, ...]
+    all_experiments: bool = False
     device: str = "auto"
     jobs_per_gpu: int = 1
     seeds: tuple[int, ...] | None = None
@@ -65,6 +66,7 @@ class Config:
         known = available_experiments(root)
         if fields["experiments"] == "all":
             fields["experiments"] = tuple(known)
+            fields["all_experiments"] = True
         for name in fields["experiments"]:
             if name not in known:
                 raise ConfigError(

@@ -39,11 +39,12 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Grid:
-    """All experiments of a configuration."""
+    """All experiments of a configuration; ``skipped`` says why the others were left out."""
 
     config: Config
     catalog: Catalog
     experiments: Mapping[str, Experiment]
+    skipped: Mapping[str, str]
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
@@ -83,7 +84,8 @@ def load_grid(root: Path, config: Config) -> Grid:
     runs that would share a path.
     """
     catalog = Catalog.read(root, config)
-    experiments = {}
+    experiments: dict[str, Experiment] = {}
+    skipped: dict[str, str] = {}
     for name in config.experiments:
         source = f"experiments/{name}.yaml"
         content = read_yaml(root / source)
@@ -91,6 +93,11 @@ def load_grid(root: Path, config: Config) -> Grid:
         validate(content, schema, source)
         _check_searches(content, schema, source)
         if config.scale not in content["scales"]:
+            skipped[name] = f"it declares no {config.scale} scale"
+            continue
+        missing = sorted(set(content["scales"][config.scale].get("needs_folders", ())) - set(config.data_folders))
+        if config.all_experiments and missing:
+            skipped[name] = f"data_folders in config.yaml names no folder of {', '.join(missing)}"
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
     if not experiments:
@@ -98,7 +105,7 @@ def load_grid(root: Path, config: Config) -> Grid:
             f"config.yaml: key 'experiments' is {list(config.experiments)}, "
             f"but none of them declares the scale '{config.scale}'"
         )
-    return Grid(config, catalog, experiments)
+    return Grid(config, catalog, experiments, skipped)
 
 
 def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Catalog, source: str) -> Experiment:

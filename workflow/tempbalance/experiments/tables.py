@@ -55,6 +55,7 @@ def run_row(path: Path) -> dict[str, Any]:
         "published_dataset": run["dataset_options"].get("published_as", run["dataset"]),
         "published_model": run["model_options"].get("published_as", run["model"]),
         "published_method": run["method_options"].get("published_as", run["method"]),
+        **{f"{kind}_title": run[f"{kind}_options"].get("title", run[kind]) for kind in ("model", "dataset", "method")},
         "status": record["status"],
         "diverged_epoch": record.get("diverged_epoch"),
         "metric": primary,
