@@ -47,7 +47,7 @@ def ratio_places(runs: pd.DataFrame) -> Places:
     labels = [
         ratio_text(ratio) + (f"\n{count_text(counts.loc[ratio, 'min'])}" if same else "") for ratio in counts.index
     ]
-    title = "training data, % of all" + (" / number of samples" if same else "")
+    title = "training data (%" + (" / samples)" if same else ")")
     return Places("ratio", tuple(counts.index), tuple(labels), title)
 
 
@@ -70,7 +70,7 @@ def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look
         label: for the legend.
     """
     axis.plot(
-        seeds["position"], seeds["value"], linestyle="none", marker=look.marker, color=look.color, alpha=0.3,
+        seeds["position"], seeds["value"], linestyle="none", marker=look.marker, color=look.color, alpha=0.45,
         markersize=2.2, markeredgewidth=0,
     )  # fmt: skip
     means = means.sort_values("position")
@@ -104,7 +104,7 @@ def draw_methods(
         seeds = points[points["method"] == method]
         draw_series(
             axis, seeds.assign(position=seeds["position"] + shift), means, look, joined=places.column == "ratio",
-            label=mean_label(data.title("method", method), means["n"]),
+            label=mean_label(data, method, value),
         )  # fmt: skip
         if value == "score":
             _draw_published(axis, data, runs, places, method, look, shift)
@@ -118,9 +118,10 @@ def sides(methods: Sequence[str]) -> list[tuple[str, float, Look]]:
     return list(zip(methods, shifts, (BASELINE, BALANCED), strict=False))
 
 
-def mean_label(title: str, counts: pd.Series) -> str:
-    """What the legend says of a line of means."""
-    return f"{title} (mean ± SD, {seeds_text(counts)})"
+def mean_label(data: FigureData, method: str, value: str = "score") -> str:
+    """What the legend says of a method's means; one text for all panels of a figure."""
+    cells = summarise(data.shown, value)
+    return f"{data.title('method', method)} (mean ± SD, {seeds_text(cells.loc[cells['method'] == method, 'n'])})"
 
 
 def seeds_text(counts: pd.Series) -> str:
@@ -178,13 +179,16 @@ def draw_gains(
             below=table["gain"] - table["ci_low"], above=table["ci_high"] - table["gain"],
         )  # fmt: skip
         points = seeds.assign(position=places.of(seeds[places.column]) + shift, value=seeds["gain"])
-        draw_series(axis, points, means, look, joined=places.column == "ratio", label=f"({letter})")
+        draw_series(
+            axis, points, means, look, joined=places.column == "ratio", label=f"({letter})" if len(panels) > 1 else ""
+        )
     places.apply(axis)
-    title = "mean; bars: bootstrap 95 % over seeds"
     if len(panels) > 1:
-        axis.legend(loc="best", ncols=min(3, len(panels)), title=title, fontsize="x-small", title_fontsize="x-small")
-    else:
-        axis.legend([], [], loc="best", title=title, title_fontsize="x-small")
+        columns = min(4, len(panels))
+        low, high = axis.get_ylim()
+        # Room for the legend above the lines: among many of them matplotlib finds no empty corner.
+        axis.set_ylim(low, high + (high - low) * (0.05 + 0.13 * -(-len(panels) // columns)))
+        axis.legend(loc="upper center", ncols=columns, handlelength=1.6, columnspacing=0.8, borderaxespad=0)
 
 
 def gain_label(data: FigureData, pair: Pair, value: str) -> str:

@@ -148,6 +148,22 @@ class FigureData:
         joined = join_published(self.shown, self.published, self.artifact.published)
         return joined.loc[joined["same_setting"].astype(bool), columns]
 
+    def spread_before(self, runs: pd.DataFrame) -> float | None:
+        """STD of the exponents before training, mean over a panel's runs; None where it is not recorded.
+
+        Over the layers that the spread after training is taken over, else the two would not compare.
+        """
+        if self.spectra.empty or self.layers.empty:
+            return None
+        keys = ["experiment", "model", "dataset", "ratio", "method", "seed"]
+        own = runs[keys].drop_duplicates()
+        counted = own.merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer"]], on=keys)
+        first = self.spectra[self.spectra["epoch"] == 0][[*keys, "layer", "alpha"]]
+        joined = counted.merge(first, on=[*keys, "layer"], how="left")
+        if joined.empty or joined["alpha"].isna().any():
+            return None
+        return float(joined.groupby(keys)["alpha"].std(ddof=0).mean())
+
     def title(self, kind: str, name: str) -> str:
         """The catalogue's title of a model, data set or method, else its id."""
         return title_of(self.runs, kind, name)

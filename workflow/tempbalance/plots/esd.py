@@ -56,7 +56,7 @@ def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) ->
     axis.set(xscale="log", yscale="log", xlabel="eigenvalue λ of WᵀW", ylabel="density")
     shown = heights[heights > 0]
     axis.set_ylim(shown.min() / 3, shown.max() * 3)
-    axis.annotate(f"α = {alpha:.2f}", (0.97, 0.95), xycoords="axes fraction", ha="right", va="top")
+    axis.annotate(f"α = {alpha:.2f}", (0.05, 0.06), xycoords="axes fraction")
 
 
 def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
@@ -127,11 +127,10 @@ def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
     for method, shift, look in sides(data.pair):
         points = seeds[seeds["method"] == method].copy()
         points["position"] += shift
-        means = points.groupby("position")["value"].agg(["mean", "std", "count"]).reset_index()
+        means = points.groupby("position")["value"].agg(["mean", "std"]).reset_index()
         means = means.assign(below=means["std"], above=means["std"])
-        label = mean_label(data.title("method", method), means["count"])
-        draw_series(axis, points, means, look, joined=True, label=label)
+        draw_series(axis, points, means, look, joined=True, label=mean_label(data, method, "alpha_mean"))
     places.apply(axis)
     if not numbered:
         axis.tick_params(axis="x", rotation=90)
-    axis.set_ylabel("α, mean over the block's layers" if column == "block" else "α")
+    axis.set_ylabel("mean α of the block" if column == "block" else "α")

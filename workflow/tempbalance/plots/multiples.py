@@ -5,15 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 from tempbalance.plots.style import COLUMN, PAGE, PANEL
 
-#: Characters of small print to an inch of figure.
+#: Characters of small print, and of a panel's title, to an inch.
 CHARACTERS = 22
+TITLE_CHARACTERS = 17
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -49,8 +51,10 @@ def small_multiples(
     """
     rows = -(-len(cells) // columns)
     width = COLUMN if columns == 1 else PAGE
-    lines = [line for note in notes for line in textwrap.wrap(note, int(width * CHARACTERS))]
-    figure = Figure(figsize=(width, rows * panel_height + 0.35 + 0.11 * len(lines)), layout="constrained")
+    lines = [_wrapped(note, width * CHARACTERS) for note in notes]
+    figure = Figure(
+        figsize=(width, rows * panel_height + 0.35 + 0.11 * "\n".join(lines).count("\n")), layout="constrained"
+    )
     grid = figure.subplots(rows, columns, squeeze=False).flat
     letters = iter(LETTERS)
     for axis, cell in zip(grid, [*cells, *[None] * (rows * columns - len(cells))], strict=True):
@@ -58,8 +62,8 @@ def small_multiples(
             axis.set_visible(False)
             continue
         cell.draw(axis)
-        axis.set_title(f"({next(letters, '·')}) {cell.title}")
-        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_title(_wrapped(f"({next(letters, '·')}) {cell.title}", width / columns * TITLE_CHARACTERS))
+        axis.margins(y=0.1)
     if lines:
         figure.suptitle("\n".join(lines), style="italic", color="0.25")
     handles = legend_handles(figure)
@@ -72,11 +76,16 @@ def small_multiples(
     return figure
 
 
-def legend_handles(figure: Figure) -> dict[str, Artist]:
-    """Label -> artist over all panels that have no legend of their own."""
-    handles: dict[str, Artist] = {}
+def _wrapped(text: str, characters: float) -> str:
+    """Text with lines of at most so many characters; its own line breaks are kept."""
+    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, int(characters)))
+
+
+def legend_handles(figure: Figure) -> dict[str, Any]:
+    """Label -> artist over all panels that have no legend of their own; lines with bars come first."""
+    handles: dict[str, Any] = {}
     for axis in figure.axes:
         if axis.get_legend() is None:
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
-    return handles
+    return dict(sorted(handles.items(), key=lambda item: not isinstance(item[1], Container)))

@@ -8,6 +8,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tempbalance.analysis.cells import ENOUGH_SEEDS, summarise
 from tempbalance.errors import DataError
 from tempbalance.plots.curves import Places, dataset_places, draw_gains, draw_methods, gain_label, ratio_places
 from tempbalance.plots.data import FigureData, Panel
@@ -16,8 +17,15 @@ from tempbalance.plots.multiples import Cell, columns_for, small_multiples
 ALPHA_STD = "STD(α) over layers"
 
 
-def _stand_in_note(data: FigureData) -> list[str]:
-    return [f"Stand-in: {text}" for text in data.stand_ins]
+def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str]:
+    """Small print on the figure itself: what is a stand-in, what bars of a gain are, and where seeds are too few."""
+    notes = [f"Stand-in: {text}" for text in data.stand_ins]
+    few = summarise(data.shown, value)["n"].min() < ENOUGH_SEEDS
+    if few:
+        notes.append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds are shown without a claim or an interval.")
+    if intervals:
+        notes.append("Bars of the improvement: bootstrap 95 % interval over paired seeds.")
+    return notes
 
 
 def _curve(
@@ -26,16 +34,17 @@ def _curve(
     def draw(axis: Axes) -> None:
         draw_methods(axis, data, panel.runs, places, methods=methods, value=value)
         axis.set_ylabel(data.score_label(panel.runs) if value == "score" else ALPHA_STD)
+        before = data.spread_before(panel.runs) if value == "alpha_std" else None
+        if before is not None:
+            axis.axhline(before, color="0.5", linestyle=":", linewidth=0.9, label="before training")
 
     return draw
 
 
 def _require(data: FigureData, value: str) -> None:
-    if value not in data.shown or data.shown[value].notna().sum() == 0:
-        raise DataError(
-            f"{data.artifact.name}: no run has a value of '{value}', so there is nothing to draw; "
-            "look whether the runs diverged or their spectra are missing"
-        )
+    lost = (data.shown["status"] == "diverged").all()
+    if not lost and (value not in data.shown or data.shown[value].notna().sum() == 0):
+        raise DataError(f"{data.artifact.name}: no run has a value of '{value}'; collect the runs again")
 
 
 def methods_and_gain(data: FigureData, *, value: str) -> Figure:
@@ -54,7 +63,7 @@ def methods_and_gain(data: FigureData, *, value: str) -> Figure:
         axis.set_ylabel(gain_label(data, pair, value))
 
     cells.append(Cell("Improvement\n(above zero is better)", improvement))
-    return small_multiples(cells, columns=columns_for(len(cells)), notes=_stand_in_note(data))
+    return small_multiples(cells, columns=columns_for(len(cells)), notes=_notes(data, value, intervals=True))
 
 
 def score_and_spread(data: FigureData) -> Figure:
@@ -64,7 +73,7 @@ def score_and_spread(data: FigureData) -> Figure:
     """
     _require(data, "alpha_std")
     baseline = data.pair[:1]
-    columns = min(len(data.panels), 3)
+    columns = columns_for(len(data.panels))
     cells: list[Cell | None] = []
     for start in range(0, len(data.panels), columns):
         row: list[Panel | None] = [*data.panels[start : start + columns]]
@@ -74,7 +83,7 @@ def score_and_spread(data: FigureData) -> Figure:
                 Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), baseline, value)) if panel else None
                 for panel in row
             ]
-    return small_multiples(cells, columns=columns, notes=_stand_in_note(data))
+    return small_multiples(cells, columns=columns, notes=_notes(data, "score"))
 
 
 def domain_sets(data: FigureData) -> Figure:
@@ -95,7 +104,7 @@ def domain_sets(data: FigureData) -> Figure:
             axis.set_ylabel(gain_label(data, pair, "score"))
 
         cells.append(Cell("Improvement (above zero is better)", improvement))
-    return small_multiples(cells, columns=2, notes=_stand_in_note(data))
+    return small_multiples(cells, columns=2, notes=_notes(data, "score", intervals=True))
 
 
 scores_and_gain = partial(methods_and_gain, value="score")
