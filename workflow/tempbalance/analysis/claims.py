@@ -24,6 +24,8 @@ from tempbalance.analysis.paired import LEVEL, Pair, gains, paired_table
 ALPHA = 0.05
 #: From this many cells on a sign test can reach ALPHA (6 of 6: p = .031).
 SIGN_TEST_CELLS = 6
+#: A trend needs this many ratios.
+MIN_RATIOS = 3
 TITLES = {
     "better": "{other} does better than {base}",
     "low_data": "the gain of {other} over {base} grows as the data shrink",
@@ -112,8 +114,8 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
     for block in blocks:
         # A row a seed, a column a ratio from the largest to the smallest: the claim orders them upwards.
         wide = block.pivot_table(index="seed", columns="ratio", values="value").sort_index(axis=1, ascending=False)
-        wide = wide.dropna()
-        if len(wide) < ENOUGH_SEEDS or wide.shape[1] < 3:
+        wide = _complete(wide)
+        if len(wide) < ENOUGH_SEEDS or wide.shape[1] < MIN_RATIOS:
             continue
         pairs += wide.size
         data = wide.to_numpy()
@@ -134,6 +136,12 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
         cells, sum(value < 0 for value in known), pairs, float(np.mean(known)), unit, low, high,
         combined[0], combined[1], f"Page's trend test of {len(known)} curve(s), seeds as rows",
     )  # fmt: skip
+
+
+def _complete(wide: pd.DataFrame) -> pd.DataFrame:
+    """Without gaps: the ratios that lack a seed go, unless fewer than three would stay; then the seeds go."""
+    ratios = wide.dropna(axis="columns")
+    return ratios if ratios.shape[1] >= MIN_RATIOS else wide.dropna()
 
 
 def _page(data: Any) -> float:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from tempbalance.analysis.artifacts import Artifact
-from tempbalance.analysis.cells import ENOUGH_SEEDS, title_of, with_companions
+from tempbalance.analysis.cells import title_of, with_companions
 from tempbalance.analysis.claims import ALPHA, TITLES, Evidence, collect
-from tempbalance.analysis.paired import Pair, unit_of
+from tempbalance.analysis.numbers import interval, number, p_text
+from tempbalance.analysis.paired import Pair
 from tempbalance.analysis.published import published_gains
+from tempbalance.analysis.render import Row, Table
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
 COLUMNS = [
@@ -34,7 +36,7 @@ def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple
         return INCONCLUSIVE, f"no cell has {what}, so nothing is claimed"
     trend = claim in ("low_data", "imbalance")
     right_way = evidence.estimate < 0 if trend else evidence.cells_for > evidence.cells / 2
-    shown = f"{evidence.test}, p = {_p(evidence.p_for)} for the claim, {_p(evidence.p_against)} for its opposite"
+    shown = f"{evidence.test}, p {_p(evidence.p_for)} for the claim and {p_text(evidence.p_against)} for its opposite"
     if right_way and evidence.p_for < ALPHA:
         return REPRODUCED, shown
     if evidence.p_against < ALPHA:
@@ -46,7 +48,8 @@ def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple
 
 
 def _p(value: float) -> str:
-    return "n/a" if math.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+    text = p_text(value)
+    return text if text.startswith(("<", "n")) else f"= {text}"
 
 
 def artifact_verdicts(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> list[dict[str, Any]]:
@@ -111,12 +114,41 @@ def verdict_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequen
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def unit_label(unit: str) -> str:
-    """A unit as a reader wants it."""
-    return {"points": "points", "%": "% of the baseline's", "mixed": "mixed units"}.get(unit, unit)
+def as_table(verdicts: pd.DataFrame) -> Table:
+    """The verdicts for a page: claim, artifact, verdict, estimate with its interval, published value."""
+    rows = tuple(Row(_shown(line), ()) for line in verdicts.to_dict("records"))
+    return Table("verdicts", "Verdicts on the paper's claims", HEADS, rows, NOTES)
 
 
-__all__ = [
-    "ENOUGH_SEEDS", "INCONCLUSIVE", "NOT_REPRODUCED", "REPRODUCED", "artifact_verdicts", "judge", "overall_verdicts",
-    "unit_label", "unit_of", "verdict_table",
-]  # fmt: skip
+def with_evidence(verdicts: pd.DataFrame) -> Table:
+    """:func:`as_table` with the test and its p-values as a further column."""
+    rows = tuple(Row((*_shown(line), str(line["reason"])), ()) for line in verdicts.to_dict("records"))
+    return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
+
+
+HEADS = ("Claim", "Artifact", "Verdict", "Estimate", "Published", "About")
+
+
+def _shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
+    published = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
+    about = "stand-in" if line["stand_in"] else "the paper's setting"
+    return (str(line["claim"]), str(line["artifact"]), str(line["verdict"]), estimate_text(line), published, about)
+
+
+NOTES = (
+    "The rule was written down before the runs (docs/verdicts.md). Estimates are means over cells with Student's 95 % "
+    "interval; trends are mean rank correlations (negative: stronger with less data).",
+    "Published: the paper's mean gain over its own cells of the artifact, in the estimate's unit.",
+    "A verdict marked stand-in is about other models and data than the paper's, and neither confirms nor refutes it.",
+)
+
+
+def estimate_text(line: Mapping[Any, Any]) -> str:
+    """``+0.8 points [-0.2, +1.8], 5 of 6 cells``; empty where nothing is claimed."""
+    if pd.isna(line["estimate"]):
+        return ""
+    if line["unit"].startswith("rank"):
+        return f"rho = {number(line['estimate'], 2)}"
+    unit = {"points": " points", "%": " %"}.get(line["unit"], "")
+    shown = f"{number(line['estimate'], 2, signed=True)}{unit} {interval(line['low'], line['high'])}".strip()
+    return f"{shown}, {int(line['cells_for'])} of {int(line['cells'])} cells positive"

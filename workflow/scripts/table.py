@@ -1,0 +1,32 @@
+"""Make one of the paper's tables: tidy CSV, Markdown and LaTeX."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(artifact: str, *, runs: Sequence[str], published: str, index: str, outputs: dict[str, str]) -> None:
+    """Write ``csv``, ``md`` and ``tex`` of the artifact whose experiments' runs are given."""
+    from tempbalance.analysis.artifacts import read_index
+    from tempbalance.analysis.cells import read_runs
+    from tempbalance.analysis.published import read_published
+    from tempbalance.analysis.render import to_latex, to_markdown
+    from tempbalance.analysis.tables import build_table
+
+    entry = read_index(index).artifacts[artifact]
+    table, tidy = build_table(entry, read_runs(runs), read_published(published))
+    tidy.to_csv(outputs["csv"], index=False)
+    Path(outputs["md"]).write_text(to_markdown(table), encoding="utf-8")
+    Path(outputs["tex"]).write_text(to_latex(table), encoding="utf-8")
+
+
+if "snakemake" in globals():
+    with Path(snakemake.log[0]).open("w", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        main(
+            snakemake.params.artifact,
+            runs=snakemake.input.runs,
+            published=snakemake.input.published,
+            index=snakemake.input.index,
+            outputs=dict(snakemake.output.items()),
+        )

@@ -1,0 +1,33 @@
+"""Judge every claim of the paper: CSV, Markdown and LaTeX."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(*, runs: Sequence[str], published: str, index: str, scale: str, outputs: dict[str, str]) -> None:
+    """Write ``csv``, ``md`` and ``tex`` of the verdicts on all runs given."""
+    from tempbalance.analysis.artifacts import read_index
+    from tempbalance.analysis.cells import read_runs
+    from tempbalance.analysis.published import read_published
+    from tempbalance.analysis.render import to_latex, to_markdown
+    from tempbalance.analysis.verdicts import as_table, verdict_table, with_evidence
+
+    table = read_runs(runs)
+    plan = read_index(index).plan(sorted(set(table["experiment"])), scale=scale)
+    verdicts = verdict_table(table, read_published(published), [*plan.figures.values(), *plan.tables.values()])
+    verdicts.to_csv(outputs["csv"], index=False)
+    Path(outputs["md"]).write_text(to_markdown(with_evidence(verdicts)), encoding="utf-8")
+    Path(outputs["tex"]).write_text(to_latex(as_table(verdicts)), encoding="utf-8")
+
+
+if "snakemake" in globals():
+    with Path(snakemake.log[0]).open("w", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        main(
+            runs=snakemake.input.runs,
+            published=snakemake.input.published,
+            index=snakemake.input.index,
+            scale=snakemake.params.scale,
+            outputs=dict(snakemake.output.items()),
+        )

@@ -1,0 +1,89 @@
+"""Two result folders side by side: which cells differ, and by how much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tempbalance.analysis.cells import ENOUGH_SEEDS, PLACE, read_runs, shown_scores
+from tempbalance.analysis.paired import LEVEL
+from tempbalance.errors import InputError
+
+CELL = ["experiment", "family", *PLACE, "method"]
+COLUMNS = [
+    *CELL, "status", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b", "diverged_a", "diverged_b", "common_seeds",
+    "difference", "low", "high", "p_t", "configuration",
+]  # fmt: skip
+
+
+def compare(a: Path, b: Path) -> pd.DataFrame:
+    """Every cell of two result folders, in the paper's units.
+
+    Args:
+        a: a results folder, with ``<experiment>/runs.csv`` below it.
+        b: another.
+
+    Returns:
+        A row a cell: ``status`` (``equal``: every common run has the same score; ``differs``; ``only in A``;
+        ``only in B``), runs, means and deviations on both sides, ``difference`` (B minus A, over common seeds), its
+        Student 95 % interval and two-sided p-value from three common seeds on, and whether the runs'
+        ``configuration`` is the ``same`` or ``changed``.
+
+    Raises InputError where a folder holds no ``runs.csv``, DataError where one cannot be read.
+    """
+    merged = _scores(a).merge(_scores(b), on=[*CELL, "seed"], how="outer", suffixes=("_a", "_b"), indicator=True)
+    rows = [
+        {**dict(zip(CELL, key, strict=True)), **_cell(group)}
+        for key, group in merged.groupby(CELL, sort=True, dropna=False)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _scores(folder: Path) -> pd.DataFrame:
+    tables = sorted(folder.glob("*/runs.csv"))
+    if not tables:
+        raise InputError(f"{folder}: no <experiment>/runs.csv below it; a results folder was expected")
+    runs = read_runs(tables)
+    if "config_hash" not in runs:
+        runs["config_hash"] = ""
+    runs["value"] = shown_scores(runs)
+    return runs[[*CELL, "seed", "value", "status", "config_hash"]]
+
+
+def _cell(group: pd.DataFrame) -> dict[str, Any]:
+    both = group[group["_merge"] == "both"]
+    row: dict[str, Any] = {"status": "differs", "common_seeds": len(both), "configuration": ""}
+    for side in ("a", "b"):
+        values = group[f"value_{side}"].dropna()
+        row[f"n_{side}"] = len(values)
+        row[f"mean_{side}"] = values.mean()
+        row[f"sd_{side}"] = values.std(ddof=1)
+        row[f"diverged_{side}"] = int((group[f"status_{side}"] == "diverged").sum())
+    if not len(both):
+        sides = set(group["_merge"])
+        row["status"] = (
+            {"left_only": "only in A", "right_only": "only in B"}[sides.pop()] if len(sides) == 1 else "differs"
+        )
+        return row
+    row["configuration"] = "same" if (both["config_hash_a"] == both["config_hash_b"]).all() else "changed"
+    same = (both["value_a"] == both["value_b"]) | (both["value_a"].isna() & both["value_b"].isna())
+    if same.all() and len(both) == len(group):
+        row["status"] = "equal"
+    return row | _difference((both["value_b"] - both["value_a"]).dropna())
+
+
+def _difference(differences: pd.Series) -> dict[str, float]:
+    if not len(differences):
+        return {}
+    row = {"difference": float(differences.mean())}
+    if len(differences) < ENOUGH_SEEDS:
+        return row
+    if differences.std() == 0:
+        return {**row, "low": row["difference"], "high": row["difference"]}
+    from scipy import stats
+
+    test = stats.ttest_1samp(differences, 0.0)
+    interval = test.confidence_interval(LEVEL)
+    return {**row, "low": float(interval.low), "high": float(interval.high), "p_t": float(test.pvalue)}

@@ -1,0 +1,62 @@
+"""Numbers as text: rounded by their uncertainty."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def decimals_for(spread: float, largest: int = 5) -> int:
+    """Decimals that show two significant figures of a spread, at least one and at most ``largest``."""
+    if not math.isfinite(spread) or spread <= 0:
+        return 2
+    return min(max(1 - math.floor(math.log10(spread)), 1), largest)
+
+
+def number(value: float, decimals: int, *, signed: bool = False) -> str:
+    """A number with a true minus sign; ``n/a`` where there is none."""
+    if value is None or not math.isfinite(value):
+        return "n/a"
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    return text.replace("-", MINUS)
+
+
+def with_uncertainty(mean: float, sd: float) -> str:
+    """``81.24 ± 0.45``: mean and standard deviation, rounded alike to two figures of the deviation.
+
+    Without a deviation the mean has four significant figures.
+    """
+    if not math.isfinite(mean):
+        return "n/a"
+    if not math.isfinite(sd):
+        return f"{mean:.4g}".replace("-", MINUS)
+    decimals = decimals_for(sd)
+    return f"{number(mean, decimals)} ± {number(sd, decimals)}"
+
+
+def interval(low: float, high: float, *, signed: bool = True) -> str:
+    """``[+0.4, +1.9]``, rounded by its width; empty where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    decimals = decimals_for((high - low) / 4)
+    return f"[{number(low, decimals, signed=signed)}, {number(high, decimals, signed=signed)}]"
+
+
+def gain_text(gain: float, low: float, high: float) -> str:
+    """``+1.2 [+0.4, +1.9]``, gain and interval rounded alike."""
+    edges = interval(low, high)
+    decimals = decimals_for((high - low) / 4) if edges else 2
+    return f"{number(gain, decimals, signed=True)} {edges}".strip()
+
+
+def p_text(value: float) -> str:
+    """A p-value: three decimals, ``< .001`` below them."""
+    if value is None or not math.isfinite(value):
+        return "n/a"
+    return "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def percent_text(ratio: float) -> str:
+    """A ratio in per cent: ``0.88 %``."""
+    return f"{100 * ratio:.3g} %"
