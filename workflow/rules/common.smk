@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from tempbalance.analysis.artifacts import esd_runs, read_index
 from tempbalance.errors import TempBalanceError
 from tempbalance.experiments.config import Config
 from tempbalance.experiments.grid import load_grid
@@ -170,6 +171,13 @@ def trial_records(wildcards):
     ]
 
 
+# What the configured experiments can build; the report says of everything else why not.
+INDEX = f"{ROOT}/workflow/resources/artifacts.yaml"
+PUBLISHED = f"{ROOT}/workflow/resources/published_results.csv"
+PLAN = read_index(INDEX).plan(GRID.experiments, scale=CONFIG.scale)
+ARTIFACTS = {**PLAN.figures, **PLAN.tables}
+
+
 wildcard_constraints:
     experiment=one_of(GRID.experiments),
     model=one_of({run.model for run in GRID.jobs.values()}),
@@ -177,7 +185,50 @@ wildcard_constraints:
     method=one_of({run.method for run in GRID.jobs.values()}),
     ratio=r"[0-9.e-]+",
     seed=r"[0-9]+",
+    figure=one_of(PLAN.figures),
+    table=one_of(PLAN.tables),
+
+
+def collected(name):
+    """One collected table of every experiment."""
+    return [f"{RESULTS}/{experiment}/{name}.csv" for experiment in GRID.experiments]
+
+
+def tables_of(artifact, name):
+    """One collected table of every experiment that an artifact shows, its main one first."""
+    return [
+        f"{RESULTS}/{experiment}/{name}.csv"
+        for experiment in ARTIFACTS[artifact].sources
+    ]
+
+
+def figure_inputs():
+    """Input functions of a figure: the collected tables, and the spectra of the runs that Figure 1 shows."""
+    inputs = {
+        name: lambda wildcards, name=name: tables_of(wildcards.figure, name)
+        for name in ("runs", "layers", "spectra")
+    }
+    inputs["eigenvalues"] = lambda wildcards: [
+        f"{RESULTS}/{path}/eigenvalues.npz"
+        for path in esd_runs(PLAN.figures[wildcards.figure], GRID.experiments)
+    ]
+    return inputs
+
+
+def described(wildcards):
+    """An artifact's title, caption and footnotes, for Snakemake's own report."""
+    artifact = ARTIFACTS[getattr(wildcards, "figure", None) or wildcards.table]
+    return [artifact.title, artifact.caption, *artifact.footnotes]
 
 
 def final_outputs():
-    return [f"{RESULTS}/{name}/runs.csv" for name in GRID.experiments]
+    """Every figure and table that the configuration can build, the verdicts and the report."""
+    figures = [
+        f"{FIGURES}/{name}.{kind}" for name in PLAN.figures for kind in ("pdf", "png")
+    ]
+    tables = [
+        f"{RESULTS}/tables/{name}.{kind}"
+        for name in (*PLAN.tables, "verdicts")
+        for kind in ("csv", "md", "tex")
+    ]
+    return [*collected("runs"), *figures, *tables]

@@ -22,3 +22,60 @@ rule collect:
         "Collect the runs of {wildcards.experiment}"
     script:
         "../scripts/collect.py"
+
+
+rule table:
+    input:
+        runs=lambda wildcards: tables_of(wildcards.table, "runs"),
+        published=PUBLISHED,
+        index=INDEX,
+    output:
+        csv=report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="../report/artifact.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        md=f"{RESULTS}/tables/{{table}}.md",
+        tex=f"{RESULTS}/tables/{{table}}.tex",
+    log:
+        f"{LOGS}/table/{{table}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("table"),
+    params:
+        artifact="{table}",
+        described=described,
+    message:
+        "Make {wildcards.table}"
+    script:
+        "../scripts/table.py"
+
+
+rule verdicts:
+    input:
+        runs=collected("runs"),
+        published=PUBLISHED,
+        index=INDEX,
+    output:
+        csv=report(
+            f"{RESULTS}/tables/verdicts.csv",
+            caption="../report/verdicts.rst",
+            category="Verdicts",
+            labels={"table": "verdicts"},
+        ),
+        md=f"{RESULTS}/tables/verdicts.md",
+        tex=f"{RESULTS}/tables/verdicts.tex",
+    log:
+        f"{LOGS}/verdicts.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("verdicts"),
+    params:
+        scale=CONFIG.scale,
+    message:
+        "Judge the paper's claims"
+    script:
+        "../scripts/verdicts.py"

@@ -1,0 +1,43 @@
+"""Draw one of the paper's figures as PDF and PNG."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def main(
+    artifact: str,
+    *,
+    tables: Mapping[str, Sequence[str]],
+    published: str,
+    index: str,
+    style: Mapping[str, object],
+    outputs: Sequence[str],
+) -> None:
+    """Write the artifact's figure to every output, in the format of its suffix.
+
+    ``tables`` maps ``runs``, ``layers``, ``spectra`` (CSVs of its experiments) and ``eigenvalues`` to files.
+    """
+    from tempbalance.analysis.artifacts import read_index
+    from tempbalance.plots.data import FigureData
+    from tempbalance.plots.registry import draw
+    from tempbalance.plots.style import save
+    from tempbalance.plots.style import style as styled
+
+    paths = {kind: [Path(path) for path in files] for kind, files in tables.items()}
+    data = FigureData.read(read_index(index).artifacts[artifact], published=Path(published), **paths)
+    with styled(style):
+        save(draw(data), *map(Path, outputs))
+
+
+if "snakemake" in globals():
+    with Path(snakemake.log[0]).open("w", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        main(
+            snakemake.wildcards.figure,
+            tables={kind: snakemake.input.get(kind) for kind in ("runs", "layers", "spectra", "eigenvalues")},
+            published=snakemake.input.published,
+            index=snakemake.input.index,
+            style=snakemake.params.style,
+            outputs=list(snakemake.output),
+        )
