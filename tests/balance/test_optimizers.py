@@ -383,11 +383,28 @@ def test_metrics(model, metric):
     from tempbalance import layer_metrics, sigmoid_schedule
 
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-    balancer = TempBalance(model, optimizer, metric=metric, **OPTIONS)
+    balancer = TempBalance(model, optimizer, metric=metric, metric_scale="released", **OPTIONS)
     options = {k: v for k, v in OPTIONS.items() if k != "preset"}
     table = layer_metrics(model, metric=metric if metric == "farms" else "alpha", **options).loc[["first", "second"]]
     values = table["alpha" if metric == "farms" else metric]
     np.testing.assert_allclose([balancer.factors[n] for n in ("first", "second")], sigmoid_schedule(values, 1.0))
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("stable_rank", 1), ("spectral_norm", -1)])
+def test_other_metrics_enter_on_the_scale_of_exponents(metric, sign):
+    from tempbalance.balance.values import metric_values
+    from tempbalance.spectra import get_preset, layer_spectra
+
+    torch.manual_seed(0)
+    layers = nn.Sequential(*(nn.Linear(30, 30) for _ in range(6)))
+    spectra = layer_spectra(layers, **OPTIONS)
+    alphas, raw = (np.array([s.value(m) for s in spectra]) for m in ("alpha", metric))
+    found = metric_values(spectra, get_preset("sciml", metric=metric))
+    assert np.corrcoef(found, raw)[0, 1] == pytest.approx(sign)
+    assert (found.mean(), found.std()) == pytest.approx((alphas.mean(), alphas.std()))
+    np.testing.assert_array_equal(
+        metric_values(spectra, get_preset("sciml", metric=metric, metric_scale="released")), raw
+    )
 
 
 def test_lagged_timing_uses_the_exponents_of_the_last_forward_pass(model, batch):

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from tempbalance.balance.diagnostics import Diagnostics
 from tempbalance.balance.groups import GroupSplit
 from tempbalance.balance.schedules import get_schedule, grouped_rates
+from tempbalance.balance.values import metric_values
 from tempbalance.errors import InputError
 from tempbalance.spectra.layers import Layer, block_of
 from tempbalance.spectra.metrics import LayerSpectrum
@@ -200,12 +201,9 @@ class TempBalance:
 
     def _new_factors(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
         counted = {layer.name for layer in self._layers()}
-        entries = [
-            (spectrum.layer.name, spectrum.layer.block, spectrum.value(self.preset.metric))
-            for spectrum in spectra
-            if spectrum.layer.name in counted and spectrum.reason is None
-        ]
-        names, blocks, values = [e[0] for e in entries], [e[1] for e in entries], [e[2] for e in entries]
+        used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
+        names, blocks = [spectrum.layer.name for spectrum in used], [spectrum.layer.block for spectrum in used]
+        values = metric_values(used, self.preset)
         rates = grouped_rates(
             values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize
         )  # factors: every schedule is proportional to its base rate

@@ -13,6 +13,7 @@ Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
 Timing = Literal["fresh", "lagged"]
 Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+MetricScale = Literal["alpha", "released"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
 
@@ -38,6 +39,9 @@ class Preset:
         tail: how the tail start is chosen.
         metric: the number that the schedule works on; ``farms`` is the exponent of sub-matrices of one aspect
             ratio (:mod:`tempbalance.spectra.farms`), and makes spectra and tables theirs.
+        metric_scale: how stable rank and spectral norm enter a schedule made for exponents: ``alpha`` gives them the
+            exponents' mean and spread, and turns the spectral norm around (a large one is a trained layer);
+            ``released`` takes them as they are, like the released code, which saturates the sigmoid.
         farms_ratio: that aspect ratio, longer over shorter side.
         embeddings: whether embedding tables count as layers.
     """
@@ -54,6 +58,7 @@ class Preset:
     lora: Lora = "scaled"
     tail: Tail = "hill"
     metric: Metric = "alpha"
+    metric_scale: MetricScale = "alpha"
     farms_ratio: float = 1.0
     embeddings: bool = False
 
@@ -80,6 +85,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "spectral": ("skip", "per_mode", "pooled"),
     "lora": ("scaled", "unscaled"),
     "tail": ("hill", "xmin_peak", "ks"),
+    "metric_scale": ("alpha", "released"),
     "metric": ("alpha", "stable_rank", "spectral_norm", "farms"),
 }
 

@@ -1,0 +1,28 @@
+"""The number of each layer that a schedule works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempbalance.spectra.metrics import LayerSpectrum
+from tempbalance.spectra.presets import Preset
+
+
+def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[np.float64]:
+    """``[L]`` values of layers that have an exponent, by ``preset.metric`` and ``preset.metric_scale``.
+
+    Exponents are taken as they are. Schedules and tau are made for them, so stable ranks (tens) and spectral norms
+    (anything) get the exponents' mean and standard deviation, unless the released code's raw values are asked for.
+    """
+    raw = np.array([spectrum.value(preset.metric) for spectrum in spectra], dtype=np.float64)
+    if preset.metric not in ("stable_rank", "spectral_norm") or preset.metric_scale == "released" or not len(raw):
+        return raw
+    alphas = np.array([spectrum.alpha for spectrum in spectra])
+    # A larger stable rank is a less heavy-tailed, less trained layer; a larger norm is a more trained one.
+    sign = -1.0 if preset.metric == "spectral_norm" else 1.0
+    spread = raw.std()
+    centred = np.zeros_like(raw) if spread == 0 else sign * (raw - raw.mean()) / spread
+    return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # exponents are above 1; log2 counts on it
