@@ -1,0 +1,134 @@
+"""Training runs: what they record, that they resume bit for bit, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tempbalance.errors import ConfigError, DataError
+from tempbalance.experiments.rundir import RunDir
+
+from .conftest import BASELINE, DARCY, HYPER, run_training
+
+
+def record(run):
+    return json.loads((run.public / "metrics.json").read_text())
+
+
+def test_a_run_records_both_protocols_and_both_nrmse(tmp_path, flow):
+    run = run_training(tmp_path, flow, hyper={**HYPER, "evaluate_test_every": 1})
+    values = record(run)
+    assert values["status"] == "finished"
+    assert values["primary"] == "nrmse"
+    assert values["n_train"] == 8
+    metrics = values["metrics"]
+    history = pd.read_csv(run.public / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    assert metrics["val"]["selected"]["nrmse"] == pytest.approx(history["val_nrmse"].min())
+    assert metrics["test"]["paper"]["nrmse"] == pytest.approx(history["test_nrmse"].min())
+    chosen = history.set_index("epoch").loc[values["selected_epoch"]]
+    assert metrics["test"]["selected"]["nrmse"] == pytest.approx(chosen["test_nrmse"], rel=1e-5)
+    assert metrics["test"]["selected"]["nrmse_rollout"] == pytest.approx(
+        metrics["test"]["selected"]["nrmse"] * 13 / 3, rel=1e-5
+    )
+
+
+def test_the_honest_protocol_looks_at_the_test_set_only_at_the_end(tmp_path, flow):
+    run = run_training(tmp_path, flow)
+    assert record(run)["metrics"]["test"]["paper"] is None
+    assert not [name for name in pd.read_csv(run.public / "history.csv") if name.startswith("test_")]
+
+
+def test_balancing_moves_rates_and_the_baseline_has_one(tmp_path, flow):
+    balanced = pd.read_csv(run_training(tmp_path, flow).public / "spectra.csv")
+    plain = pd.read_csv(run_training(tmp_path, flow, method="baseline", method_options=BASELINE).public / "spectra.csv")
+    measured = balanced.dropna(subset=["alpha"])
+    assert (measured.groupby("epoch")["lr"].nunique() > 1).all()
+    assert (plain.groupby("epoch")["lr"].nunique() == 1).all()
+    assert balanced["epoch"].unique().tolist() == [0, 1, 2, 3, 4]
+    # fc2 has 3 eigenvalues: it keeps the base rate, halved after two epochs.
+    assert balanced[balanced["layer"] == "fc2"]["lr"].tolist() == pytest.approx([5e-3, 5e-3, 2.5e-3, 2.5e-3, 1.25e-3])
+
+
+def test_darcy_is_a_single_step(tmp_path, darcy):
+    run = run_training(tmp_path, darcy, dataset="darcy", dataset_options=DARCY)
+    metrics = record(run)["metrics"]["test"]["selected"]
+    assert metrics["nrmse"] == metrics["nrmse_rollout"]
+    with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
+        assert arrays["prediction"].shape == arrays["target"].shape == (2, 16, 16, 1, 1)
+
+
+@pytest.mark.parametrize("method_options", [BASELINE, {"optimizer": "adam", "balance": {}}])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_options):
+    changes = {"method_options": method_options, "hyper": {**HYPER, "checkpoint_every_s": 0}}
+    whole = run_training(tmp_path / "whole", flow, **changes)
+    for stop in (1, 2, 3):
+        results = tmp_path / f"killed-{stop}"
+        real, seen = RunDir.checkpoint, []
+
+        def dies(self, step, write, real=real, seen=seen, stop=stop):
+            real(self, step, write)
+            seen.append(step)
+            if len(seen) == stop:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunDir, "checkpoint", dies)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(results, flow, **changes)
+        torch.rand(7)  # whatever another job does with the random numbers in between
+        run = run_training(results, flow, **changes)
+        for name in ("history.csv", "spectra.csv", "model.safetensors", "initial_eigenvalues.npz"):
+            assert (run.public / name).read_bytes() == (whole.public / name).read_bytes(), (stop, name)
+        assert record(run)["metrics"] == record(whole)["metrics"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path, flow):
+    one, two, other = (
+        (run_training(tmp_path / name, flow, seed=seed).public / "model.safetensors").read_bytes()
+        for name, seed in (("one", 1), ("two", 1), ("other", 2))
+    )
+    assert one == two
+    assert one != other
+
+
+def test_a_loss_that_is_not_finite_is_recorded_as_diverged(tmp_path, flow, capsys):
+    run = run_training(tmp_path, flow, hyper={**HYPER, "lr": 1e18})
+    values = record(run)
+    assert values["status"] == "diverged"
+    assert 1 <= values["diverged_epoch"] <= 4
+    assert values["metrics"]["test"]["selected"] is None
+    assert "diverged: the loss of epoch" in capsys.readouterr().err
+    for name in ("model.safetensors", "initial_eigenvalues.npz", "history.csv", "spectra.csv"):
+        assert (run.public / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("hyper", "words"),
+    [
+        ({"momentum": 1.0}, "'momentum' is unknown"),
+        ({"lr": 0}, "lr is 0, expected a positive number"),
+        ({"lr": "fast"}, "lr is 'fast', expected float"),
+        ({"epochs": 2.5}, "epochs is 2.5, expected int"),
+        ({"standardise": 1}, "standardise is 1, expected bool"),
+        ({"given_frames": 13}, "given_frames is 13, but .* has 13 frames"),
+        ({"complex_second_moment": "both"}, "expected split or joint"),
+    ],
+)
+def test_bad_hyper_parameters_are_refused(tmp_path, flow, hyper, words):
+    with pytest.raises(ConfigError, match=words):
+        run_training(tmp_path, flow, hyper={**HYPER, **hyper})
+
+
+def test_missing_hyper_parameters_are_named(tmp_path, flow):
+    with pytest.raises(ConfigError, match="'lr' is missing"):
+        run_training(tmp_path, flow, hyper={"epochs": 1, "batch_size": 1})
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        run_training(tmp_path, tmp_path / "nothing.h5")
