@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Artifact:
     needs: str
     caption: str = ""
     experiments: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
     published: str | None = None
     pairs: tuple[tuple[str, str], ...] = ()
@@ -35,9 +36,14 @@ class Artifact:
     unavailable: str = ""
 
     @property
+    def main(self) -> tuple[str, ...]:
+        """Experiments it is about: the required ones, then those shown where the configuration has them."""
+        return (*self.experiments, *self.also)
+
+    @property
     def sources(self) -> tuple[str, ...]:
-        """Experiments whose runs it shows, the main ones first."""
-        return (*self.experiments, *self.companions)
+        """Every experiment whose runs it shows, the main ones first."""
+        return (*self.main, *self.companions)
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,15 @@ class Index:
 
     artifacts: Mapping[str, Artifact]
 
-    def plan(self, experiments: Mapping[str, Experiment] | Sequence[str], *, scale: str) -> Plan:
+    def plan(self, experiments: Iterable[str], *, scale: str, skipped: Mapping[str, str] | None = None) -> Plan:
         """Which artifacts the given experiments make.
 
         Args:
             experiments: those of the configured grid.
             scale: the configured scale, for the sentences about what is missing.
+            skipped: experiments that the configuration leaves out, with the reason.
         """
-        present = set(experiments)
+        present, reasons = set(experiments), dict(skipped or {})
         figures: dict[str, Artifact] = {}
         tables: dict[str, Artifact] = {}
         missing: dict[str, str] = {}
@@ -71,11 +78,16 @@ class Index:
             if artifact.unavailable:
                 missing[name] = artifact.unavailable
             elif absent:
-                lacking = f"the configuration (scale {scale}) has no experiment {', '.join(absent)}"
-                missing[name] = f"{lacking}; it needs {artifact.needs}"
+                why = "; ".join(
+                    f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}" for item in absent
+                )
+                missing[name] = f"{why}. It needs {artifact.needs}"
             else:
-                companions = tuple(item for item in artifact.companions if item in present)
-                built = Artifact(**{**vars(artifact), "companions": companions})
+                built = replace(
+                    artifact,
+                    also=tuple(item for item in artifact.also if item in present),
+                    companions=tuple(item for item in artifact.companions if item in present),
+                )
                 (figures if artifact.kind == "figure" else tables)[name] = built
         return Plan(figures, tables, missing)
 
