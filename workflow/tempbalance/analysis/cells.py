@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,7 @@ from tempbalance.errors import DataError
 PLACE = ["model", "dataset", "ratio"]
 #: Fewer seeds than this are shown, but no claim is made about them.
 ENOUGH_SEEDS = 3
+Line = dict[str, Any]
 REQUIRED = ("experiment", "family", "model", "dataset", "ratio", "n_train", "method", "seed", "status", "score")
 
 
@@ -112,3 +114,8 @@ def title_of(runs: pd.DataFrame, kind: str, name: str) -> str:
         if len(titles) and str(titles.iloc[0]).strip():
             return str(titles.iloc[0])
     return name
+
+
+def records(table: pd.DataFrame) -> list[Line]:
+    """A table's rows as mappings."""
+    return [{str(key): value for key, value in line.items()} for line in table.to_dict("records")]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tempbalance.analysis.artifacts import Artifact
-from tempbalance.analysis.cells import ENOUGH_SEEDS, PLACE, summarise, title_of, with_companions
+from tempbalance.analysis.cells import ENOUGH_SEEDS, PLACE, Line, records, summarise, title_of, with_companions
 from tempbalance.analysis.claims import ALPHA
 from tempbalance.analysis.numbers import gain_text, number, p_text, percent_text, with_uncertainty
 from tempbalance.analysis.paired import Pair, paired_table
@@ -18,7 +18,6 @@ from tempbalance.analysis.render import Cell, Row, Table
 from tempbalance.errors import ConfigError, DataError
 
 Place = tuple[str, str, float]
-Line = dict[str, Any]
 
 
 class Numbers:
@@ -107,11 +106,6 @@ class Numbers:
 
 def _keyed(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], Line]:
     return {tuple(line[key] for key in keys): line for line in records(table)}
-
-
-def records(table: pd.DataFrame) -> list[Line]:
-    """A table's rows as mappings."""
-    return [{str(key): value for key, value in line.items()} for line in table.to_dict("records")]
 
 
 def excludes_zero(row: Line) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tempbalance.analysis.artifacts import Artifact
-from tempbalance.analysis.cells import title_of, with_companions
+from tempbalance.analysis.cells import records, title_of, with_companions
 from tempbalance.analysis.claims import ALPHA, TITLES, Evidence, collect
 from tempbalance.analysis.numbers import interval, number, p_text
 from tempbalance.analysis.paired import Pair
@@ -116,13 +116,13 @@ def verdict_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequen
 
 def as_table(verdicts: pd.DataFrame) -> Table:
     """The verdicts for a page: claim, artifact, verdict, estimate with its interval, published value."""
-    rows = tuple(Row(_shown(line), ()) for line in verdicts.to_dict("records"))
+    rows = tuple(Row(_shown(line), ()) for line in records(verdicts))
     return Table("verdicts", "Verdicts on the paper's claims", HEADS, rows, NOTES)
 
 
 def with_evidence(verdicts: pd.DataFrame) -> Table:
     """:func:`as_table` with the test and its p-values as a further column."""
-    rows = tuple(Row((*_shown(line), str(line["reason"])), ()) for line in verdicts.to_dict("records"))
+    rows = tuple(Row((*_shown(line), str(line["reason"])), ()) for line in records(verdicts))
     return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
 
 
