@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from tempbalance.errors import InputError
 
@@ -138,6 +137,8 @@ def rank_schedule(
     values = _finite(alphas)
     if equal == "base" and _all_equal(values):
         return np.full(len(values), base_lr)
+    from scipy.stats import rankdata  # more than a second to import, for this schedule alone
+
     ranks = rankdata(values, method="average" if equal == "base" else "ordinal") - 1
     return base_lr * (min_ratio + slope * ranks / max(len(values), 1))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,6 +18,9 @@ from tempbalance.spectra.farms import farms_windows
 from tempbalance.spectra.layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
 from tempbalance.spectra.presets import Preset, get_preset
 from tempbalance.spectra.tail import TailFit, fit_tail, spectral_norm, stable_rank
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Columns of the tables that :func:`layer_metrics` and :func:`state_dict_metrics` return.
 COLUMNS = (
@@ -172,6 +174,8 @@ def state_dict_spectra(
 
 def metrics_table(spectra: Sequence[LayerSpectrum]) -> pd.DataFrame:
     """One row a layer, indexed by layer name."""
+    import pandas as pd  # half a second that a training job, which makes no table, need not wait for
+
     table = pd.DataFrame([spectrum.row() for spectrum in spectra], columns=["layer", *COLUMNS])
     return table.set_index("layer")
 
