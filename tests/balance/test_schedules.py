@@ -114,6 +114,13 @@ def test_equal_exponents_share_their_rank():
     assert list(rank_schedule([3.0, 3.0, 5.0], 1.0, equal="released")) == pytest.approx([0.5, 0.5 + 1 / 3, 0.5 + 2 / 3])
 
 
+def test_mean_ranks_are_scipys():
+    from scipy.stats import rankdata
+
+    values = np.random.default_rng(0).integers(2, 8, 40).astype(float)
+    np.testing.assert_allclose(rank_schedule(values, 1.0), 0.5 + (rankdata(values) - 1) / 40)
+
+
 def test_far_off_exponents_do_not_overflow():
     rates = sigmoid_schedule([2.0, 1e4], 1.0)
     np.testing.assert_allclose(rates, [10**-0.5, 10**0.5])

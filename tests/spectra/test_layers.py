@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -186,6 +187,16 @@ def test_integers_and_quantised_blobs_are_no_layers():
         "a.weight": torch.randn(30, 30),
     }
     assert list(state_dict_metrics(tensors, **PLAIN).index) == ["a"]
+
+
+def test_portions_change_nothing(monkeypatch):
+    import tempbalance.spectra.metrics as metrics
+
+    model = Net()
+    model.conv1.weight.data.zero_()  # one without a spectrum in between
+    whole = layer_metrics(model, spectral="pooled", **PLAIN)
+    monkeypatch.setattr(metrics, "PORTION", 300)
+    pd.testing.assert_frame_equal(layer_metrics(model, spectral="pooled", **PLAIN), whole)
 
 
 # ---- adapters --------------------------------------------------------------------------------------------------

@@ -137,10 +137,15 @@ def rank_schedule(
     values = _finite(alphas)
     if equal == "base" and _all_equal(values):
         return np.full(len(values), base_lr)
-    from scipy.stats import rankdata  # more than a second to import, for this schedule alone
 
-    ranks = rankdata(values, method="average" if equal == "base" else "ordinal") - 1
+    ranks = _mean_ranks(values) if equal == "base" else np.argsort(np.argsort(values, kind="stable"))
     return base_lr * (min_ratio + slope * ranks / max(len(values), 1))
+
+
+def _mean_ranks(values: Rates) -> Rates:
+    """Ranks from 0; equal values share the mean of theirs (scipy's rankdata, whose import costs half a second)."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
 
 
 SCHEDULES: dict[str, Callable[..., Rates]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from tempbalance.spectra.tail import TailFit, fit_tail, spectral_norm, stable_ra
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Values (64 M, 256 MB in float32) whose spectra are computed together.
+PORTION = 2**26
 #: Columns of the tables that :func:`layer_metrics` and :func:`state_dict_metrics` return.
 COLUMNS = (
     "block", "shape", "n_eigs", "alpha", "ks_distance", "stable_rank", "spectral_norm", "lambda_min", "reason",
@@ -122,40 +124,69 @@ def _matrices(layer: Layer, weight: Tensor, preset: Preset) -> Tensor:
     return weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
 
 
-def _problem(matrices: Tensor, preset: Preset) -> str | None:
-    if matrices.numel() == 0:
-        return "the weight is empty"
-    largest = matrices.abs().amax()
-    if not torch.isfinite(largest):
+def _problem(matrices: Tensor, largest: float, preset: Preset) -> str | None:
+    """Why there is no spectrum, given the largest absolute value."""
+    if not np.isfinite(largest):
         return "the weight holds values that are not finite"
     if largest == 0:
-        return "the weight is zero"
+        return "the weight is zero or empty"
     count = len(matrices) * min(matrices.shape[-2:])
     if preset.metric == "farms" and count < preset.min_count:  # its windows would hide how small it is
         return f"{count} eigenvalues, fewer than {preset.min_count}"
     return None
 
 
+def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
+    """Tensors as arrays: one copy a device and type, for each copy from a GPU waits for it to finish."""
+    kinds: dict[tuple, list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        kinds.setdefault((tensor.device, tensor.dtype), []).append(index)
+    arrays: dict[int, NDArray[np.floating]] = {}
+    for indices in kinds.values():
+        flat = torch.cat([tensors[index].flatten() for index in indices]).cpu().numpy()
+        parts = np.split(flat, np.cumsum([tensors[index].numel() for index in indices])[:-1])
+        arrays |= {index: part.reshape(tensors[index].shape) for index, part in zip(indices, parts, strict=True)}
+    return [arrays[index] for index in range(len(tensors))]
+
+
+def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
+    """Runs of layers whose weights together are no larger than :data:`PORTION`, or single ones."""
+    portion: list[Layer] = []
+    size = 0
+    for layer in layers:
+        own = tensors[layer.weight].numel() if layer.weight is not None else 0
+        if portion and size + own > PORTION:
+            yield portion
+            portion, size = [], 0
+        portion.append(layer)
+        size += own
+    if portion:
+        yield portion
+
+
 def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> list[LayerSpectrum]:
-    """Spectra of layers whose tensors are given by name; one batched solve, one copy of the results to the host."""
-    found: list[tuple[Layer, tuple[int, ...], Tensor, str | None]] = []
+    """Spectra of layers whose tensors are given by name.
+
+    Works in portions, so that sharded weights are not all gathered, and no copies of all weights made, at once.
+    """
     with torch.no_grad():
-        for layer in layers:
-            weight = layer_weight(layer, tensors)
-            matrices = _matrices(layer, weight, preset)
-            problem = _problem(matrices, preset)
-            if preset.metric == "farms" and problem is None:
-                matrices = farms_windows(matrices, aspect_ratio=preset.farms_ratio)
-            found.append((layer, tuple(weight.shape), matrices, problem))
-        good = [matrices for _, _, matrices, problem in found if problem is None]
-        solved = iter(batched_eigenvalues(good, min_eigenvalue=preset.min_eigenvalue))
-        results = []
-        for layer, shape, _, problem in found:
-            spectra = np.zeros((1, 0)) if problem is not None else next(solved).cpu().numpy()
-            if not (layer.kind == "spectral" and preset.spectral == "per_mode"):
-                spectra = np.sort(spectra, axis=None)[None]
-            results.append(LayerSpectrum(layer, shape, spectra, preset, problem))
-    return results
+        return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
+
+
+def _portion_spectra(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> Iterator[LayerSpectrum]:
+    weights = [layer_weight(layer, tensors) for layer in layers]
+    matrices = [_matrices(layer, weight, preset) for layer, weight in zip(layers, weights, strict=True)]
+    largest = _to_host([m.abs().amax() if m.numel() else m.new_zeros((), dtype=torch.float32) for m in matrices])
+    problems = [_problem(m, float(value), preset) for m, value in zip(matrices, largest, strict=True)]
+    good = [m for m, problem in zip(matrices, problems, strict=True) if problem is None]
+    if preset.metric == "farms":
+        good = [farms_windows(m, aspect_ratio=preset.farms_ratio) for m in good]
+    solved = iter(_to_host(batched_eigenvalues(good, min_eigenvalue=preset.min_eigenvalue)))
+    for layer, weight, problem in zip(layers, weights, problems, strict=True):
+        spectra = np.zeros((1, 0)) if problem is not None else next(solved)
+        if not (layer.kind == "spectral" and preset.spectral == "per_mode"):
+            spectra = np.sort(spectra, axis=None)[None]
+        yield LayerSpectrum(layer, tuple(weight.shape), spectra, preset, problem)
 
 
 def layer_spectra(model: nn.Module, *, preset: str | Preset = "sciml", **changes: Any) -> list[LayerSpectrum]:

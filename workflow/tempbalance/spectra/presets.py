@@ -72,7 +72,7 @@ PRESETS = {
         min_count=50,
         unit="block",
         timing="lagged",
-        exclude=("pooler", "classifier"),
+        exclude=("pooler", "classifier", "lm_head"),
     ),
     # The released experiment list drops layers of 12 eigenvalues or fewer.
     "sciml": Preset("sciml", xmin_pos=2.0, min_eigenvalue=1e-5, min_count=13, unit="layer", timing="fresh"),
