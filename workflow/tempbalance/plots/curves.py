@@ -121,7 +121,8 @@ def sides(methods: Sequence[str]) -> list[tuple[str, float, Look]]:
 def mean_label(data: FigureData, method: str, value: str = "score") -> str:
     """What the legend says of a method's means; one text for all panels of a figure."""
     cells = summarise(data.shown, value)
-    return f"{data.title('method', method)} (mean ± SD, {seeds_text(cells.loc[cells['method'] == method, 'n'])})"
+    counts = cells.loc[cells["method"] == method, "n"]
+    return f"{data.title('method', method)} ({'mean ± SD, ' if counts.max() > 1 else ''}{seeds_text(counts)})"
 
 
 def seeds_text(counts: pd.Series) -> str:
@@ -185,6 +186,7 @@ def draw_gains(
     places.apply(axis)
     if len(panels) > 1:
         columns = min(4, len(panels))
+        axis.margins(y=0.1)
         low, high = axis.get_ylim()
         # Room for the legend above the lines: among many of them matplotlib finds no empty corner.
         axis.set_ylim(low, high + (high - low) * (0.05 + 0.13 * -(-len(panels) // columns)))

@@ -56,7 +56,6 @@ def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) ->
     axis.set(xscale="log", yscale="log", xlabel="eigenvalue λ of WᵀW", ylabel="density")
     shown = heights[heights > 0]
     axis.set_ylim(shown.min() / 3, shown.max() * 3)
-    axis.annotate(f"α = {alpha:.2f}", (0.05, 0.06), xycoords="axes fraction")
 
 
 def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
@@ -92,14 +91,15 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
         values = data.eigenvalues[place][str(row["layer"])]
         draw = partial(draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]))
-        size = str(row["shape"]).replace("x", " × ")
-        cells.append(Cell(f"{what} α among layers {size}\n{short_name(str(row['layer']))}", draw))
+        cells.append(Cell(f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}", draw))
+    sizes = [str(shape).replace("x", " × ") for shape in chosen["shape"].unique()]
+    shapes = f", among its layers of {sizes[0]}" if len(sizes) == 1 else ""
     unit = "block" if layers["block"].notna().any() else "layer"
     cells.append(Cell(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
     share = f"{ratio_text(place.ratio)} % of the training data ({count_text(layers['n_train'].iloc[0])} samples)"
     where = f"{data.title('model', place.model)} on {data.title('dataset', place.dataset)}, {share}"
-    notes.append(f"{where}. Panels (a) and (b): {data.title('method', baseline)}, seed {place.seed}.")
+    notes.append(f"{where}. Panels (a) and (b): {data.title('method', baseline)}, seed {place.seed}{shapes}.")
     return small_multiples(cells, columns=3, notes=notes, panel_height=2.0)
 
 

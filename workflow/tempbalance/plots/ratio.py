@@ -20,10 +20,10 @@ ALPHA_STD = "STD(α) over layers"
 def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str]:
     """Small print on the figure itself: what is a stand-in, what bars of a gain are, and where seeds are too few."""
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
-    few = summarise(data.shown, value)["n"].min() < ENOUGH_SEEDS
-    if few:
+    counts = summarise(data.shown, value)["n"]
+    if counts.min() < ENOUGH_SEEDS:
         notes.append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds are shown without a claim or an interval.")
-    if intervals:
+    if intervals and counts.max() >= ENOUGH_SEEDS:
         notes.append("Bars of the improvement: bootstrap 95 % interval over paired seeds.")
     return notes
 
