@@ -361,6 +361,19 @@ def test_scheduled_hyper_parameter(model, scheduled, scaled):
             assert rates(model, optimizer, key) == same
 
 
+@pytest.mark.parametrize("schedule", ["linear", "rank", "sqrt", "log2", "fixed", "sigmoid"])
+def test_one_set_of_parameters_serves_all_schedules(model, schedule):
+    shared = {"s_min": 0.5, "s_max": 2.0, "tau": 5.0, "min_ratio": 0.7, "slope": 0.6}
+    balancer = TempBalance(model, torch.optim.SGD(model.parameters(), lr=LR), schedule=schedule, **shared, **OPTIONS)
+    factors = [balancer.factors["first"], balancer.factors["second"]]
+    if schedule == "linear":
+        assert sorted(factors) == pytest.approx([0.7, 1.3])
+    if schedule in ("fixed", "sigmoid"):
+        assert max(factors) <= 10.0
+        assert min(factors) >= 10**-0.25
+    assert factors[0] != factors[1]
+
+
 def test_fixed_keeps_the_first_factors(model, batch):
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     fixed = TempBalance(model, optimizer, schedule="fixed", **OPTIONS)

@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from tempbalance.balance.diagnostics import Diagnostics
 from tempbalance.balance.groups import GroupSplit
-from tempbalance.balance.schedules import get_schedule, grouped_rates
+from tempbalance.balance.schedules import grouped_rates, schedule_from
 from tempbalance.balance.values import metric_values
 from tempbalance.errors import InputError
 from tempbalance.spectra.layers import Layer, block_of
@@ -60,11 +60,13 @@ class TempBalance:
             keyword: ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
         schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``rank``, or ``fixed`` (sigmoid with
             the exponents of initialisation, "TB_Fix").
+            Each takes its own parameters among the following and leaves the others, so that one set of
+            hyper-parameters serves a comparison of schedules.
         s_min: sigmoid's strength below the mean exponent (the paper's s1); default 1.
         s_max: sigmoid's strength above the mean exponent (the paper's s2); default 1.
         tau: sigmoid's steepness; default 10.
-        min_ratio: smallest factor of the linear and rank maps; default 0.5.
-        slope: range of the factors of the linear and rank maps; default 1.
+        min_ratio: smallest factor of the linear and rank maps, and within a block for ``layer_in_block``; default 0.5.
+        slope: range of the factors of these maps; default 1.
         every: exponents are measured at every ``every``-th :meth:`step`; None: never again after the start. The
             released NLP code uses :func:`updates_every`.
         scheduled: what is scaled: ``lr``, ``weight_decay`` or ``both``.
@@ -103,9 +105,11 @@ class TempBalance:
         if every is not None and every < 1:
             raise InputError(f"every: {every!r} is out of range, expected 1 or more, or None")
         frozen = schedule == "fixed"
-        self.schedule = get_schedule(
+        self.schedule = schedule_from(
             "sigmoid" if frozen else schedule, s_min=s_min, s_max=s_max, tau=tau, min_ratio=min_ratio, slope=slope
         )
+        inner = {"min_ratio": min_ratio, "slope": slope}
+        self._inner_map = {key: value for key, value in inner.items() if value is not None}
         self.every = None if frozen else every
         self.normalize = normalize
         self.optimizer = optimizer
@@ -205,7 +209,7 @@ class TempBalance:
         names, blocks = [spectrum.layer.name for spectrum in used], [spectrum.layer.block for spectrum in used]
         values = metric_values(used, self.preset)
         rates = grouped_rates(
-            values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize
+            values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize, **self._inner_map
         )  # factors: every schedule is proportional to its base rate
         factors = dict(zip(names, map(float, rates), strict=True))
         for block in dict.fromkeys(block for block in blocks if block is not None):

@@ -173,6 +173,12 @@ def get_schedule(name: str, **parameters: Any) -> Schedule:
     return partial(function, **given)
 
 
+def schedule_from(name: str, **parameters: Any) -> Schedule:
+    """:func:`get_schedule` with those of the parameters that the named schedule takes."""
+    takes = (SCHEDULES[name].__kwdefaults__ or {}) if name in SCHEDULES else {}
+    return get_schedule(name, **{key: value for key, value in parameters.items() if key in takes})
+
+
 def grouped_rates(
     alphas: ArrayLike,
     blocks: Sequence[str | None],
