@@ -174,7 +174,9 @@ def trial_records(wildcards):
 # What the configured experiments can build; the report says of everything else why not.
 INDEX = f"{ROOT}/workflow/resources/artifacts.yaml"
 PUBLISHED = f"{ROOT}/workflow/resources/published_results.csv"
-PLAN = read_index(INDEX).plan(GRID.experiments, scale=CONFIG.scale)
+PLAN = read_index(INDEX).plan(
+    GRID.experiments, scale=CONFIG.scale, skipped=GRID.skipped
+)
 ARTIFACTS = {**PLAN.figures, **PLAN.tables}
 
 
@@ -231,4 +233,4 @@ def final_outputs():
         for name in (*PLAN.tables, "verdicts")
         for kind in ("csv", "md", "tex")
     ]
-    return [*collected("runs"), *figures, *tables]
+    return [*collected("runs"), *figures, *tables, f"{RESULTS}/report.html"]

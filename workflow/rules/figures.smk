@@ -1,4 +1,4 @@
-# Figures: each of the paper's, drawn from the collected tables of the experiments it shows.
+# Figures, each drawn from the collected tables of the experiments it shows, and the report on everything.
 
 
 rule figure:
@@ -27,3 +27,34 @@ rule figure:
         "Draw {wildcards.figure}"
     script:
         "../scripts/figure.py"
+
+
+rule report:
+    input:
+        runs=collected("runs"),
+        layers=collected("layers"),
+        history=collected("history"),
+        spectra=collected("spectra"),
+        eigenvalues=[f"{RESULTS}/{path}/eigenvalues.npz" for path in GRID.runs],
+        figures=[f"{FIGURES}/{name}.png" for name in PLAN.figures],
+        tables=[f"{RESULTS}/tables/{name}.csv" for name in PLAN.tables],
+        verdicts=f"{RESULTS}/tables/verdicts.csv",
+        published=PUBLISHED,
+        index=INDEX,
+        template=f"{ROOT}/workflow/report/template.html.j2",
+        parts=multiext(f"{ROOT}/workflow/report/report", ".css", ".js"),
+    output:
+        html=f"{RESULTS}/report.html",
+    log:
+        f"{LOGS}/report.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("report"),
+    params:
+        scale=CONFIG.scale,
+        missing=PLAN.missing,
+    message:
+        "Write the report"
+    script:
+        "../scripts/report.py"
