@@ -168,8 +168,12 @@ def _data_hash(data: Path) -> str:
     from tempbalance.experiments.checkpoint import sha256
 
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
-    if not manifest.is_file():
-        raise InputError(f"{manifest}: missing, so {data} is not a finished data set; make the data again")
+    try:
+        good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        good = False
+    if not good:
+        raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")
     return sha256(manifest)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from tempbalance.errors import DataError
 from tempbalance.experiments.checkpoint import write_atomically
@@ -43,11 +44,13 @@ def analyse_run(folder: Path) -> None:
     try:
         with np.load(folder / "initial_eigenvalues.npz", allow_pickle=False) as arrays:
             first = {f"first/{name}": arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(
             f"{folder / 'initial_eigenvalues.npz'}: cannot be read ({error}); train the run again"
         ) from None
     spectra = state_dict_spectra(tensors, **spectra_options(record))
+    if not spectra:
+        raise DataError(f"{folder / 'model.safetensors'}: holds no weight matrix; train the run again")
     last = {f"last/{name}": values for name, values in eigenvalues_by_layer(spectra).items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **first, **last)

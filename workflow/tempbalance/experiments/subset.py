@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,4 +122,11 @@ def read_subset(path: Path) -> list[int]:
         raise DataError(f"{path}: not a subset file ({error}); delete it and run again") from None
     if digest(rows, 64) != expected:
         raise DataError(f"{path}: the rows do not agree with their hash; delete the file and run again")
+    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
+        raise DataError(f"{path}: not a subset file (rows are no list of row numbers); delete it and run again")
+    if len(rows) < MIN_ROWS or any(row >= after for row, after in pairwise(rows)):
+        raise DataError(
+            f"{path}: not a subset file (expected at least {MIN_ROWS} rows, ascending, none twice); "
+            "delete it and run again"
+        )
     return rows

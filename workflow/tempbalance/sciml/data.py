@@ -45,6 +45,9 @@ class PDEFile:
             raise DataError(f"{path}: not a readable HDF5 file ({reason}); make or fetch it again") from None
         try:
             self._check_layout()
+        except (RuntimeError, KeyError, OSError) as error:  # links that lead nowhere or in circles
+            self._file.close()
+            raise DataError(f"{path}: its data sets cannot be read ({error}); make or fetch it again") from None
         except Exception:
             self._file.close()
             raise

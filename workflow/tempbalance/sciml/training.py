@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import StepLR
 
 from tempbalance.balance import Diagnostics, TempBalance
+from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.rundir import RunDir
 from tempbalance.experiments.spec import RunSpec
 from tempbalance.sciml.data import PDEFile, split
@@ -133,9 +134,16 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
     hyper = parse_hyper(spec.hyper)
+    if (name := spec.method_options.get("optimizer", "adam")) != "adam":
+        raise ConfigError(f"method option 'optimizer' is {name!r}, expected adam (operators know no other)")
     options = spec.dataset_options
     with PDEFile(data) as file:
         parts = split(file.rows, options)
+        if len(indices) < 2 or max(indices) >= len(parts.train):
+            raise DataError(
+                f"{data}: the subset names {len(indices)} rows up to {max(indices, default=-1)}, "
+                f"the training pool has {len(parts.train)}; make the subset again"
+            )
         rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
         sets = {name: read_fields(file, row, options, hyper.given_frames) for name, row in rows.items()}
     scale = Scale.of(sets["train"]) if hyper.standardise else Scale.identity(sets["train"])
