@@ -167,7 +167,7 @@ def h5_links() -> list[Any]:
             "no samples",
         ),
         (lambda file: [put(name, file[name][:3])(file) for name in FIELDS], "rows to train on"),
-        *[(link(target), "density") for target in h5_links()],
+        *[(link(target), "data set") for target in h5_links()],
         (lambda file: (file.pop("density"), file.create_group("density")), "density"),
     ],
 )
@@ -187,7 +187,7 @@ def test_values_that_are_not_finite(value, row, pde, refuse):
     refuse(*pde.arguments, words=f"row {number}")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"sha256": null}', None, b"\xff\xfe", PICKLE])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", None, b"\xff\xfe", PICKLE])
 def test_a_manifest_that_is_none(content, pde, refuse):
     damage(pde.data.with_name(pde.data.name + ".json"), content)
     refuse(*pde.arguments, words="json")
@@ -240,7 +240,7 @@ def test_a_ratio_that_is_none(ratio, pde, refuse):
         {"colour": "red"}, {"experiment": "../up"}, {"method": "a/b"}, {"model": ".."}, {"dataset": ""},
         {"dataset": "a\nb"}, {"experiment": 7}, {"ratio": "half"}, {"ratio": -1}, {"ratio": 2.0}, {"seed": "one"},
         {"seed": -1}, {"family": "vision"}, {"hyper": []}, {"hyper": {"epochs": 0}}, {"hyper": {"epochs": "ten"}},
-        {"hyper": {"epohcs": 3}}, {"method_options": {"optimizer": "magic"}}, {"trial": {"lr": "../../x"}},
+        {"hyper": {"epohcs": 3}}, {"method_options": {"optimizer": "magic"}}, {"trial": ["lr"]},
         {"model_options": {}}, {"method_options": {"optimizer": "adamw", "balance": {"metric": "beta"}}},
         {"method_options": {"optimizer": "adamw", "balance": {"schedule": "steep"}}},
         {"method_options": {"optimizer": "adamw", "balance": {"colour": 1}}},
