@@ -143,6 +143,7 @@ def test_blocks_are_means_and_count_once():
         (lambda: sigmoid_schedule([2.0], 1.0, tau=0), "tau > 0"),
         (lambda: linear_schedule([2.0], 1.0, slope=-1), "slope >= 0"),
         (lambda: rank_schedule([2.0], 1.0, min_ratio=-1), "min_ratio >= 0"),
+        (lambda: rank_schedule([2.0], 1.0, equal="top"), "equal is 'top'"),
         (lambda: SCHEDULES["log2"]([0.5], 1.0), "1 or more"),
         (lambda: SCHEDULES["sqrt"]([0.0], 1.0), "positive"),
         (lambda: get_schedule("cosine"), "cosine.*sigmoid"),

@@ -156,6 +156,8 @@ def test_bad_weights():
         esd(torch.tensor([[1.0, float("inf")], [0.0, 1.0]]))
     with pytest.raises(InputError, match="2 to 5 axes"):
         esd(torch.ones(7))
+    with pytest.raises(InputError, match="conv1d: 'relased' is unknown"):
+        esd(torch.ones(7, 7, 1), conv1d="relased")
     with pytest.raises(InputError, match="empty"):
         esd(torch.ones(0, 7))
 

@@ -31,6 +31,13 @@ def _finite(alphas: ArrayLike) -> Rates:
     return values
 
 
+def _check_map(name: str, min_ratio: float, slope: float, equal: str) -> None:
+    if min_ratio < 0 or slope < 0:
+        raise InputError(f"{name} schedule: expected min_ratio >= 0 and slope >= 0, got {min_ratio}, {slope}")
+    if equal not in ("base", "released"):
+        raise InputError(f"{name} schedule: equal is {equal!r}, expected 'base' or 'released'")
+
+
 def sigmoid_schedule(
     alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max: float = 1.0, tau: float = 10.0
 ) -> Rates:
@@ -85,8 +92,7 @@ def linear_schedule(
 
     Raises InputError for exponents that are not finite or parameters out of range.
     """
-    if min_ratio < 0 or slope < 0:
-        raise InputError(f"linear schedule: expected min_ratio >= 0 and slope >= 0, got {min_ratio}, {slope}")
+    _check_map("linear", min_ratio, slope, equal)
     values = _finite(alphas)
     if _all_equal(values):
         return np.full(len(values), base_lr * (1.0 if equal == "base" else min_ratio + slope))
@@ -132,8 +138,7 @@ def rank_schedule(
     Equal exponents share their mean rank; where all are equal they get the base rate. With
     ``equal="released"`` ties are broken by order, as in the released code.
     """
-    if min_ratio < 0 or slope < 0:
-        raise InputError(f"rank schedule: expected min_ratio >= 0 and slope >= 0, got {min_ratio}, {slope}")
+    _check_map("rank", min_ratio, slope, equal)
     values = _finite(alphas)
     if equal == "base" and _all_equal(values):
         return np.full(len(values), base_lr)

@@ -32,8 +32,10 @@ def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
     ``conv1d="released"`` a Conv1d weight ``(out, in, k)`` is one unscaled ``(in, k)`` matrix an output
     channel, as in the released code: for a kernel of one this gives row norms, not a spectrum.
 
-    Raises InputError for fewer than 2 or more than 5 axes.
+    Raises InputError for fewer than 2 or more than 5 axes, or an unknown reading of Conv1d.
     """
+    if conv1d not in ("matrix", "released"):
+        raise InputError(f"conv1d: {conv1d!r} is unknown, expected 'matrix' or 'released'")
     if weight.ndim == 2:
         return weight.unsqueeze(0)
     if weight.ndim == 3 and conv1d == "released":
