@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tempbalance.analysis.cells import records
+from tempbalance.analysis.cells import Line, records
 from tempbalance.errors import DataError
 
 IDENTITY = ("experiment", "model", "dataset", "ratio", "method", "seed")
@@ -58,7 +58,7 @@ def browser_data(
     First seeds come first, so that a large grid keeps one run of every cell. ``shown`` and ``total`` count runs.
     """
     files = {key_of_path(Path(path)): Path(path) for path in eigenvalues}
-    tables = [_by_run(frame) for frame in (layers, spectra, history)]
+    layers_of, spectra_of, history_of = (_by_run(frame) for frame in (layers, spectra, history))
     ordered = runs.assign(rank=runs.groupby([*IDENTITY[:-1]])["seed"].rank(method="first")).sort_values(
         ["rank", *IDENTITY], kind="stable"
     )
@@ -66,7 +66,8 @@ def browser_data(
     size = 0
     for line in records(ordered):
         key = run_key(line)
-        entry = _entry(key, str(line["metric"]), *(table.get(key) for table in tables), files.get(key))
+        tables = layers_of.get(key), spectra_of.get(key), history_of.get(key)
+        entry = _entry(key, str(line["metric"]), *tables, files.get(key))
         size += len(json.dumps(entry, separators=(",", ":")))
         if size > budget:
             break
@@ -90,7 +91,7 @@ def _entry(
     eigenvalues: Path | None,
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": list(key), "metric": metric, "layers": [], "epochs": [], "blocks": {}, "curves": {}}
-    histograms = {} if eigenvalues is None else _histograms(eigenvalues)
+    values = {} if eigenvalues is None else _eigenvalues(eigenvalues)
     courses = {}
     if spectra is not None:
         spectra = _thin(spectra)
@@ -98,19 +99,25 @@ def _entry(
         courses = _courses(spectra, entry["epochs"])
         entry["blocks"] = _block_rates(spectra, entry["epochs"])
     if layers is not None:
-        for line in records(layers):
-            name = str(line["layer"])
-            reason = line.get("reason")
-            entry["layers"].append({
-                "name": name, "shape": str(line.get("shape", "")), "alpha": short(line["alpha"]),
-                "start": short(line.get("lambda_min")), "ks": short(line.get("ks_distance")),
-                "n": int(line["n_eigs"]) if line.get("n_eigs") == line.get("n_eigs") else None,
-                "why": "" if reason is None or reason != reason else str(reason),
-                "esd": histograms.get(name, {}), "course": courses.get(name, []),
-            })  # fmt: skip
+        entry["layers"] = [
+            _layer(line, values.get(str(line["layer"]), {}), courses.get(str(line["layer"]), []))
+            for line in records(layers)
+        ]
     if history is not None:
         entry["curves"] = _curves(_thin(history), metric)
     return entry
+
+
+def _layer(line: Line, values: dict[str, NDArray[np.floating]], course: list[float | None]) -> dict[str, Any]:
+    """A layer's facts, its two histograms (as :func:`esd_histogram`), and how many eigenvalues its tail holds."""
+    start, reason = short(line.get("lambda_min")), line.get("reason")
+    tail = None if start is None or "last" not in values else int((values["last"] >= line["lambda_min"]).sum())
+    return {
+        "name": str(line["layer"]), "shape": str(line.get("shape", "")), "alpha": short(line["alpha"]),
+        "start": start, "ks": short(line.get("ks_distance")), "tail": tail,
+        "n": len(values["last"]) if "last" in values else None, "why": reason if isinstance(reason, str) else "",
+        "esd": {when: esd_histogram(array) for when, array in values.items()}, "course": course,
+    }  # fmt: skip
 
 
 def _thin(frame: pd.DataFrame) -> pd.DataFrame:
@@ -121,12 +128,12 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["epoch"].isin(kept)]
 
 
-def _courses(spectra: pd.DataFrame, epochs: Sequence[int]) -> dict[str, list[float | None]]:
+def _courses(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
     wide = spectra.pivot_table(index="layer", columns="epoch", values="alpha", aggfunc="last").reindex(columns=epochs)
     return {str(layer): [short(value) for value in row] for layer, row in zip(wide.index, wide.to_numpy(), strict=True)}
 
 
-def _block_rates(spectra: pd.DataFrame, epochs: Sequence[int]) -> dict[str, list[float | None]]:
+def _block_rates(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
     """Block (a layer of its own where it belongs to none) -> its learning rate at each epoch."""
     if "lr" not in spectra:
         return {}
@@ -147,16 +154,14 @@ def _curves(history: pd.DataFrame, metric: str) -> dict[str, list[Any]]:
     return curves
 
 
-def _histograms(path: Path) -> dict[str, dict[str, list[float]]]:
-    """Layer -> ``first``/``last`` -> [log10 of the smallest and largest edge, counts of 40 logarithmic bins]."""
-    found: dict[str, dict[str, list[float]]] = {}
+def _eigenvalues(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
+    """Layer -> ``first``/``last`` -> eigenvalues."""
+    found: dict[str, dict[str, NDArray[np.floating]]] = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 when, _, layer = key.partition("/")
-                histogram = esd_histogram(arrays[key])
-                if histogram:
-                    found.setdefault(layer, {})[when] = histogram
+                found.setdefault(layer, {})[when] = arrays[key]
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a file of eigenvalues ({error}); delete it and analyse the run again") from None
     return found

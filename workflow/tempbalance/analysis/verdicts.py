@@ -17,6 +17,7 @@ from tempbalance.analysis.published import published_gains
 from tempbalance.analysis.render import Row, Table
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE)
 COLUMNS = [
     "claim", "artifact", "family", "verdict", "estimate", "low", "high", "unit", "published", "cells", "cells_for",
     "pairs", "test", "p_for", "p_against", "stand_in", "models", "datasets", "reason", "claim_id", "baseline", "method",
@@ -116,20 +117,21 @@ def verdict_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequen
 
 def as_table(verdicts: pd.DataFrame) -> Table:
     """The verdicts for a page: claim, artifact, verdict, estimate with its interval, published value."""
-    rows = tuple(Row(_shown(line), ()) for line in records(verdicts))
+    rows = tuple(Row(shown(line), ()) for line in records(verdicts))
     return Table("verdicts", "Verdicts on the paper's claims", HEADS, rows, NOTES)
 
 
 def with_evidence(verdicts: pd.DataFrame) -> Table:
     """:func:`as_table` with the test and its p-values as a further column."""
-    rows = tuple(Row((*_shown(line), str(line["reason"])), ()) for line in records(verdicts))
+    rows = tuple(Row((*shown(line), str(line["reason"])), ()) for line in records(verdicts))
     return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
 
 
 HEADS = ("Claim", "Artifact", "Verdict", "Estimate", "Published", "About")
 
 
-def _shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
+def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
+    """A verdict as a reader sees it, in the order of :data:`HEADS`."""
     published = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
     about = "stand-in" if line["stand_in"] else "the paper's setting"
     return (str(line["claim"]), str(line["artifact"]), str(line["verdict"]), estimate_text(line), published, about)

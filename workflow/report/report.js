@@ -1,0 +1,302 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const SVG = "http://www.w3.org/2000/svg";
+  const BASE = "#4D4D4D", TB = "#D55E00", FIT = "#B2182B";
+
+  // ---- tables: sorting and downloads -------------------------------------------------------------------
+
+  const numeric = (text) => parseFloat(text.replace(/\u2212/g, "-").replace(/^[<=+ ]+/, ""));
+
+  function sortBy(table, column, direction) {
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => [row.cells[column].textContent.trim(), row]);
+    const filled = rows.filter(([text]) => text !== "" && text !== "n/a");
+    const numbers = filled.length > 0 && filled.every(([text]) => !Number.isNaN(numeric(text)));
+    const value = ([text]) => (numbers ? numeric(text) : text.toLowerCase());
+    rows.sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      const emptyX = a[0] === "" || Number.isNaN(x), emptyY = b[0] === "" || Number.isNaN(y);
+      if (emptyX || emptyY) return Number(emptyX) - Number(emptyY);
+      return x < y ? -direction : x > y ? direction : 0;
+    });
+    body.append(...rows.map(([, row]) => row));
+  }
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      sortBy(table, column, down ? -1 : 1);
+    }));
+  }
+
+  function save(href, name) {
+    const link = document.createElement("a");
+    link.href = href;
+    link.download = name;
+    document.body.append(link);
+    link.click();
+    link.remove();
+  }
+
+  for (const button of document.querySelectorAll("[data-download]")) {
+    button.addEventListener("click", () => {
+      const { type, text } = data.downloads[button.dataset.download];
+      const href = URL.createObjectURL(new Blob([text], { type }));
+      save(href, button.dataset.download);
+      setTimeout(() => URL.revokeObjectURL(href), 1000);
+    });
+  }
+  for (const button of document.querySelectorAll("[data-image]")) {
+    button.addEventListener("click", () => save(document.getElementById(button.dataset.image).src, button.dataset.name));
+  }
+
+  // ---- charts: a small plotting layer over SVG ---------------------------------------------------------
+
+  function node(name, attributes, parent, text) {
+    const element = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== undefined) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  }
+
+  const shortNumber = (value) => {
+    const size = Math.abs(value);
+    if (value === 0) return "0";
+    return size >= 1e4 || size < 1e-3 ? value.toExponential(0).replace("e+", "e") : String(+value.toPrecision(3));
+  };
+
+  function linearTicks(low, high) {
+    const raw = (high - low) / 4, power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
+    const ticks = [];
+    for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) ticks.push(+value.toPrecision(12));
+    return ticks;
+  }
+
+  function logTicks(low, high) {
+    const ticks = [];
+    for (let power = Math.ceil(low); power <= high; power += 1) ticks.push(power);
+    if (ticks.length >= 2) return ticks.filter((_, index) => index % Math.ceil(ticks.length / 7) === 0);
+    return linearTicks(low, high);
+  }
+
+  // series: {name, color, dash, points: [[x, y], ...], marks}; bars: {name, color, edges, heights, outline};
+  // rules: {x, name, dash}. On a logarithmic axis values are given as log10.
+  function chart(host, { title, xLabel, yLabel, series = [], bars = [], rules = [], xLog = false, yLog = false, empty }) {
+    host.replaceChildren();
+    const all = [...series.flatMap((line) => line.points), ...bars.flatMap((bar) => bar.corners)]
+      .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
+    if (!all.length) {
+      const note = document.createElement("p");
+      note.className = "notes";
+      note.textContent = `${title}: ${empty || "nothing was recorded"}.`;
+      host.append(note);
+      return;
+    }
+    const width = Math.max(280, host.clientWidth || 480), height = 290;
+    const box = { left: 58, right: width - 12, top: 26, bottom: height - 42 };
+    const extent = (index) => {
+      const values = all.map((point) => point[index]);
+      let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
+      if (high - low < 1e-12) { const pad = Math.abs(high) * 0.05 || 0.5; low -= pad; high += pad; }
+      return [low, high];
+    };
+    let [xLow, xHigh] = extent(0), [yLow, yHigh] = extent(1);
+    const pad = (yHigh - yLow) * 0.06;
+    yLow -= pad; yHigh += pad;
+    const x = (value) => box.left + (value - xLow) / (xHigh - xLow) * (box.right - box.left);
+    const y = (value) => box.bottom - (value - yLow) / (yHigh - yLow) * (box.bottom - box.top);
+    const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title }, null);
+    node("text", { x: box.left, y: 14, "font-weight": 600 }, svg, title);
+    const label = (value, log) => (log ? shortNumber(10 ** value) : shortNumber(value));
+    for (const tick of (yLog ? logTicks : linearTicks)(yLow, yHigh)) {
+      node("line", { x1: box.left, x2: box.right, y1: y(tick), y2: y(tick), stroke: "#e6e9ec" }, svg);
+      node("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, svg, label(tick, yLog));
+    }
+    for (const tick of (xLog ? logTicks : linearTicks)(xLow, xHigh)) {
+      node("line", { x1: x(tick), x2: x(tick), y1: box.bottom, y2: box.bottom + 4, stroke: "#57606a" }, svg);
+      node("text", { x: x(tick), y: box.bottom + 16, "text-anchor": "middle" }, svg, label(tick, xLog));
+    }
+    node("path", { d: `M${box.left},${box.top}V${box.bottom}H${box.right}`, fill: "none", stroke: "#57606a" }, svg);
+    node("text", { x: (box.left + box.right) / 2, y: height - 8, "text-anchor": "middle" }, svg, xLabel);
+    const middle = (box.top + box.bottom) / 2;
+    node("text", { x: 13, y: middle, "text-anchor": "middle", transform: `rotate(-90 13 ${middle})` }, svg, yLabel);
+    const clip = `clip-${host.id}`;
+    const frame = node("clipPath", { id: clip }, node("defs", {}, svg));
+    node("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top }, frame);
+    const plot = node("g", { "clip-path": `url(#${clip})` }, svg);
+    for (const bar of bars) {
+      let path = "";
+      for (const [from, to, top] of bar.rects) {
+        if (!Number.isFinite(top)) continue;
+        path += `M${x(from)},${box.bottom}V${y(top)}H${x(to)}V${box.bottom}`;
+      }
+      node("path", { d: path, fill: bar.outline ? "none" : bar.color, "fill-opacity": 0.45, stroke: bar.color, "stroke-width": bar.outline ? 1.1 : 0.5 }, plot);
+    }
+    for (const line of series) {
+      const known = line.points.filter(([px, py]) => Number.isFinite(px) && Number.isFinite(py));
+      const path = known.map(([px, py], index) => `${index ? "L" : "M"}${x(px).toFixed(1)},${y(py).toFixed(1)}`).join("");
+      node("path", { d: path, fill: "none", stroke: line.color, "stroke-width": line.width || 1.6, "stroke-dasharray": line.dash || "none", "stroke-opacity": line.opacity || 1 }, plot);
+      if (line.marks !== false && known.length <= 60) {
+        for (const [px, py] of known) {
+          const dot = node("circle", { cx: x(px), cy: y(py), r: 2.4, fill: line.color, "fill-opacity": line.opacity || 1 }, plot);
+          node("title", {}, dot, `${line.name}: ${label(px, xLog)}, ${yLog ? shortNumber(10 ** py) : +py.toPrecision(5)}`);
+        }
+      }
+    }
+    for (const rule of rules) {
+      if (!Number.isFinite(rule.x)) continue;
+      node("line", { x1: x(rule.x), x2: x(rule.x), y1: box.top, y2: box.bottom, stroke: "#000", "stroke-dasharray": "2 3" }, plot);
+    }
+    host.append(svg, legend([...bars, ...series, ...rules]));
+  }
+
+  function legend(items) {
+    const list = document.createElement("div");
+    list.className = "legend";
+    const seen = new Set();
+    for (const item of items) {
+      if (!item.name || seen.has(item.name)) continue;
+      seen.add(item.name);
+      const entry = document.createElement("span");
+      const sample = node("svg", { viewBox: "0 0 26 10" }, null);
+      if (item.rects && !item.outline) node("rect", { x: 3, y: 1, width: 20, height: 8, fill: item.color, "fill-opacity": 0.45, stroke: item.color }, sample);
+      else node("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: item.color || "#000", "stroke-width": 2, "stroke-dasharray": item.dash || (item.color ? "none" : "2 3") }, sample);
+      entry.append(sample, ` ${item.name}`);
+      list.append(entry);
+    }
+    return list;
+  }
+
+  // ---- choosing runs -----------------------------------------------------------------------------------
+
+  const runs = data.runs.map((run) => {
+    const [experiment, model, dataset, ratio, method, seed] = run.id;
+    return { ...run, experiment, model, dataset, ratio, method, seed, place: [experiment, model, dataset, ratio].join("\n") };
+  });
+  const title = (kind, name) => data.titles[kind][name] || name;
+  const percent = (ratio) => `${+(100 * ratio).toPrecision(3)} %`;
+  const placeName = (run) => `${run.experiment}: ${title("model", run.model)}, ${title("dataset", run.dataset)}, ${percent(run.ratio)}`;
+  const balanced = (method) => /(^|\+)tb/.test(method);
+  const color = (method, index) => (balanced(method) ? TB : ["#4D4D4D", "#0072B2", "#009E73", "#CC79A7"][index % 4]);
+
+  function fill(select, entries) {
+    const before = select.value;
+    select.replaceChildren(...entries.map(([value, text]) => {
+      const option = document.createElement("option");
+      option.value = value;
+      option.textContent = text;
+      return option;
+    }));
+    if (entries.some(([value]) => String(value) === before)) select.value = before;
+  }
+
+  const unique = (items) => [...new Set(items)];
+
+  // A picker narrows from setting to method to seed to layer, and calls draw with what is chosen.
+  function picker(name, draw) {
+    const host = document.querySelector(`[data-picker="${name}"]`);
+    const role = (which) => host.querySelector(`[data-role="${which}"]`);
+    const [place, method, seed, layer] = ["place", "method", "seed", "layer"].map(role);
+    const names = new Map(runs.map((run) => [run.place, placeName(run)]));
+    fill(place, [...names]);
+    const update = () => {
+      const here = runs.filter((run) => run.place === place.value);
+      if (method) fill(method, unique(here.map((run) => run.method)).map((id) => [id, title("method", id)]));
+      const ofMethod = method ? here.filter((run) => run.method === method.value) : here;
+      if (seed) fill(seed, ofMethod.map((run) => [run.seed, run.seed]));
+      const run = seed ? ofMethod.find((item) => String(item.seed) === seed.value) : undefined;
+      if (layer) fill(layer, (run ? run.layers : []).map((item) => [item.name, item.name]));
+      draw({ here, run, layer: layer && run ? run.layers.find((item) => item.name === layer.value) : undefined });
+    };
+    host.addEventListener("change", update);
+    update();
+    return update;
+  }
+
+  // ---- what the charts show ----------------------------------------------------------------------------
+
+  function densities(histogram, count) {
+    if (!histogram || !histogram.length) return [];
+    const [low, high, ...counts] = histogram, step = (high - low) / counts.length;
+    const total = count || counts.reduce((a, b) => a + b, 0);
+    return counts.map((number, index) => {
+      const from = low + index * step, to = from + step;
+      return [from, to, number ? Math.log10(number / total / (10 ** to - 10 ** from)) : NaN];
+    });
+  }
+
+  function bars(name, histogram, count, settings) {
+    const rects = densities(histogram, count);
+    return { name, rects, corners: rects.flatMap(([from, to, top]) => [[from, top], [to, top]]), ...settings };
+  }
+
+  function drawSpectra({ here, run, layer }) {
+    const facts = document.getElementById("layer-facts");
+    const esd = document.getElementById("chart-esd"), course = document.getElementById("chart-alpha");
+    if (!run || !layer) {
+      facts.textContent = "No spectra were recorded.";
+      return;
+    }
+    const fitted = layer.alpha !== null && layer.start !== null;
+    facts.textContent = `${layer.name} (${layer.shape}, ${layer.n} eigenvalues): ` + (fitted
+      ? `alpha ${layer.alpha}, Kolmogorov-Smirnov distance ${layer.ks}, tail from ${layer.start}.`
+      : `no exponent (${layer.why || "none was fitted"}).`);
+    const shown = [];
+    if (layer.esd.last) shown.push(bars("after training", layer.esd.last, layer.n, { color: "#3B7DB0" }));
+    if (layer.esd.first) shown.push(bars("before training", layer.esd.first, layer.n, { color: "#7a7a7a", outline: true }));
+    const lines = [];
+    if (fitted && layer.esd.last) {
+      const start = Math.log10(layer.start), end = layer.esd.last[1];
+      const scale = Math.log10((layer.tail / layer.n) * (layer.alpha - 1)) - start;
+      lines.push({ name: `tail fit, alpha ${layer.alpha}`, color: FIT, marks: false, width: 2,
+        points: Array.from({ length: 30 }, (_, index) => { const at = start + (end - start) * index / 29; return [at, scale - layer.alpha * (at - start)]; }) });
+    }
+    chart(esd, { title: "Spectral density", xLabel: "eigenvalue of W\u1D40W", yLabel: "density", xLog: true, yLog: true,
+      bars: shown, series: lines, rules: fitted ? [{ x: Math.log10(layer.start), name: "start of the tail" }] : [] });
+    const series = here.filter((other) => other.seed === run.seed).map((other, index) => {
+      const same = other.layers.find((item) => item.name === layer.name);
+      return { name: title("method", other.method), color: color(other.method, index), dash: balanced(other.method) ? "" : "5 3",
+        points: same ? same.course.map((alpha, at) => [other.epochs[at], alpha === null ? NaN : alpha]) : [] };
+    });
+    chart(course, { title: `Alpha over training, seed ${run.seed}`, xLabel: "epoch", yLabel: "alpha", series, empty: "the layer has no exponent" });
+  }
+
+  function drawCurves({ here }) {
+    const methods = unique(here.map((run) => run.method));
+    const lines = (name) => here.filter((run) => run.curves[name]).map((run) => ({
+      name: title("method", run.method), color: color(run.method, methods.indexOf(run.method)), opacity: 0.75, width: 1.3,
+      dash: balanced(run.method) ? "" : "5 3",
+      points: run.curves.epoch.map((epoch, at) => [epoch, run.curves[name][at] === null ? NaN : run.curves[name][at]]),
+    }));
+    const metric = here.length ? here[0].metric : "";
+    chart(document.getElementById("chart-loss"), { title: "Training loss, a line a seed", xLabel: "epoch", yLabel: "loss", series: lines("train_loss") });
+    chart(document.getElementById("chart-score"), { title: `Validation ${metric}, a line a seed`, xLabel: "epoch", yLabel: metric, series: lines(`val_${metric}`) });
+  }
+
+  // Stops of viridis, dark to light; the light end is left out, it vanishes on white.
+  const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [190, 215, 50]];
+  function shade(part) {
+    const place = part * (STOPS.length - 1), index = Math.min(STOPS.length - 2, Math.floor(place));
+    const mixed = STOPS[index].map((value, at) => Math.round(value + (STOPS[index + 1][at] - value) * (place - index)));
+    return `rgb(${mixed.join(",")})`;
+  }
+
+  function drawRates({ run }) {
+    const names = run ? Object.keys(run.blocks) : [];
+    chart(document.getElementById("chart-rates"), { title: "Learning rate", xLabel: "epoch", yLabel: "learning rate",
+      series: names.map((name, index) => ({ name, color: shade(names.length > 1 ? index / (names.length - 1) : 0),
+        dash: index % 2 ? "6 3" : "", points: run.blocks[name].map((rate, at) => [run.epochs[at], rate === null ? NaN : rate]) })) });
+  }
+
+  if (runs.length) {
+    const redraw = [picker("spectra", drawSpectra), picker("curves", drawCurves), picker("rates", drawRates)];
+    let timer;
+    addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => redraw.forEach((draw) => draw()), 150); });
+  }
+})();

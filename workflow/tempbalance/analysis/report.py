@@ -1,0 +1,230 @@
+"""One self-contained HTML page: verdicts, figures, tables, spectra browser, provenance, and what is missing."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tempbalance.analysis.artifacts import Artifact, Index
+from tempbalance.analysis.browser import browser_data
+from tempbalance.analysis.cells import Line, records
+from tempbalance.analysis.numbers import number
+from tempbalance.analysis.render import Table, to_latex
+from tempbalance.analysis.tables import Numbers, build_table
+from tempbalance.analysis.verdicts import HEADS, NOTES, VERDICTS, shown
+from tempbalance.errors import DataError
+
+#: Bytes of JSON that the browser of spectra may take, and the size a report may not pass.
+BROWSER_BUDGET = 10_000_000
+LARGEST = 20_000_000
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is made from: tables of all experiments, and files.
+
+    ``figures`` maps an artifact's name to its PNG; ``missing`` says of every artifact that is not built why.
+    """
+
+    scale: str
+    runs: pd.DataFrame
+    layers: pd.DataFrame
+    spectra: pd.DataFrame
+    history: pd.DataFrame
+    published: pd.DataFrame
+    verdicts: pd.DataFrame
+    figures: Mapping[str, Path]
+    tables: Sequence[str]
+    eigenvalues: Sequence[Path]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(index: Index, sources: Sources, template: Path) -> str:
+    """The page as text.
+
+    Args:
+        index: all artifacts.
+        sources: see :class:`Sources`.
+        template: the Jinja2 template; ``report.css`` and ``report.js`` lie beside it.
+
+    Raises DataError where the page would be larger than 20 MB.
+    """
+    loader = FileSystemLoader(template.parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+    def raw(name: str) -> Markup:
+        return Markup(loader.get_source(environment, name)[0])  # noqa: S704 our own file, not data
+
+    downloads: dict[str, dict[str, str]] = {}
+    context = {
+        "raw": raw,
+        "scale": sources.scale,
+        "summary": summary(index, sources),
+        "stand_ins": stand_ins(sources.runs),
+        "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts), "notes": NOTES},
+        "figures": [_figure(index.artifacts[name], path, sources, downloads) for name, path in sources.figures.items()],
+        "tables": [_table(index.artifacts[name], sources, downloads) for name in sources.tables],
+        "runs": runs_table(sources.runs),
+        "times": times_table(sources.runs),
+        "provenance": provenance(sources.runs),
+        "missing": [(name, index.artifacts[name].title, why) for name, why in sources.missing.items()],
+    }
+    _download(downloads, "verdicts.csv", sources.verdicts)
+    _download(downloads, "runs.csv", sources.runs)
+    data = browser_data(
+        sources.runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues, budget=BROWSER_BUDGET
+    )
+    titles = {kind: _titles(sources.runs, kind) for kind in ("model", "dataset", "method")}
+    context["browser"] = {"shown": data["shown"], "total": data["total"]}
+    context["data"] = _json({"runs": data["runs"], "titles": titles, "downloads": downloads})
+    page = environment.get_template(template.name).render(**context)
+    if len(page.encode()) > LARGEST:
+        raise DataError(
+            f"the report would take {len(page) / 1e6:.0f} MB, more than {LARGEST / 1e6:.0f}; build fewer experiments"
+        )
+    return page
+
+
+def _json(value: Any) -> Markup:
+    """JSON that is safe inside a script element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(character, escape)
+    return Markup(text)  # noqa: S704 escaped above
+
+
+def _download(downloads: dict[str, dict[str, str]], name: str, table: pd.DataFrame | str) -> str:
+    text = table if isinstance(table, str) else table.to_csv(index=False)
+    kind = "text/csv" if name.endswith(".csv") else "text/plain"
+    downloads[name] = {"type": f"{kind};charset=utf-8", "text": text}
+    return name
+
+
+def summary(index: Index, sources: Sources) -> dict[str, int | str]:
+    """Counts for the page's head."""
+    runs = sources.runs
+    judged = sources.verdicts[sources.verdicts["artifact"].isin(index.artifacts)]
+    counts = judged["verdict"].value_counts()
+    return {
+        "runs": len(runs), "diverged": int((runs["status"] == "diverged").sum()),
+        "experiments": int(runs["experiment"].nunique()), "hours": number(float(runs["wall_s"].sum()) / 3600, 2),
+        "built": len(sources.figures) + len(sources.tables), "artifacts": len(index.artifacts),
+        **{verdict.replace(" ", "_"): int(counts.get(verdict, 0)) for verdict in VERDICTS},
+    }  # fmt: skip
+
+
+def stand_ins(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """(experiment, what stands in for what)."""
+    rows = runs.loc[runs["stand_in"] != "", ["experiment", "stand_in"]].drop_duplicates()
+    return list(rows.itertuples(index=False, name=None))
+
+
+def _verdict_rows(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"cells": [*shown(line), str(line["reason"])], "verdict": str(line["verdict"]).replace(" ", "-"),
+         "artifact": str(line["artifact"]), "note": str(line["stand_in"] or "")}
+        for line in records(verdicts.fillna({"stand_in": ""}))
+    ]  # fmt: skip
+
+
+def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
+    own = verdicts[verdicts["artifact"] == (artifact.claims_of or artifact.name)]
+    return [
+        {"claim": str(line["claim"]), "verdict": str(line["verdict"]), "kind": str(line["verdict"]).replace(" ", "-"),
+         "reason": str(line["reason"])}
+        for line in records(own)
+    ]  # fmt: skip
+
+
+def _figure(artifact: Artifact, path: Path, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
+    value = "alpha_std" if artifact.layout.startswith(("fig2", "fig6", "fig7", "fig8")) else "score"
+    numbers = Numbers(artifact, sources.runs, sources.published, value)
+    tidy = numbers.tidy()
+    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in sorted(set(numbers.runs["stand_in"]) - {""}))]
+    shown_value = "standard deviation of alpha across layers" if value == "alpha_std" else "test score"
+    return {
+        "name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes,
+        "image": base64.b64encode(path.read_bytes()).decode(), "claims": _claims(artifact, sources.verdicts),
+        "data": {"heads": list(tidy.columns), "rows": _cells(tidy), "of": shown_value},
+        "csv": _download(downloads, f"{artifact.name}.csv", tidy),
+    }  # fmt: skip
+
+
+def _table(artifact: Artifact, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
+    table, tidy = build_table(artifact, sources.runs, sources.published)
+    return {
+        "name": artifact.name, "title": artifact.title, "claims": _claims(artifact, sources.verdicts),
+        "claims_of": artifact.claims_of, "table": table, "labels": _label_columns(table),
+        "csv": _download(downloads, f"{artifact.name}.csv", tidy),
+        "tex": _download(downloads, f"{artifact.name}.tex", to_latex(table)),
+    }  # fmt: skip
+
+
+def _label_columns(table: Table) -> int:
+    return len(table.rows[0].labels) if table.rows else 0
+
+
+def _cells(table: pd.DataFrame) -> list[list[str]]:
+    return [[_shown(value) for value in line.values()] for line in records(table)]
+
+
+def _shown(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, float) else str(value)
+
+
+def runs_table(runs: pd.DataFrame) -> dict[str, Any]:
+    """Every run, a row each: where, how it ended, scores, time, and the hash of its configuration."""
+    columns = {
+        "experiment": "Experiment", "model": "Model", "dataset": "Data set", "ratio": "Ratio", "n_train": "n",
+        "method": "Method", "seed": "Seed", "status": "Status", "metric": "Metric", "score": "Test score",
+        "score_final": "at final epoch", "val_score": "Validation", "selected_epoch": "Epoch chosen",
+        "epochs": "Epochs", "alpha_std": "STD alpha", "wall_s": "Seconds", "peak_memory_mb": "MiB",
+        "config_hash": "Configuration",
+    }  # fmt: skip
+    present = [name for name in columns if name in runs]
+    return {"heads": [columns[name] for name in present], "rows": _cells(runs[present])}
+
+
+def times_table(runs: pd.DataFrame) -> dict[str, Any]:
+    """Wall time by experiment, model and method."""
+    groups = runs.groupby(["experiment", "model", "dataset", "method"], sort=True)["wall_s"]
+    table = groups.agg(["count", "mean", "min", "max", "sum"]).reset_index()
+    heads = ["Experiment", "Model", "Data set", "Method", "Runs", "Mean s", "Fastest s", "Slowest s", "Total s"]
+    return {"heads": heads, "rows": _cells(table)}
+
+
+def provenance(runs: pd.DataFrame) -> list[Line]:
+    """One entry a distinct environment: commit, device, Python, packages, and how many runs it made."""
+    packages = [name for name in runs if str(name).startswith("pkg_")]
+    keys = [name for name in ("git_commit", "device", "python", *packages) if name in runs]
+    groups = runs.fillna(dict.fromkeys(keys, "")).groupby(keys, sort=True)
+    labels = [str(name).removeprefix("pkg_") for name in keys]
+    return [
+        {
+            "runs": len(group),
+            "experiments": ", ".join(sorted(set(group["experiment"]))),
+            "facts": [(label, str(value)) for label, value in zip(labels, key, strict=True) if value],
+        }
+        for key, group in groups
+    ]
+
+
+def _titles(runs: pd.DataFrame, kind: str) -> dict[str, str]:
+    column = f"{kind}_title"
+    if column not in runs:
+        return {}
+    pairs = runs[[kind, column]].dropna().drop_duplicates(kind)
+    return {str(name): str(title) for name, title in pairs.itertuples(index=False, name=None)}
+
+
+__all__ = ["Sources", "provenance", "render", "runs_table", "stand_ins", "summary", "times_table"]
