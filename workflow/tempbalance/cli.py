@@ -221,6 +221,22 @@ def check(
         print(f"{name}: left out, {reason}")
 
 
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="a results folder")],
+    b: Annotated[Path, typer.Argument(help="another results folder")],
+    csv: Annotated[Path | None, typer.Option(help="write all cells to this file")] = None,
+) -> None:
+    """Compare two results folders: which cells differ, and by how much."""
+    from tempbalance.analysis.compare import compare as compare_results
+    from tempbalance.analysis.compare import comparison_lines
+
+    table = compare_results(_existing(a, "folder"), _existing(b, "folder"))
+    if csv is not None:
+        table.to_csv(csv, index=False)
+    print("\n".join(comparison_lines(table)))
+
+
 def main() -> None:
     """Entry point: a problem of the user's ends in one sentence and exit code 2, any other in exit code 1."""
     debug = "--debug" in sys.argv

@@ -87,3 +87,33 @@ def _difference(differences: pd.Series) -> dict[str, float]:
     test = stats.ttest_1samp(differences, 0.0)
     interval = test.confidence_interval(LEVEL)
     return {**row, "low": float(interval.low), "high": float(interval.high), "p_t": float(test.pvalue)}
+
+
+def comparison_lines(table: pd.DataFrame) -> list[str]:
+    """The cells that are not equal, largest difference first, a line each, and how many there are of each kind."""
+    unequal = table[table["status"] != "equal"]
+    unequal = unequal.sort_values("difference", key=lambda values: -values.abs(), na_position="last")
+    lines = []
+    for record in unequal.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        cell = f"{row['experiment']}/{row['model']}/{row['dataset']}/ratio={row['ratio']:g}/{row['method']}"
+        line = f"{cell}: {row['status']}"
+        if row["status"] == "differs":
+            line += f", configuration {row['configuration'] or 'of no common seed'}"
+        line += "; " + ", ".join(filter(None, (_side(row, "a"), _side(row, "b"))))
+        if not pd.isna(row["difference"]):
+            line += f"; B - A {row['difference']:+.3g}"
+        if not pd.isna(row["low"]):
+            line += f", 95 % interval {row['low']:+.3g} to {row['high']:+.3g}"
+        lines.append(line)
+    counts = table["status"].value_counts()
+    return [*lines, f"{len(table)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
+
+
+def _side(row: dict[str, Any], side: str) -> str:
+    lost = f"{row[f'diverged_{side}']} diverged" if row[f"diverged_{side}"] else ""
+    if not row[f"n_{side}"]:
+        return f"{side.upper()} {lost}" if lost else ""
+    spread = "" if pd.isna(row[f"sd_{side}"]) else f" ± {row[f'sd_{side}']:.2g}"
+    runs = ", ".join(filter(None, (f"n = {row[f'n_{side}']}", lost)))
+    return f"{side.upper()} {row[f'mean_{side}']:.4g}{spread} ({runs})"
