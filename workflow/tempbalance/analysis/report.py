@@ -64,12 +64,13 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         return Markup(loader.get_source(environment, name)[0])  # noqa: S704 our own file, not data
 
     downloads: dict[str, dict[str, str]] = {}
+    built = {*sources.figures, *sources.tables}
     context = {
         "raw": raw,
         "scale": sources.scale,
         "summary": summary(index, sources),
         "stand_ins": stand_ins(sources.runs),
-        "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts), "notes": NOTES},
+        "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts, built), "notes": NOTES},
         "figures": [_figure(index.artifacts[name], path, sources, downloads) for name, path in sources.figures.items()],
         "tables": [_table(index.artifacts[name], sources, downloads) for name in sources.tables],
         "runs": runs_table(sources.runs),
@@ -127,10 +128,10 @@ def stand_ins(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return list(rows.itertuples(index=False, name=None))
 
 
-def _verdict_rows(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+def _verdict_rows(verdicts: pd.DataFrame, built: set[str]) -> list[dict[str, Any]]:
     return [
         {"cells": [*shown(line), str(line["reason"])], "verdict": str(line["verdict"]).replace(" ", "-"),
-         "artifact": str(line["artifact"]), "note": str(line["stand_in"] or "")}
+         "link": line["artifact"] in built, "note": str(line["stand_in"] or "")}
         for line in records(verdicts.fillna({"stand_in": ""}))
     ]  # fmt: skip
 
@@ -145,17 +146,36 @@ def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _figure(artifact: Artifact, path: Path, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
-    value = "alpha_std" if artifact.layout.startswith(("fig2", "fig6", "fig7", "fig8")) else "score"
-    numbers = Numbers(artifact, sources.runs, sources.published, value)
-    tidy = numbers.tidy()
-    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in sorted(set(numbers.runs["stand_in"]) - {""}))]
-    shown_value = "standard deviation of alpha across layers" if value == "alpha_std" else "test score"
+    shown_value, tidy, runs = _figure_data(artifact, sources)
+    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""}))]
     return {
         "name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes,
         "image": base64.b64encode(path.read_bytes()).decode(), "claims": _claims(artifact, sources.verdicts),
         "data": {"heads": list(tidy.columns), "rows": _cells(tidy), "of": shown_value},
         "csv": _download(downloads, f"{artifact.name}.csv", tidy),
     }  # fmt: skip
+
+
+def _figure_data(artifact: Artifact, sources: Sources) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """What a figure's data are, the data, and the runs they come from."""
+    spread = artifact.layout.startswith(("fig2", "fig6", "fig7", "fig8"))
+    numbers = Numbers(artifact, sources.runs, sources.published, "alpha_std" if spread else "score")
+    if artifact.layout == "fig1_esd":
+        return "exponents block by block", block_exponents(numbers.runs, sources.layers), numbers.runs
+    if spread:
+        return "standard deviation of alpha across layers", numbers.tidy(), numbers.runs
+    return "test score", numbers.tidy(), numbers.runs
+
+
+def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """Mean exponent of every block at the smallest ratio: mean and deviation over seeds, a row a method and block."""
+    first = runs.iloc[0]
+    here = layers[(layers["model"] == first["model"]) & (layers["dataset"] == first["dataset"])]
+    here = here[(here["experiment"] == first["experiment"]) & (here["ratio"] == here["ratio"].min())]
+    keys = ["model", "dataset", "ratio", "method", "block"]
+    seeds = here.groupby([*keys, "seed"], sort=True)["alpha"].mean().reset_index()
+    table = seeds.groupby(keys, sort=True)["alpha"].agg(["mean", "std", "count"]).reset_index()
+    return table.rename(columns={"mean": "alpha_mean", "std": "alpha_sd", "count": "seeds"})
 
 
 def _table(artifact: Artifact, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:

@@ -128,10 +128,9 @@ def build_table(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame)
             f"artifacts.yaml: key 'artifacts.{artifact.name}.layout' is '{artifact.layout}', "
             f"expected one of {', '.join(LAYOUTS)}"
         )
-    value = "wall_s" if artifact.layout == "overhead" else "score"
-    numbers = Numbers(artifact, runs, published, value)
+    numbers = Numbers(artifact, runs, published)
     heads, rows = LAYOUTS[artifact.layout](numbers)
-    table = Table(artifact.name, artifact.title, tuple(heads), tuple(rows), tuple(notes(numbers, value)))
+    table = Table(artifact.name, artifact.title, tuple(heads), tuple(rows), tuple(notes(numbers)))
     return table, numbers.tidy()
 
 
@@ -236,45 +235,28 @@ def _t_test(numbers: Numbers) -> Layout:
     return [*heads, "p published"], rows
 
 
-def _overhead(numbers: Numbers) -> Layout:
-    """Rows: model, data set and ratio; columns: seconds a run, and what TB adds in per cent."""
-    rows = []
-    for line in _lines(numbers.gains):
-        place = (line["model"], line["dataset"], line["ratio"])
-        seconds = [Cell(numbers.score(place, line[role]).text) for role in ("baseline", "method")]
-        added = gain_text(-line["gain"], -line.get("ci_high", math.nan), -line.get("ci_low", math.nan))
-        rows.append(Row(_labels(numbers, line), (Cell(str(line["n"])), *seconds, Cell(added))))
-    table = numbers.published_table
-    share = table["metric"] == "percent_of_training_time"
-    published = table[(table["artifact"] == numbers.artifact.published) & share]
-    published = published[published["model"].isin(PUBLISHED_MODELS[numbers.artifact.family])]
-    for index, line in enumerate(records(published)):
-        labels = (f"{line['model']}, published", str(line["dataset"]), percent_text(line["ratio"]))
-        rows.append(Row(labels, (Cell(), Cell(), Cell(), Cell(f"+{line['mean']:g}")), rule=index == 0))
-    return ["Model", "Data set", "Ratio", "Pairs", "Baseline (s a run)", "TB (s a run)", "TB adds (%)"], rows
-
-
-PUBLISHED_MODELS = {"nlp": ("roberta-base", "roberta-large"), "sciml": ("fno", "unet", "dpot-tiny", "dpot-small")}
 LAYOUTS: dict[str, Callable[[Numbers], Layout]] = {
     "by_method": _by_method,
     "by_ratio": _by_ratio,
     "t_test": _t_test,
-    "overhead": _overhead,
 }
 
 
-def notes(numbers: Numbers, value: str) -> list[str]:
+def notes(numbers: Numbers) -> list[str]:
     """What a reader must know: stand-ins, seeds, rounding, meaning of bold and dagger, the paper's inconsistencies."""
     runs = numbers.runs
     found = [f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""})]
     seeds = runs.groupby([*PLACE, "method"])["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
-    found.append(f"Mean ± standard deviation over {low if low == high else f'{low} to {high}'} seeds.")
+    if high == 1:
+        found.append("One seed a cell.")
+    else:
+        found.append(f"Mean ± standard deviation over {high if low == high else f'{low} to {high}'} seeds.")
     if low < ENOUGH_SEEDS:
         found.append("Cells with fewer than 3 seeds are shown without interval or claim.")
-    if value == "score":
-        unit = "Scores in per cent. " if numbers.artifact.family == "nlp" else "Errors (lower is better). "
-        found.append(unit + "Epochs are chosen on validation rows; the paper chose them on the test set.")
+    unit = "Scores in per cent. " if numbers.artifact.family == "nlp" else "Errors (lower is better). "
+    found.append(unit + "Epochs are chosen on validation rows; the paper chose them on the test set.")
+    if high >= ENOUGH_SEEDS:
         found.append(
             "Gains are paired by seed, with bootstrap 95 % intervals. Bold: the interval excludes zero, which with "
             "three seeds happens by chance in one cell of four. Dagger: paired t-test, Holm's correction, below .05."
