@@ -204,3 +204,30 @@ def make_pde_run(folder: Path, epochs: int) -> TinyRun:
         hyper={"epochs": epochs, "batch_size": 4, "lr": 5e-3, "given_frames": 3, "checkpoint_every_s": 0},
     )  # fmt: skip
     return TinyRun(spec, folder / "data.h5", subset)
+
+
+def make_demo_run(root: Path, folder: Path, family: str) -> TinyRun:
+    """A training of the demo's own grid with its own data (TB, its smallest data ratio), a checkpoint after every epoch."""
+    from tempbalance import nlp, sciml
+    from tempbalance.experiments.config import read_config
+    from tempbalance.experiments.grid import load_grid
+    from tempbalance.experiments.subset import choose_rows, write_subset
+
+    grid = load_grid(root, replace(read_config(root / "config.yaml", root), scale="demo"))
+    jobs = [job for job in grid.jobs.values() if job.family == family and job.method == "tb"]
+    spec = sorted((job for job in jobs if job.model in ("minilm", "fno")), key=lambda job: (job.path, job.ratio))[0]
+    options = spec.dataset_options
+    tokens = folder / "tokens" if family == "nlp" else None
+    if tokens is not None:
+        data = folder / "data"
+        nlp.fetch(options, folder / "raw", folder=None)
+        nlp.prepare(options, folder / "raw", data)
+        nlp.tokenize(options, spec.model_options, data, tokens)
+        n_total, labels = nlp.count_training_rows(data), nlp.training_labels(data)
+    else:
+        data = folder / "data.h5"
+        sciml.simulate(options, data)
+        n_total, labels = sciml.count_training_rows(data, options), None
+    rows = choose_rows(family=family, dataset=spec.dataset, n_total=n_total, ratio=spec.ratio, labels=labels)
+    write_subset(folder / "subset.json", rows, dataset=spec.dataset, ratio=spec.ratio, n_total=n_total)
+    return TinyRun(spec, data, folder / "subset.json", tokens).with_(checkpoint_every_s=0)
