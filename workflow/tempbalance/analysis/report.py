@@ -147,13 +147,28 @@ def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
 
 def _figure(artifact: Artifact, path: Path, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
     shown_value, tidy, runs = _figure_data(artifact, sources)
+    image = path.read_bytes()
     notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""}))]
     return {
         "name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes,
-        "image": base64.b64encode(path.read_bytes()).decode(), "claims": _claims(artifact, sources.verdicts),
+        "image": base64.b64encode(image).decode(), "width": page_width(image),
+        "claims": _claims(artifact, sources.verdicts),
         "data": {"heads": list(tidy.columns), "rows": _cells(tidy), "of": shown_value},
         "csv": _download(downloads, f"{artifact.name}.csv", tidy),
     }  # fmt: skip
+
+
+def page_width(png: bytes) -> int:
+    """Width of a PNG in CSS pixels, by its resolution where it says one (pHYs), else 200 dpi.
+
+    Raises DataError for bytes that are no PNG.
+    """
+    if png[:8] != b"\x89PNG\r\n\x1a\n":
+        raise DataError("a figure for the report is no PNG; delete the figures folder and draw them again")
+    pixels = int.from_bytes(png[16:20], "big")
+    at = png.find(b"pHYs", 0, 1024)
+    per_metre = int.from_bytes(png[at + 4 : at + 8], "big") if at > 0 else 0
+    return round(pixels * 96 / (per_metre * 0.0254 if per_metre else 200))
 
 
 def _figure_data(artifact: Artifact, sources: Sources) -> tuple[str, pd.DataFrame, pd.DataFrame]:

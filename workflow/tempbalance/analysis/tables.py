@@ -6,10 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tempbalance.analysis.artifacts import Artifact
-from tempbalance.analysis.cells import ENOUGH_SEEDS, PLACE, Line, records, summarise, title_of, with_companions
+from tempbalance.analysis.cells import (
+    ENOUGH_SEEDS,
+    PLACE,
+    Line,
+    records,
+    summarise,
+    title_of,
+    values_of,
+    with_companions,
+)
 from tempbalance.analysis.claims import ALPHA
 from tempbalance.analysis.numbers import gain_text, number, p_text, percent_text, with_uncertainty
 from tempbalance.analysis.paired import Pair, paired_table
@@ -94,6 +104,14 @@ class Numbers:
         row = self._published[key]
         mean, sd = float(row["published_mean"]), float(row["published_sd"])
         return Cell(f"{mean:g} ± {sd:g}" if math.isfinite(sd) else f"{mean:g}")
+
+    def secondary(self, place: Place, method: str, column: str) -> Cell:
+        """Mean and deviation of another metric of the chosen epoch; empty where it says nothing new."""
+        if column not in self.runs or np.allclose(self.runs[column], self.runs["score"], equal_nan=True):
+            return Cell()
+        own = self.runs[(self.runs[[*PLACE, "method"]] == [*place, method]).all(axis="columns")]
+        values = values_of(own, column).dropna()
+        return Cell(with_uncertainty(values.mean(), values.std(ddof=1))) if len(values) else Cell()
 
     def tidy(self) -> pd.DataFrame:
         """All numbers as one table, a row a cell and comparison: for CSV and for the report."""
@@ -180,6 +198,14 @@ def _method_rows(
         base, other = (numbers.title("method", name) for name in pair)
         label = f"{other}: error reduction against {base} (%)" if unit == "%" else f"{other} minus {base}"
         blocks.append((label, tuple(numbers.gain(place, pair) for place in places) + spare))
+    for column, name in SECONDARY.items():
+        blocks += [
+            (
+                f"{numbers.title('method', method)}, {name}",
+                tuple(numbers.secondary(place, method, column) for place in places) + spare,
+            )
+            for method in numbers.methods
+        ]
     for method in numbers.methods:
         cells = tuple(numbers.paper(place, method) for place in places)
         if any(cell.text for cell in cells):
@@ -235,6 +261,12 @@ def _t_test(numbers: Numbers) -> Layout:
     return [*heads, "p published"], rows
 
 
+UNITS = {
+    "nlp": "Scores in per cent.",
+    "sciml": "nRMSE as PDEBench defines it, averaged over the given frames too, whose error is zero; lower is better.",
+}
+#: Metrics shown below the score.
+SECONDARY = {"test_selected_nrmse_rollout": "predicted frames only"}
 LAYOUTS: dict[str, Callable[[Numbers], Layout]] = {
     "by_method": _by_method,
     "by_ratio": _by_ratio,
@@ -254,8 +286,9 @@ def notes(numbers: Numbers) -> list[str]:
         found.append(f"Mean ± standard deviation over {high if low == high else f'{low} to {high}'} seeds.")
     if low < ENOUGH_SEEDS:
         found.append("Cells with fewer than 3 seeds are shown without interval or claim.")
-    unit = "Scores in per cent. " if numbers.artifact.family == "nlp" else "Errors (lower is better). "
-    found.append(unit + "Epochs are chosen on validation rows; the paper chose them on the test set.")
+    found.append(
+        UNITS[numbers.artifact.family] + " Epochs are chosen on validation rows; the paper chose them on the test set."
+    )
     if high >= ENOUGH_SEEDS:
         found.append(
             "Gains are paired by seed, with bootstrap 95 % intervals. Bold: the interval excludes zero, which with "

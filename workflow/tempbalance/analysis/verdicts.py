@@ -127,14 +127,14 @@ def with_evidence(verdicts: pd.DataFrame) -> Table:
     return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
 
 
-HEADS = ("Claim", "Artifact", "Verdict", "Estimate", "Published", "About")
+HEADS = ("Claim", "Verdict", "Artifact", "Estimate", "Published", "About")
 
 
 def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
     """A verdict as a reader sees it, in the order of :data:`HEADS`."""
     published = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
     about = "stand-in" if line["stand_in"] else "the paper's setting"
-    return (str(line["claim"]), str(line["artifact"]), str(line["verdict"]), estimate_text(line), published, about)
+    return (str(line["claim"]), str(line["verdict"]), str(line["artifact"]), estimate_text(line), published, about)
 
 
 NOTES = (
