@@ -205,6 +205,20 @@ def adopt(selection: Path, target: Path, records: list[Path]) -> None:
 
 
 @app.command()
+def spectrum(
+    checkpoint: Annotated[Path, typer.Argument(help="safetensors file, transformers folder, or torch state dict")],
+    preset: Annotated[str, typer.Option(help="auto, nlp or sciml")] = "auto",
+    csv: Annotated[Path | None, typer.Option(help="write the table of layers here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write table and summary here")] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw exponents by layer into this PNG or PDF")] = None,
+) -> None:
+    """Show the layers of a checkpoint, their heavy-tail exponents, and how balanced they are."""
+    from tempbalance.spectra.report import report_checkpoint
+
+    report_checkpoint(checkpoint, preset=preset, csv=csv, json_file=json_file, plot=plot)
+
+
+@app.command()
 def check(
     config: Annotated[Path, typer.Option(help="configuration file")] = Path("config.yaml"),
     root: Annotated[Path, typer.Option(help="the repository")] = Path(),

@@ -89,8 +89,13 @@ def _place(path: Path) -> tuple[str, ...]:
     return path.parts[-7:-1]
 
 
-def alpha_summary(layers: pd.DataFrame) -> dict[str, float]:
-    """Mean and standard deviation of alpha over layers, and over the means of blocks (both ``ddof=0``)."""
+def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
+    """Mean and standard deviation of alpha over layers, and over the means of blocks (both ``ddof=0``).
+
+    Of a language model only the layers of its blocks count, as in the released code: no pooler, no classifier.
+    """
+    if family == "nlp":
+        layers = layers.dropna(subset=["block"])
     alphas = layers["alpha"].dropna()
     blocks = layers.dropna(subset=["alpha"]).groupby("block", dropna=True)["alpha"].mean()
     return {
@@ -109,7 +114,7 @@ def runs_table(records: Sequence[Path]) -> pd.DataFrame:
         row = run_row(path)
         layers = path.parent / "layers.csv"
         if layers.is_file():
-            row.update(alpha_summary(pd.read_csv(layers)))
+            row.update(alpha_summary(pd.read_csv(layers), row["family"]))
         rows.append(row)
     frame = pd.DataFrame(rows)
     return frame.sort_values([key for key in IDENTITY if key in frame], ignore_index=True)
