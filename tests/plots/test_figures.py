@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -197,6 +199,20 @@ def test_figure_1_shows_two_layers_and_every_block(esd_data):
     assert "layer0" in axes[0].get_title()
     assert "layer5" in axes[1].get_title()
     assert [label.get_text() for label in axes[2].get_xticklabels()] == ["0", "1", "2"]
+
+
+def test_ticks_of_a_narrow_spectrum_do_not_collide(esd_data):
+    figure = draw(esd_data)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    labels = [*axis.xaxis.get_ticklabels(minor=True), *axis.get_xticklabels()]
+    boxes = sorted(
+        (label.get_window_extent() for label in labels if label.get_text() and label.get_visible()), key=lambda b: b.x0
+    )
+    low, high = axis.get_window_extent().intervalx
+    boxes = [box for box in boxes if low - 1 <= (box.x0 + box.x1) / 2 <= high + 1]
+    assert len(boxes) >= 2
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_figure_1_refuses_to_be_drawn_without_eigenvalues(esd_data):

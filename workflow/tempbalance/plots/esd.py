@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from tempbalance.errors import DataError
@@ -54,6 +55,10 @@ def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) ->
     axis.axvline(lambda_min, color=BASELINE.color, linestyle=":", linewidth=1.0, label="start of the tail, λ$_{min}$")
     axis.plot(*tail_density(eigenvalues, alpha, lambda_min), color=BALANCED.color, label="fitted tail ∝ λ$^{-α}$")
     axis.set(xscale="log", yscale="log", xlabel="eigenvalue λ of WᵀW", ylabel="density")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    if edges[-1] < 100 * edges[0]:  # powers of ten alone would leave one label or none
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter("{x:g}")
     shown = heights[heights > 0]
     axis.set_ylim(shown.min() / 3, shown.max() * 3)
 
