@@ -319,3 +319,20 @@ def test_on_a_terminal_a_live_display_stays_at_the_bottom(tmp_path):
     assert "\x1b[1A" in text  # it goes up and draws over itself
     assert "FAILED  train  results/a/ratio=1/seed=2" in text
     assert text.rindex("1 job FAILED:") > text.rindex("━")
+
+
+def test_a_script_that_fails_leaves_its_reason_in_its_log(snakemake, tmp_path, root):
+    rules = "".join(
+        f"rule {path.stem}:\n    output: '{path.stem}.out'\n    log: '{path.stem}.log'\n    script: '{path}'\n"
+        for path in sorted((root / "workflow/scripts").glob("*.py"))
+    )
+    names = re.findall(r"rule (\w+)", rules)
+    wanted = ", ".join(f"'{name}.out'" for name in names)
+    (tmp_path / "Snakefile").write_text(f"rule all:\n    input: {wanted}\n{rules}")
+    ran = snakemake("--cores", "2", "--logger", "tempbalance", "--keep-going")
+    assert ran.code == 1
+    for name in names:
+        assert "Error" in (tmp_path / f"{name}.log").read_text(), name
+        assert f"FAILED  {name}  {name}.out" in ran.err
+        assert f"log: {name}.log\n  | " in ran.err
+    assert "lost sys.stderr" not in ran.err

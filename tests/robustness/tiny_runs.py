@@ -207,7 +207,7 @@ def make_pde_run(folder: Path, epochs: int) -> TinyRun:
 
 
 def make_demo_run(root: Path, folder: Path, family: str) -> TinyRun:
-    """A training of the demo's own grid with its own data (TB, its smallest data ratio), a checkpoint after every epoch."""
+    """A training of the demo's own grid and data (TB, its smallest ratio), with a checkpoint after every epoch."""
     from tempbalance import nlp, sciml
     from tempbalance.experiments.config import read_config
     from tempbalance.experiments.grid import load_grid

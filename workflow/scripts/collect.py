@@ -16,6 +16,6 @@ def main(records: Sequence[str], outputs: dict[str, str]) -> None:
 
 
 if "snakemake" in globals():
-    with Path(snakemake.log[0]).open("w", buffering=1) as log:
-        sys.stdout = sys.stderr = log
-        main(snakemake.input.records, dict(snakemake.output.items()))
+    # Left open: the error that ends the script is written last.
+    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+    main(snakemake.input.records, dict(snakemake.output.items()))

@@ -31,13 +31,13 @@ def main(
 
 
 if "snakemake" in globals():
-    with Path(snakemake.log[0]).open("w", buffering=1) as log:
-        sys.stdout = sys.stderr = log
-        main(
-            snakemake.wildcards.figure,
-            tables={kind: snakemake.input.get(kind) for kind in ("runs", "layers", "spectra", "eigenvalues")},
-            published=snakemake.input.published,
-            index=snakemake.input.index,
-            style=snakemake.params.style,
-            outputs=list(snakemake.output),
-        )
+    # Left open: the error that ends the script is written last.
+    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+    main(
+        snakemake.wildcards.figure,
+        tables={kind: snakemake.input.get(kind) for kind in ("runs", "layers", "spectra", "eigenvalues")},
+        published=snakemake.input.published,
+        index=snakemake.input.index,
+        style=snakemake.params.style,
+        outputs=list(snakemake.output),
+    )

@@ -46,15 +46,12 @@ def main(
 
 
 if "snakemake" in globals():
-    with Path(snakemake.log[0]).open("w", buffering=1) as log:
-        sys.stdout = sys.stderr = log
-        main(
-            **{kind: snakemake.input[kind] for kind in ("runs", "layers", "history", "spectra", "eigenvalues")},
-            **{
-                kind: snakemake.input[kind]
-                for kind in ("figures", "tables", "verdicts", "published", "index", "template")
-            },
-            scale=snakemake.params.scale,
-            missing=snakemake.params.missing,
-            output=snakemake.output[0],
-        )
+    # Left open: the error that ends the script is written last.
+    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+    main(
+        **{kind: snakemake.input[kind] for kind in ("runs", "layers", "history", "spectra", "eigenvalues")},
+        **{kind: snakemake.input[kind] for kind in ("figures", "tables", "verdicts", "published", "index", "template")},
+        scale=snakemake.params.scale,
+        missing=snakemake.params.missing,
+        output=snakemake.output[0],
+    )

@@ -21,12 +21,12 @@ def main(artifact: str, *, runs: Sequence[str], published: str, index: str, outp
 
 
 if "snakemake" in globals():
-    with Path(snakemake.log[0]).open("w", buffering=1) as log:
-        sys.stdout = sys.stderr = log
-        main(
-            snakemake.params.artifact,
-            runs=snakemake.input.runs,
-            published=snakemake.input.published,
-            index=snakemake.input.index,
-            outputs=dict(snakemake.output.items()),
-        )
+    # Left open: the error that ends the script is written last.
+    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+    main(
+        snakemake.params.artifact,
+        runs=snakemake.input.runs,
+        published=snakemake.input.published,
+        index=snakemake.input.index,
+        outputs=dict(snakemake.output.items()),
+    )

@@ -22,12 +22,12 @@ def main(*, runs: Sequence[str], published: str, index: str, scale: str, outputs
 
 
 if "snakemake" in globals():
-    with Path(snakemake.log[0]).open("w", buffering=1) as log:
-        sys.stdout = sys.stderr = log
-        main(
-            runs=snakemake.input.runs,
-            published=snakemake.input.published,
-            index=snakemake.input.index,
-            scale=snakemake.params.scale,
-            outputs=dict(snakemake.output.items()),
-        )
+    # Left open: the error that ends the script is written last.
+    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+    main(
+        runs=snakemake.input.runs,
+        published=snakemake.input.published,
+        index=snakemake.input.index,
+        scale=snakemake.params.scale,
+        outputs=dict(snakemake.output.items()),
+    )
