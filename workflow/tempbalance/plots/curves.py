@@ -184,7 +184,7 @@ def draw_gains(
             axis, points, means, look, joined=places.column == "ratio", label=f"({letter})" if len(panels) > 1 else ""
         )
     places.apply(axis)
-    if len(panels) > 1:
+    if len(panels) > 1 and axis.get_legend_handles_labels()[1]:
         columns = min(4, len(panels))
         axis.margins(y=0.1)
         low, high = axis.get_ylim()
