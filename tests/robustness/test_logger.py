@@ -99,6 +99,16 @@ def test_no_estimate_while_most_of_the_work_is_of_an_unknown_kind():
     assert grid.time_left(1.0, {}) is None
 
 
+def test_jobs_that_wait_in_a_queue_count_by_the_pace():
+    grid = Grid()
+    grid.plan({"train": 16})
+    for number in range(16):  # all are submitted, two at once run, 10 s each
+        grid.start(job(number, started=0.0))
+    for number in range(8):
+        grid.finish(number, 10.0 * (1 + number // 2))
+    assert grid.time_left(40.0, {}) == pytest.approx(40.0)
+
+
 def test_a_failure_that_is_tried_again_is_none():
     grid = Grid()
     grid.plan({"train": 1})

@@ -51,6 +51,8 @@ class Grid:
     retried: set[int] = field(default_factory=set)
     diverged: list[str] = field(default_factory=list)
     _finished: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _first_start: dict[str, float] = field(default_factory=dict)
+    _last_finish: dict[str, float] = field(default_factory=dict)
     _width: int = 1
 
     def plan(self, counts: Mapping[str, int]) -> None:
@@ -64,6 +66,7 @@ class Grid:
             self.started = job.started
         self.jobs[job.id] = self.running[job.id] = job
         self.retry(job.id)
+        self._first_start.setdefault(job.rule, job.started)
         self._width = len(self.running)
 
     def finish(self, job_id: int, now: float) -> Job | None:
@@ -74,6 +77,7 @@ class Grid:
         job = self.running.pop(job_id, None)
         if job is not None:
             self._finished[job.rule].append(now - job.started)
+            self._last_finish[job.rule] = now
         return job
 
     def fail(self, failure: Failure) -> None:
@@ -115,7 +119,21 @@ class Grid:
         mean /= max(sum(len(times) for times in self._finished.values()), 1)
         mean = mean or sum(typical.values()) / len(typical)
         work = sum(running) + sum(count * typical.get(rule, mean) for rule, count in waiting.items())
-        return max(work / max(len(self.running), self._width, 1), max(running, default=0.0))
+        return max(work / max(len(self.running), self._width, 1), max(running, default=0.0), self._by_pace(waiting))
+
+    def _by_pace(self, waiting: Mapping[str, int]) -> float:
+        """Seconds left at the pace at which a rule's jobs have ended so far; 0: not known.
+
+        A cluster's queue makes jobs wait that count as running, so durations and the jobs at once alone promise too
+        much there.
+        """
+        left = [0.0]
+        for rule, times in self._finished.items():
+            if len(times) > 1:
+                pace = (self._last_finish[rule] - self._first_start[rule]) / len(times)
+                begun = sum(job.rule == rule for job in self.running.values())
+                left.append(pace * (waiting.get(rule, 0) + begun))
+        return max(left)
 
     def _typical(self, now: float, fractions: Mapping[int, float]) -> dict[str, float]:
         """Seconds a job of a rule takes: the mean of the finished ones, otherwise judged by the running ones."""
