@@ -253,7 +253,7 @@ def _t_test(numbers: Numbers) -> Layout:
         paper = p_values.get((line["dataset"], ratio_key(line["ratio"])))
         cells = (
             Cell(str(line["n"])), *(numbers.score(place, method) for method in pair), numbers.gain(place, pair),
-            *tests, Cell("" if paper is None else f"{paper:.2g}"),
+            *tests, Cell("" if paper is None else f"{paper:.3g}"),
         )  # fmt: skip
         rows.append(Row(_labels(numbers, line), cells))
     base, other = (numbers.title("method", name) for name in numbers.artifact.pairs[0])
