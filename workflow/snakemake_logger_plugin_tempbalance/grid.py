@@ -119,19 +119,23 @@ class Grid:
         mean /= max(sum(len(times) for times in self._finished.values()), 1)
         mean = mean or sum(typical.values()) / len(typical)
         work = sum(running) + sum(count * typical.get(rule, mean) for rule, count in waiting.items())
-        return max(work / max(len(self.running), self._width, 1), max(running, default=0.0), self._by_pace(waiting))
+        return max(
+            work / max(len(self.running), self._width, 1), max(running, default=0.0), self._by_pace(now, waiting)
+        )
 
-    def _by_pace(self, waiting: Mapping[str, int]) -> float:
+    def _by_pace(self, now: float, waiting: Mapping[str, int]) -> float:
         """Seconds left at the pace at which a rule's jobs have ended so far; 0: not known.
 
         A cluster's queue makes jobs wait that count as running, so durations and the jobs at once alone promise too
-        much there.
+        much there. A job that has outlived the mean duration counts as one that waits.
         """
         left = [0.0]
         for rule, times in self._finished.items():
             if len(times) > 1:
                 pace = (self._last_finish[rule] - self._first_start[rule]) / len(times)
-                begun = sum(job.rule == rule for job in self.running.values())
+                mean = sum(times) / len(times)
+                spent = [now - job.started for job in self.running.values() if job.rule == rule]
+                begun = sum(1.0 if seconds >= mean else 1.0 - seconds / mean for seconds in spent)
                 left.append(pace * (waiting.get(rule, 0) + begun))
         return max(left)
 
