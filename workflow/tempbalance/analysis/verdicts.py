@@ -24,6 +24,14 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+TOO_LITTLE = {
+    "better": "no cell has three common seeds",
+    "balances": "no cell has three common seeds with exponents",
+    "low_data": "no model and data set has three ratios with three common seeds",
+    "imbalance": "no model and data set has three ratios with three seeds",
+}
+
+
 def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple[str, str]:
     """The verdict and the sentence that says why.
 
@@ -33,8 +41,7 @@ def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple
         published_gain: the paper's mean gain in the same unit, NaN where it has none.
     """
     if evidence is None:
-        what = "three ratios with three common seeds" if claim in ("low_data", "imbalance") else "three common seeds"
-        return INCONCLUSIVE, f"no cell has {what}, so nothing is claimed"
+        return INCONCLUSIVE, f"{TOO_LITTLE[claim]}, so nothing is claimed"
     trend = claim in ("low_data", "imbalance")
     right_way = evidence.estimate < 0 if trend else evidence.cells_for > evidence.cells / 2
     shown = f"{evidence.test}, p {_p(evidence.p_for)} for the claim and {p_text(evidence.p_against)} for its opposite"
