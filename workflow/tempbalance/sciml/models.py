@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from tempbalance.errors import ConfigError
+from tempbalance.errors import ConfigError, DataError
+from tempbalance.experiments.checkpoint import sha256
 
 
 def _fno(in_channels: int, out_channels: int, ndim: int, modes: int = 12, width: int = 20) -> nn.Module:
@@ -22,10 +27,34 @@ def _unet(in_channels: int, out_channels: int, ndim: int, init_features: int = 3
     return UNet(in_channels, out_channels, ndim, init_features=init_features)
 
 
+def _dpot(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
+    from tempbalance.sciml.dpot import DPOT
+
+    return DPOT(in_channels, out_channels, ndim, **options)
+
+
+def _stock_fno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
+    from tempbalance.sciml.stock import stock_fno
+
+    return stock_fno(in_channels, out_channels, ndim, **options)
+
+
+def _stock_tfno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
+    from tempbalance.sciml.stock import stock_tfno
+
+    return stock_tfno(in_channels, out_channels, ndim, **options)
+
+
 #: kind -> builder; a builder's further arguments are the model's options in the catalogue.
-BUILDERS: dict[str, Callable[..., nn.Module]] = {"fno": _fno, "unet": _unet}
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "fno": _fno,
+    "unet": _unet,
+    "dpot": _dpot,
+    "neuralop-fno": _stock_fno,
+    "neuralop-tfno": _stock_tfno,
+}
 #: Options of a model that say how it is treated, not how it is built.
-OTHER_OPTIONS = ("kind", "title", "published_as", "spectra")
+OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
 
 
 def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int, ndim: int) -> nn.Module:
@@ -44,6 +73,54 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
         raise ConfigError(f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}")
     arguments = {key: value for key, value in options.items() if key not in OTHER_OPTIONS}
     try:
-        return BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
-    except TypeError as error:
+        model = BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"model options of kind '{kind}' do not fit: {error}") from None
+    if "weights" in options:
+        load_weights(model, Path(options["weights"]))
+    return model
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Start a model from pretrained weights.
+
+    Args:
+        model: the operator.
+        path: a state dict as ``.safetensors``, or written by ``torch.save``, alone or under the key ``model``. It is
+            read without unpickling objects.
+
+    Raises DataError for a file that cannot be read, or whose tensors are not the model's.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            tensors: Any = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: pretrained weights cannot be read ({reason}); give a state dict") from None
+    tensors = tensors.get("model", tensors) if isinstance(tensors, Mapping) else {}
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if not isinstance(tensors.get(name), torch.Tensor) or tensors[name].shape != tensor.shape:
+            found = f"has {list(tensors[name].shape)}" if isinstance(tensors.get(name), torch.Tensor) else "lacks it"
+            raise DataError(f"{path}: the model needs tensor '{name}' {list(tensor.shape)}, the file {found}")
+    strangers = sorted(set(tensors) - set(wanted))
+    if strangers:
+        raise DataError(f"{path}: tensor '{strangers[0]}' is none of the model's")
+    model.load_state_dict(tensors)
+
+
+def weights_hash(options: Mapping[str, Any]) -> str | None:
+    """SHA-256 of a model's pretrained weights, None where it starts from random ones.
+
+    Raises DataError where the file is missing.
+    """
+    if "weights" not in options:
+        return None
+    path = Path(options["weights"])
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; model option 'weights' names the pretrained state dict")
+    return sha256(path)
