@@ -150,6 +150,14 @@ def test_ablation_tables_call_tb_by_what_they_vary(published) -> None:
     assert joined.to_dict() == {"tb-linear": 84.6, "tb": 84.47}
 
 
+def test_an_operators_baseline_is_the_papers_fine_tuning(published) -> None:
+    assert published_gains(published, "table2", ("baseline", "tb"), "sciml")["gain"].gt(0).all()
+    runs = synthetic_runs("table2_dpot", "sciml", models=("dpot-tiny",), datasets=("2dcfd",), ratios=(0.05,),
+                          methods=("baseline", "tb"), stand_in="")  # fmt: skip
+    joined = join_published(runs, published, "table2").set_index("method")["published_mean"]
+    assert joined.to_dict() == {"baseline": 0.01863, "tb": 0.01856}
+
+
 def test_unknown_layouts_and_foreign_runs_are_refused(published) -> None:
     artifact = Artifact("x", "table", "X", "nlp", "sideways", "nothing", experiments=("fig3_glue_ratio",),
                         pairs=(("ft", "tb"),))  # fmt: skip

@@ -46,8 +46,8 @@ def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | 
     keys = {"published_model": "model", "published_dataset": "dataset", "published_method": "method"}
     left = names.rename(columns={"model": "own_model", "dataset": "own_dataset", "method": "own_method"})
     left = left.rename(columns=keys).assign(key=left["ratio"].map(ratio_key))
-    # An ablation table calls TB by what it varies; there it is TB's default entry.
-    right = rows.assign(key=rows["ratio"].map(ratio_key), method=rows["method"].replace(DEFAULT_TB))
+    family = "sciml" if (runs["family"] == "sciml").all() else "nlp"
+    right = _own_method_names(rows, family).assign(key=rows["ratio"].map(ratio_key))
     joined = left.merge(right.drop(columns="ratio"), on=["model", "dataset", "method", "key"])
     joined["same_setting"] = joined["stand_in"] == ""
     joined = joined.drop(columns=["model", "dataset", "method"])
@@ -55,10 +55,14 @@ def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | 
     return joined[[*PLACE, "method", "published_mean", "published_sd", "same_setting"]].reset_index(drop=True)
 
 
-DEFAULT_TB = dict.fromkeys(
-    ("tb(metric=pl_alpha_hill)", "tb(schedule=sigmoid)", "tb(unit=block)"),
-    "tb",
-)
+#: An ablation table calls TB by what it varies; this is TB as everywhere else.
+DEFAULT_TB = dict.fromkeys(("tb(metric=pl_alpha_hill)", "tb(schedule=sigmoid)", "tb(unit=block)"), "tb")
+
+
+def _own_method_names(published: pd.DataFrame, family: str) -> pd.DataFrame:
+    # Table 2 fine-tunes an operator and calls the baseline so; for operators ours is always `baseline`.
+    names = DEFAULT_TB | ({"ft": "baseline"} if family == "sciml" else {})
+    return published.assign(method=published["method"].replace(names))
 
 
 def ratio_key(ratio: float) -> float:
@@ -68,8 +72,7 @@ def ratio_key(ratio: float) -> float:
 
 def published_gains(published: pd.DataFrame, artifact: str | None, pair: Pair, family: str) -> pd.DataFrame:
     """The paper's gain of one method over another, a row a cell, in the unit that :func:`gains` uses."""
-    rows = published[published["artifact"] == artifact]
-    rows = rows.assign(method=rows["method"].replace(DEFAULT_TB))
+    rows = _own_method_names(published[published["artifact"] == artifact], family)
     wide = rows.pivot_table(index=["model", "dataset", "ratio"], columns="method", values="mean", aggfunc="first")
     if not set(pair) <= set(wide.columns):
         return pd.DataFrame(columns=["model", "dataset", "ratio", "gain"])
