@@ -122,8 +122,14 @@ class PDEFile:
             resolution: every how manieth grid point is kept (``reduced_resolution``).
             time_stride: every how manieth time is kept (``reduced_resolution_t``).
         """
-        values = [self._get(name, rows, resolution, time_stride) for name in self.fields]
-        return np.ascontiguousarray(np.moveaxis(np.stack(values, axis=-1), 1, -2))
+        # Field by field into its place: at full size the array alone is 12 GB, and a second one would not fit.
+        values: Array | None = None
+        for channel, name in enumerate(self.fields):
+            field = np.moveaxis(self._get(name, rows, resolution, time_stride), 1, -1)
+            values = np.empty((*field.shape, len(self.fields)), dtype=np.float32) if values is None else values
+            values[..., channel] = field
+        assert values is not None  # noqa: S101 - a flow has at least one field
+        return values
 
     def read_steady(self, rows: Sequence[int], resolution: int = 1) -> tuple[Array, Array]:
         """Darcy samples: coefficient and solution, each ``[sample, x, y, 1]`` float32."""

@@ -63,7 +63,7 @@ class FNO(nn.Module):
         x = self.fc0(torch.cat((frames, grid), dim=-1)).movedim(-1, 1)
         x = functional.pad(x, (0, PADDING) * self.ndim)
         for number, (spectral, local) in enumerate(zip(self.conv, self.w, strict=True)):
-            x = spectral(x) + local(x)
+            x = spectral(x.float()) + local(x)  # a transform takes no bfloat16
             if number < LAYERS - 1:
                 x = functional.gelu(x)
         x = x[(..., *(slice(None, -PADDING),) * self.ndim)].movedim(1, -1)

@@ -24,6 +24,8 @@ class Hyper:
         step_size: epochs between two reductions of the rate.
         gamma: factor of a reduction.
         given_frames: first frames of a flow that the model is shown.
+        unroll_frames: last frames of a rollout that the gradient goes back through (PDEBench's pushforward trick);
+            0, the default, all of them.
         standardise: whether channels are brought to mean 0 and deviation 1 of the training samples (not in the paper).
         evaluate_every: epochs between evaluations on the validation set; the last epoch is always evaluated.
         evaluate_test_every: epochs between evaluations on the test set for the released protocol (best epoch on the
@@ -32,6 +34,8 @@ class Hyper:
         checkpoint_every_s: seconds between checkpoints (at epoch ends).
         complex_second_moment: ``split`` (torch's Adam: real and imaginary parts apart) or ``joint`` (the released
             optimizer: one second moment |g|^2).
+        precision: ``float32``, ``tf32`` (matrix products on a GPU) or ``bf16`` (autocast; transforms stay float32).
+        compile: whether torch.compile works on the model.
     """
 
     epochs: int
@@ -41,15 +45,19 @@ class Hyper:
     step_size: int = 100
     gamma: float = 0.5
     given_frames: int = 10
+    unroll_frames: int = 0
     standardise: bool = False
     evaluate_every: int = 1
     evaluate_test_every: int = 0
     eval_batch_size: int = 50
     checkpoint_every_s: float = 60.0
     complex_second_moment: str = "split"
+    precision: str = "float32"
+    compile: bool = False
 
 
-_MAY_BE_ZERO = ("weight_decay", "evaluate_test_every", "checkpoint_every_s")
+_MAY_BE_ZERO = ("weight_decay", "unroll_frames", "evaluate_test_every", "checkpoint_every_s")
+_CHOICES = {"complex_second_moment": ("split", "joint"), "precision": ("float32", "tf32", "bf16")}
 
 
 def parse_hyper(values: Mapping[str, Any]) -> Hyper:
@@ -78,10 +86,9 @@ def parse_hyper(values: Mapping[str, Any]) -> Hyper:
     if missing:
         raise ConfigError(f"hyper-parameter {missing[0]!r} is missing")
     hyper = Hyper(**{key: value for key, value in values.items() if key in known})
-    if hyper.complex_second_moment not in ("split", "joint"):
-        raise ConfigError(
-            f"hyper-parameter complex_second_moment is {hyper.complex_second_moment!r}, expected split or joint"
-        )
+    for key, choices in _CHOICES.items():
+        if getattr(hyper, key) not in choices:
+            raise ConfigError(f"hyper-parameter {key} is {getattr(hyper, key)!r}, expected {' or '.join(choices)}")
     return hyper
 
 

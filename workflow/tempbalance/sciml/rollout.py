@@ -50,6 +50,10 @@ class Fields:
         """Channels a model predicts."""
         return self.target.shape[-1]
 
+    def part(self, which: slice | Tensor) -> Fields:
+        """Some of the samples."""
+        return Fields(self.given[which], self.target[which], self.grid, self.steady)
+
     def to(self, device: str) -> Fields:
         """The same samples on a device."""
         return Fields(self.given.to(device), self.target.to(device), self.grid.to(device), self.steady)
@@ -126,7 +130,7 @@ class Scale:
         return predicted * self.target_std + self.target_mean
 
 
-def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int) -> Tensor:
+def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
     """Predict frame after frame, each from the last given or predicted ones.
 
     Args:
@@ -134,14 +138,17 @@ def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int) -> Tensor
         given: ``[batch, x, (y), frames, channel]``.
         grid: ``[x, (y), ndim]``.
         steps: frames to predict.
+        unroll: how many of them, the last ones, carry a gradient; 0: all.
 
-    Returns ``[batch, x, (y), steps, channel]``.
+    Returns ``[batch, x, (y), steps, channel]``, float32.
     """
+    gradient = torch.is_grad_enabled()
     places = grid.expand(len(given), *grid.shape)
     frames = given
     predicted = []
     for step in range(steps):
-        frame = model(frames.flatten(-2), places).unsqueeze(-2)
+        with torch.set_grad_enabled(gradient and (unroll == 0 or step >= steps - unroll)):
+            frame = model(frames.flatten(-2), places).float().unsqueeze(-2)
         predicted.append(frame)
         if step + 1 < steps:
             frames = torch.cat((frames[..., 1:, :], frame), dim=-2)
@@ -159,12 +166,15 @@ def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) ->
     model.eval()
     shown = 0 if fields.steady else fields.given.shape[-2]
     errors = Errors(given=shown)
-    scaled = scale.apply(fields)
     for start in range(0, len(fields), batch_size):
-        part = slice(start, start + batch_size)
-        predicted = scale.restore(rollout(model, scaled.given[part], fields.grid, fields.target.shape[-2]))
-        target = fields.target[part]
+        part = fields.part(slice(start, start + batch_size))
+        predicted, target = predict(model, part, scale), part.target
         if not fields.steady:  # PDEBench measures over all frames, the given ones included
-            predicted, target = (torch.cat((fields.given[part], frames), dim=-2) for frames in (predicted, target))
+            predicted, target = (torch.cat((part.given, frames), dim=-2) for frames in (predicted, target))
         errors.update(predicted, target)
     return errors.result()
+
+
+def predict(model: nn.Module, fields: Fields, scale: Scale) -> Tensor:
+    """Predicted frames in physical units, ``[sample, x, (y), predicted frames, channel]``."""
+    return scale.restore(rollout(model, scale.apply(fields).given, fields.grid, fields.target.shape[-2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from tempbalance.sciml.data import PDEFile, split
 from tempbalance.sciml.hyper import Hyper, balance_options, parse_hyper
 from tempbalance.sciml.models import build_model
 from tempbalance.sciml.optim import build_optimizer
-from tempbalance.sciml.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
+from tempbalance.sciml.rollout import Fields, Scale, evaluate, predict, read_fields, rollout, rollout_loss
 
 PRIMARY = "nrmse"
 EXAMPLES = 2
@@ -85,7 +86,9 @@ class State:
         self.last_val, self.epoch = values["last_val"], values["epoch"]
 
 
-def train_epoch(model: nn.Module, optimizer: Optimizer, fields: Fields, batches: Sequence[Tensor]) -> float:
+def train_epoch(
+    model: nn.Module, optimizer: Optimizer, fields: Fields, batches: Sequence[Tensor], unroll: int = 0
+) -> float:
     """One pass over the training samples; returns the sum of the batches' losses.
 
     Args:
@@ -93,12 +96,13 @@ def train_epoch(model: nn.Module, optimizer: Optimizer, fields: Fields, batches:
         optimizer: its optimizer.
         fields: samples, standardised where that is wanted.
         batches: sample numbers of each batch.
+        unroll: predicted frames that carry a gradient, the last ones; 0: all.
     """
     model.train()
     total = 0.0
     for batch in batches:
         given, target = fields.given[batch], fields.target[batch]
-        loss = rollout_loss(rollout(model, given, fields.grid, target.shape[-2]), target)
+        loss = rollout_loss(rollout(model, given, fields.grid, target.shape[-2], unroll), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -106,14 +110,28 @@ def train_epoch(model: nn.Module, optimizer: Optimizer, fields: Fields, batches:
     return total
 
 
-def _set_determinism(seed: int, device: str) -> None:
+def _set_numerics(seed: int, device: str, precision: str) -> None:
+    """Seed, determinism, and the precision of matrix products: everything torch keeps for the whole process."""
     torch.manual_seed(seed)
     if device.startswith("cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
+        # torch lets convolutions round to TF32 by default.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     else:
         # A small operator is faster on one thread than on two, and its bytes do not depend on their number.
         torch.set_num_threads(1)
+
+
+def _prepare(model: nn.Module, hyper: Hyper, device: str) -> nn.Module:
+    """Reduced precision and compilation, where they are asked for; names of parameters stay."""
+    if hyper.precision == "bf16":
+        autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
+        model.forward = autocast(model.forward)
+    if hyper.compile:
+        model.compile()
+    return model
 
 
 def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, device: str = "cpu") -> None:
@@ -147,12 +165,14 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
         rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
         sets = {name: read_fields(file, row, options, hyper.given_frames) for name, row in rows.items()}
     scale = Scale.of(sets["train"]) if hyper.standardise else Scale.identity(sets["train"])
+    if hyper.standardise:
+        sets["train"] = scale.apply(sets["train"])
     sets = {name: fields.to(device) for name, fields in sets.items()}
     scale = scale.to(device)
-    _set_determinism(spec.seed, device)
+    _set_numerics(spec.seed, device, hyper.precision)
     shape = sets["train"]
     model = build_model(spec.model_options, shape.in_channels, shape.out_channels, shape.ndim).to(device)
-    state = _start(spec, hyper, model)
+    state = _start(spec, hyper, _prepare(model, hyper, device))
     initial = state.monitor.initial_eigenvalues()
     checkpoint = run.resume()
     if checkpoint is not None:
@@ -178,16 +198,18 @@ def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
 
 
 def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
-    """Train to the end; the epoch whose loss was not finite, or None."""
-    training = scale.apply(sets["train"])
+    """Train to the end; the epoch after which the loss or a weight was not finite, or None."""
+    training = sets["train"]
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
-        loss = train_epoch(state.model, state.optimizer, training, order.split(hyper.batch_size))
+        batches = order.split(hyper.batch_size)
+        loss = train_epoch(state.model, state.optimizer, training, batches, hyper.unroll_frames)
         state.epoch += 1
         epoch = state.epoch
-        if not math.isfinite(loss):
+        if not (math.isfinite(loss) and _weights_are_finite(state.model)):
             run.history(epoch=epoch, train_loss=loss)
-            print(f"{run.spec.path}  diverged: the loss of epoch {epoch} is {loss}", file=sys.stderr)
+            reason = "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}"
+            print(f"{run.spec.path}  diverged in epoch {epoch}: {reason}", file=sys.stderr)
             return epoch
         state.scheduler.step()
         if isinstance(state.monitor, TempBalance):
@@ -207,6 +229,12 @@ def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, r
         if epoch < hyper.epochs and run.checkpoint_due(hyper.checkpoint_every_s):
             run.checkpoint(epoch, state.save)
     return None
+
+
+def _weights_are_finite(model: nn.Module) -> bool:
+    # The sum of a tensor's sizes is finite only if all its numbers are; a single tensor goes to the host.
+    total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
+    return math.isfinite(total.item())
 
 
 def _finish(
@@ -255,6 +283,6 @@ def _finish(
 def _examples(model: nn.Module, test: Fields, scale: Scale) -> dict[str, Any]:
     """Targets and predictions of the first test samples, ``[sample, x, (y), t, channel]``, for the figures."""
     model.eval()
-    few = Fields(test.given[:EXAMPLES], test.target[:EXAMPLES], test.grid, test.steady)
-    predicted = scale.restore(rollout(model, scale.apply(few).given, few.grid, few.target.shape[-2]))
+    few = test.part(slice(EXAMPLES))
+    predicted = predict(model, few, scale)
     return {"target": few.target.cpu().numpy(), "prediction": predicted.cpu().numpy(), "grid": test.grid.cpu().numpy()}
