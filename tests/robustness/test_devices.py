@@ -82,11 +82,13 @@ def test_the_lock_of_a_killed_job_is_gone(gpus, tmp_path):
 
 def test_within_a_slurm_job_the_locks_are_the_jobs_own(gpus, tmp_path, monkeypatch):
     gpus("0")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "node"))
     with ExitStack() as stack:
         monkeypatch.setenv("SLURM_JOB_ID", "7")
-        take(stack, tmp_path)
+        take(stack, tmp_path / "locks")
         monkeypatch.setenv("SLURM_JOB_ID", "8")
-        assert take(stack, tmp_path) == "0"  # another physical device under the same number
+        assert take(stack, tmp_path / "locks") == "0"  # another physical device under the same number
+    assert not (tmp_path / "locks").exists()  # nothing is left on the network disk
 
 
 def test_no_gpu_means_the_processor_and_hides_devices_from_libraries(gpus, tmp_path):

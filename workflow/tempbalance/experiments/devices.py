@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -62,7 +63,7 @@ def acquire_device(device: str, lock_dir: Path, *, jobs_per_device: int = 1) -> 
         raise InputError(f"device 'cuda' was asked for, but {_why_no_gpu()}; set device to auto or cpu, or mend that")
     with ExitStack() as stack:
         if gpus:
-            gpu, lock = _wait_for_slot(gpus, lock_dir, jobs_per_device)
+            gpu, lock = _wait_for_slot(gpus, _lock_folder(lock_dir), jobs_per_device)
             stack.callback(lock.release)
             stack.enter_context(_environment(VISIBLE, gpu))
         else:
@@ -97,7 +98,7 @@ def _take_slot(gpus: Sequence[str], lock_dir: Path, jobs_per_device: int) -> tup
     from filelock import FileLock
 
     lock_dir.mkdir(parents=True, exist_ok=True)
-    machine = _machine()
+    machine = _plain(socket.gethostname())
     with FileLock(lock_dir / f"{machine}.lock"):  # one chooser at a time
         free = {gpu: _free_slots(lock_dir, f"{machine}-gpu-{_plain(gpu)}", jobs_per_device) for gpu in gpus}
         best = max(gpus, key=lambda gpu: len(free[gpu]))  # the first of equals
@@ -122,13 +123,13 @@ def _free_slots(lock_dir: Path, name: str, slots: int) -> list[BaseFileLock]:
     return held
 
 
-def _machine() -> str:
-    """What tells this machine's devices from another's behind the same network disk.
+def _lock_folder(lock_dir: Path) -> Path:
+    """Where the locks lie; within a Slurm job on the node's own disk, for that job alone.
 
-    A scheduler may number each job's devices from 0 again, so there the locks hold within the job only.
+    A scheduler may number each job's devices from 0 again, so the locks of two jobs must not meet.
     """
     job = os.environ.get("SLURM_JOB_ID", "")
-    return _plain(socket.gethostname() + (f"-job-{job}" if job else ""))
+    return Path(tempfile.gettempdir()) / f"tempbalance-{os.getuid()}-job-{_plain(job)}" if job else lock_dir
 
 
 def _plain(name: str) -> str:
