@@ -116,9 +116,11 @@ def test_error_over_predicted_frames_stands_below(index, published) -> None:
         "baseline, predicted frames only",
         "tb, predicted frames only",
     ]
+    assert any("averaged over the given frames" in note for note in table.notes)
     runs["test_selected_nrmse_rollout"] = runs["score"]  # one step: nothing is diluted
     table, _ = build_table(index.artifacts["table19_cfd"], runs, published)
     assert not any("predicted frames" in row.labels[2] for row in table.rows)
+    assert not any("given frames" in note for note in table.notes)
 
 
 def test_t_test_table_has_the_published_p(index, published) -> None:

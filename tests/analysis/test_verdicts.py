@@ -12,7 +12,7 @@ from scipy import stats
 from synthetic_tables import STAND_IN, synthetic_runs
 from tempbalance.analysis.artifacts import read_index
 from tempbalance.analysis.claims import Evidence, collect, combine
-from tempbalance.analysis.paired import paired_table
+from tempbalance.analysis.paired import gains
 from tempbalance.analysis.published import read_published
 from tempbalance.analysis.render import to_latex, to_markdown
 from tempbalance.analysis.verdicts import as_table, judge, overall_verdicts, verdict_table, with_evidence
@@ -99,13 +99,14 @@ def test_a_trend_survives_one_diverged_run() -> None:
     assert collect("low_data", synthetic_runs(diverged=((0.01, "tb", 13),)), ("ft", "tb")) is None
 
 
-def test_page_matches_scipy_on_one_curve() -> None:
-    runs = synthetic_runs(noise=0.02)
+def test_trend_of_one_curve_by_scipy() -> None:
+    runs = synthetic_runs(effect=0.0, trend=0.002, noise=0.03, ratios=(0.01, 0.02, 0.05, 0.1))
     found = collect("low_data", runs, ("ft", "tb"))
     assert found is not None
-    table = paired_table(runs, [("ft", "tb")])
-    rho = stats.spearmanr(table["ratio"], table["gain"]).statistic
-    assert found.estimate == pytest.approx(rho)
+    wide = gains(runs, ("ft", "tb")).pivot_table(index="seed", columns="ratio", values="gain")
+    rho = [stats.spearmanr(wide.columns, row).statistic for row in wide.to_numpy()]
+    assert found.estimate == pytest.approx(np.mean(rho))
+    assert found.p_for == pytest.approx(stats.page_trend_test(wide.to_numpy()[:, ::-1]).pvalue)
 
 
 def test_a_run_that_two_experiments_show_counts_once() -> None:

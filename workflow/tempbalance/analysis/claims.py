@@ -123,7 +123,9 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
         p_against.append(_page(data[:, ::-1]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a constant row has no correlation
-            correlations.append(stats.spearmanr(-np.arange(data.shape[1]), data.mean(axis=0)).statistic)
+            # Page's statistic is the mean of the rows' rank correlations, so this is the estimate it tests.
+            seeds = [stats.spearmanr(-np.arange(data.shape[1]), row).statistic for row in data]
+            correlations.append(float(np.nanmean(seeds)))
     known = [value for value in correlations if not np.isnan(value)]
     if not known:
         return None
@@ -134,7 +136,7 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
     low, high = mean_interval(pd.Series(known))
     return Evidence(
         cells, sum(value < 0 for value in known), pairs, float(np.mean(known)), unit, low, high,
-        combined[0], combined[1], f"Page's trend test of {len(known)} curve(s), seeds as rows",
+        combined[0], combined[1], f"Page's trend test of {len(known)} curve{'s' * (len(known) != 1)}, seeds as rows",
     )  # fmt: skip
 
 

@@ -105,9 +105,13 @@ class Numbers:
         mean, sd = float(row["published_mean"]), float(row["published_sd"])
         return Cell(f"{mean:g} ± {sd:g}" if math.isfinite(sd) else f"{mean:g}")
 
+    def says_more(self, column: str) -> bool:
+        """Whether a further metric was recorded and is not the score itself."""
+        return column in self.runs and not np.allclose(self.runs[column], self.runs["score"], equal_nan=True)
+
     def secondary(self, place: Place, method: str, column: str) -> Cell:
         """Mean and deviation of another metric of the chosen epoch; empty where it says nothing new."""
-        if column not in self.runs or np.allclose(self.runs[column], self.runs["score"], equal_nan=True):
+        if not self.says_more(column):
             return Cell()
         own = self.runs[(self.runs[[*PLACE, "method"]] == [*place, method]).all(axis="columns")]
         values = values_of(own, column).dropna()
@@ -261,10 +265,6 @@ def _t_test(numbers: Numbers) -> Layout:
     return [*heads, "p published"], rows
 
 
-UNITS = {
-    "nlp": "Scores in per cent.",
-    "sciml": "nRMSE as PDEBench defines it, averaged over the given frames too, whose error is zero; lower is better.",
-}
 #: Metrics shown below the score.
 SECONDARY = {"test_selected_nrmse_rollout": "predicted frames only"}
 LAYOUTS: dict[str, Callable[[Numbers], Layout]] = {
@@ -272,6 +272,14 @@ LAYOUTS: dict[str, Callable[[Numbers], Layout]] = {
     "by_ratio": _by_ratio,
     "t_test": _t_test,
 }
+
+
+def _unit(numbers: Numbers) -> str:
+    if numbers.artifact.family == "nlp":
+        return "Scores in per cent."
+    diluted = any(numbers.says_more(column) for column in SECONDARY)
+    over = ", averaged over the given frames too, whose error is zero" if diluted else ""
+    return f"nRMSE as PDEBench defines it{over}; lower is better."
 
 
 def notes(numbers: Numbers) -> list[str]:
