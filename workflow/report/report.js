@@ -185,7 +185,8 @@
   const balanced = (method) => /(^|\+)tb/.test(method);
   const color = (method, index) => (balanced(method) ? TB : ["#4D4D4D", "#0072B2", "#009E73", "#CC79A7"][index % 4]);
 
-  function fill(select, entries) {
+  // Keeps what was chosen; else takes the preferred entry, else the first.
+  function fill(select, entries, preferred) {
     const before = select.value;
     select.replaceChildren(...entries.map(([value, text]) => {
       const option = document.createElement("option");
@@ -193,7 +194,8 @@
       option.textContent = text;
       return option;
     }));
-    if (entries.some(([value]) => String(value) === before)) select.value = before;
+    const wanted = [before, preferred].find((name) => entries.some(([value]) => String(value) === String(name)));
+    if (wanted !== undefined) select.value = wanted;
   }
 
   const unique = (items) => [...new Set(items)];
@@ -207,11 +209,13 @@
     fill(place, [...names]);
     const update = () => {
       const here = runs.filter((run) => run.place === place.value);
-      if (method) fill(method, unique(here.map((run) => run.method)).map((id) => [id, title("method", id)]));
+      const methods = unique(here.map((run) => run.method));
+      if (method) fill(method, methods.map((id) => [id, title("method", id)]), methods.find(balanced));
       const ofMethod = method ? here.filter((run) => run.method === method.value) : here;
       if (seed) fill(seed, ofMethod.map((run) => [run.seed, run.seed]));
       const run = seed ? ofMethod.find((item) => String(item.seed) === seed.value) : undefined;
-      if (layer) fill(layer, (run ? run.layers : []).map((item) => [item.name, item.name]));
+      const layers = run ? run.layers : [], fitted = layers.find((item) => item.alpha !== null);
+      if (layer) fill(layer, layers.map((item) => [item.name, item.name]), fitted && fitted.name);
       draw({ here, run, layer: layer && run ? run.layers.find((item) => item.name === layer.value) : undefined });
     };
     host.addEventListener("change", update);

@@ -294,9 +294,7 @@ def notes(numbers: Numbers) -> list[str]:
         found.append(f"Mean ± standard deviation over {high if low == high else f'{low} to {high}'} seeds.")
     if low < ENOUGH_SEEDS:
         found.append("Cells with fewer than 3 seeds are shown without interval or claim.")
-    found.append(
-        UNITS[numbers.artifact.family] + " Epochs are chosen on validation rows; the paper chose them on the test set."
-    )
+    found.append(_unit(numbers) + " Epochs are chosen on validation rows; the paper chose them on the test set.")
     if high >= ENOUGH_SEEDS:
         found.append(
             "Gains are paired by seed, with bootstrap 95 % intervals. Bold: the interval excludes zero, which with "
