@@ -57,6 +57,8 @@ if workflow.is_main_process and (
 
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(
+    # Behind everything else on the path, for a snakemake called by its full name outside its environment.
+    f'export PATH="$PATH:{Path(sys.executable).parent}"; '
     "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
     "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore; "
 )
