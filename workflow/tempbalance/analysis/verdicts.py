@@ -145,8 +145,9 @@ def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
 
 
 NOTES = (
-    "The rule was written down before the runs; docs/verdicts.md has it, and what changed since. Estimates are means over cells with Student's 95 % "
-    "interval; trends are mean rank correlations (negative: stronger with less data).",
+    "The rule was written down before the runs; docs/verdicts.md has it, and what changed since.",
+    "Estimates are means over cells with Student's 95 % interval; trends are mean rank correlations (negative: "
+    "stronger with less data).",
     "Published: the paper's mean gain over its own cells of the artifact, in the estimate's unit.",
     "A verdict marked stand-in is about other models and data than the paper's, and neither confirms nor refutes it.",
 )
