@@ -144,6 +144,10 @@ def train(
         from tempbalance.nlp.encoders import fingerprint
 
         inputs["weights"] = fingerprint(run_spec.model_options)
+    elif "weights" in run_spec.model_options:
+        from tempbalance.sciml.models import fingerprint
+
+        inputs["weights"] = fingerprint(run_spec.model_options)
     with (
         acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen,
         RunDir.open(run_spec, results, inputs=inputs, device=chosen) as run,

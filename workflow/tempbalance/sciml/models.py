@@ -77,8 +77,24 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
     except (TypeError, ValueError) as error:
         raise ConfigError(f"model options of kind '{kind}' do not fit: {error}") from None
     if "weights" in options:
-        load_weights(model, Path(options["weights"]))
+        load_weights(model, weights_file(options))
     return model
+
+
+def weights_file(options: Mapping[str, Any]) -> Path:
+    """The file of a model's pretrained weights.
+
+    Raises ConfigError where none is named, DataError where it is missing.
+    """
+    if not isinstance(options["weights"], str):
+        raise ConfigError(
+            f"model option 'weights' is {options['weights']!r}: name the file of {options.get('title', 'the model')}'s "
+            "pretrained weights under 'models' in config.yaml"
+        )
+    path = Path(options["weights"])
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; model option 'weights' names a pretrained state dict")
+    return path
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -113,14 +129,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(tensors)
 
 
-def weights_hash(options: Mapping[str, Any]) -> str | None:
-    """SHA-256 of a model's pretrained weights, None where it starts from random ones.
-
-    Raises DataError where the file is missing.
-    """
-    if "weights" not in options:
-        return None
-    path = Path(options["weights"])
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; model option 'weights' names the pretrained state dict")
-    return sha256(path)
+def fingerprint(model_options: Mapping[str, Any]) -> str:
+    """SHA-256 of a model's pretrained weights; raises as :func:`weights_file`."""
+    return sha256(weights_file(model_options))

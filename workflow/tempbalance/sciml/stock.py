@@ -7,6 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 
+def _drop_metadata(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    state.pop("_metadata", None)
+
+
 class StockOperator(nn.Module):
     """One of neuraloperator's models behind the interface of ours.
 
@@ -20,7 +24,7 @@ class StockOperator(nn.Module):
         super().__init__()
         self.operator = operator
         # neuraloperator adds its constructor's arguments to the state dict, which is to hold tensors alone.
-        self.register_state_dict_post_hook(lambda module, state, prefix, _: state.pop("_metadata", None))
+        self.register_state_dict_post_hook(_drop_metadata)
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
         """Predict a frame ``[batch, x, (y), out]`` from ``[batch, x, (y), in]``."""
