@@ -19,7 +19,11 @@ rule spectra:
         **asks_for("spectra"),
     params:
         folder=lambda wildcards: f"{RESULTS}/{run_path(wildcards)}",
+        results=results_folder,
+        device=CONFIG.device,
+        jobs_per_gpu=CONFIG.jobs_per_gpu,
     message:
         "Spectra of {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
     shell:
-        "tempbalance spectra {params.folder:q} 2> {log:q}"
+        "tempbalance spectra {params.folder:q} --results {params.results:q} --device {params.device} "
+        "--jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"

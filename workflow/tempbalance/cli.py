@@ -182,11 +182,19 @@ def _data_hash(data: Path) -> str:
 
 
 @app.command()
-def spectra(run: Annotated[Path, typer.Argument(help="folder of a finished run")]) -> None:
+def spectra(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
+    device: Device = "auto",
+    jobs_per_gpu: int = 1,
+) -> None:
     """Analyse the spectra of a run's trained weights: layers.csv and eigenvalues.npz."""
     from tempbalance.analysis.run_spectra import analyse_run
+    from tempbalance.experiments.devices import acquire_device
 
-    analyse_run(_existing(run, "folder"))
+    _existing(run, "folder")
+    with acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen:
+        analyse_run(run, device=chosen)
 
 
 @app.command()

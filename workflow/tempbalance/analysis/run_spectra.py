@@ -21,11 +21,12 @@ def spectra_options(record: dict[str, Any]) -> dict[str, Any]:
     return {"preset": run["family"], **run["model_options"].get("spectra", {})}
 
 
-def analyse_run(folder: Path) -> None:
+def analyse_run(folder: Path, *, device: str = "cpu") -> None:
     """Write ``layers.csv`` (a row a layer) and ``eigenvalues.npz`` (``first/<layer>``, ``last/<layer>``) of a run.
 
     Args:
         folder: a finished run's, with ``metrics.json``, ``model.safetensors`` and ``initial_eigenvalues.npz``.
+        device: torch device that solves for the eigenvalues.
 
     Raises DataError where a file is missing or damaged.
     """
@@ -38,7 +39,7 @@ def analyse_run(folder: Path) -> None:
 
     record = read_record(folder / "metrics.json")
     try:
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(folder / "model.safetensors", device=device)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{folder / 'model.safetensors'}: cannot be read ({error}); train the run again") from None
     try:
