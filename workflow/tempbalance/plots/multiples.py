@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tempbalance.plots.style import COLUMN, PAGE, PANEL
 
 #: Characters of small print, and of a panel's title, to an inch.
-CHARACTERS = 22
+CHARACTERS = 20.5
 TITLE_CHARACTERS = 17
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -78,7 +78,9 @@ def small_multiples(
 
 def _wrapped(text: str, characters: float) -> str:
     """Text with lines of at most so many characters; its own line breaks are kept."""
-    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, int(characters)))
+    return "\n".join(
+        part for line in text.split("\n") for part in textwrap.wrap(line, int(characters), break_on_hyphens=False)
+    )
 
 
 def legend_handles(figure: Figure) -> dict[str, Any]:
