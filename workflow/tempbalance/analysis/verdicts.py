@@ -146,6 +146,8 @@ def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
 
 NOTES = (
     "The rule was written down before the runs; docs/verdicts.md has it, and what changed since.",
+    "A verdict is about a direction, not a size: a change of a few hundredths of a per cent can be reproduced. "
+    "Read the estimate.",
     "Estimates are means over cells with Student's 95 % interval; trends are mean rank correlations (negative: "
     "stronger with less data).",
     "Published: the paper's mean gain over its own cells of the artifact, in the estimate's unit.",
