@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tempbalance.errors import BusyError
-from tempbalance.experiments.checkpoint import Checkpoints, fsync, write_atomically
+from tempbalance.experiments.checkpoint import Checkpoints, fsync, link_or_copy, write_atomically
 from tempbalance.experiments.provenance import peak_memory_mb, provenance
 from tempbalance.experiments.spec import RunSpec, digest
 
@@ -216,10 +215,4 @@ class RunDir:
             if not source.is_file():
                 target.unlink(missing_ok=True)
                 continue
-            temporary = target.with_name(f".{name}.tmp")
-            temporary.unlink(missing_ok=True)
-            try:
-                os.link(source, temporary)
-            except OSError:
-                shutil.copyfile(source, temporary)
-            temporary.replace(target)
+            link_or_copy(source, target)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tempbalance.errors import InputError
-from tempbalance.experiments.checkpoint import write_atomically
+from tempbalance.experiments.checkpoint import link_or_copy, write_atomically
 from tempbalance.experiments.rundir import FILES
 from tempbalance.experiments.tables import read_record
 
@@ -78,14 +76,6 @@ def adopt(selection: Path, trial_records: Sequence[Path], target: Path) -> None:
             target.mkdir(parents=True, exist_ok=True)
             for name in FILES:
                 if (path.parent / name).is_file():
-                    _link(path.parent / name, target / name)
+                    link_or_copy(path.parent / name, target / name)
             return
     raise InputError(f"{selection}: none of the trials of {target} is the chosen one, {chosen}")
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

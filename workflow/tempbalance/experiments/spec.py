@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,6 +31,24 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any, length: int = 16) -> str:
     """The first ``length`` hexadecimal digits of the SHA-256 of ``canonical_json(value)``."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def merged_balance(method: Options, hyper: Options, keys: Sequence[str]) -> Options | None:
+    """TempBalance's options of a run: its method's, overruled by hyper-parameters; ``s`` stands for both sides.
+
+    Args:
+        method: the method's options; ``balance`` is null for one that does not balance.
+        hyper: the run's hyper-parameters.
+        keys: the hyper-parameters that belong to the balancer.
+
+    Returns None where the method does not balance.
+    """
+    if method.get("balance") is None:
+        return None
+    options = dict(method["balance"])
+    if "s" in hyper:
+        options["s_min"] = options["s_max"] = hyper["s"]
+    return options | {key: hyper[key] for key in keys if key in hyper and key != "s"}
 
 
 @dataclass(frozen=True)

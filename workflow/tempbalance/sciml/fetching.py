@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tempbalance.errors import ConfigError, DataError
-from tempbalance.experiments.checkpoint import sha256, write_atomically
+from tempbalance.experiments.checkpoint import link_or_copy, sha256, write_atomically
 from tempbalance.sciml.data import PDEFile
 
 BLOCK = 1 << 20
@@ -37,15 +35,6 @@ def _md5(path: Path) -> str:
     with path.open("rb") as file:
         # The publisher's checksum; it guards against damage, not against malice.
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Published files are tens of gigabytes: link, and copy only where links are not possible."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None = None) -> None:
@@ -123,7 +112,7 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
             raise DataError(f"{own}: no such file; data_folders names this folder, put the published {name} there")
         if _md5(own) != md5:
             raise DataError(f"{own}: md5 is {_md5(own)}, expected {md5}; it is not the published file, or damaged")
-        _link(own, out)
+        link_or_copy(own, out)
     else:
         download(url, out, md5)
     with PDEFile(out) as file:

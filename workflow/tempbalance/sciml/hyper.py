@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tempbalance.errors import ConfigError
+from tempbalance.experiments.spec import merged_balance
 
 #: Hyper-parameters that belong to the balancer: they overrule the method's ``balance`` options.
 BALANCE_KEYS = ("s", "s_min", "s_max", "tau", "min_ratio", "slope")
@@ -92,14 +93,6 @@ def parse_hyper(values: Mapping[str, Any]) -> Hyper:
     return hyper
 
 
-def balance_options(method: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """TempBalance's options: the method's, overruled by hyper-parameters; ``s`` stands for both sides.
-
-    None where the method does not balance.
-    """
-    if method.get("balance") is None:
-        return None
-    options = dict(method["balance"])
-    if "s" in values:
-        options["s_min"] = options["s_max"] = values["s"]
-    return options | {key: values[key] for key in BALANCE_KEYS if key in values and key != "s"}
+def balance_options(method: dict[str, Any], values: dict[str, Any]) -> dict[str, Any] | None:
+    """The balancer's options of a run (:func:`tempbalance.experiments.spec.merged_balance`)."""
+    return merged_balance(method, values, BALANCE_KEYS)
