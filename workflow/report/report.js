@@ -67,7 +67,9 @@
   const shortNumber = (value) => {
     const size = Math.abs(value);
     if (value === 0) return "0";
-    return size >= 1e4 || size < 1e-3 ? value.toExponential(0).replace("e+", "e") : String(+value.toPrecision(3));
+    if (size < 1e4 && size >= 1e-3) return String(+value.toPrecision(5));
+    const [mantissa, exponent] = value.toExponential(3).split("e");
+    return `${+mantissa}e${+exponent}`;
   };
 
   function linearTicks(low, high) {
