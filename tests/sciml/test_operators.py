@@ -165,18 +165,18 @@ def test_pushforward_is_the_gradient_of_the_last_frames_alone():
 
 
 @pytest.mark.parametrize("kind", ["fno", "unet"])
-def test_bf16_is_near_and_float32_is_the_default(tmp_path, flow, kind):
+def test_bf16_is_near_and_tf32_needs_a_gpu(tmp_path, flow, kind):
     options = {"fno": {"modes": 4}, "unet": {"init_features": 2}}[kind]
     losses = {}
-    for precision in ("float32", "tf32", "bf16"):
+    for precision in ("fp32", "tf32", "bf16"):
         run = run_training(
             tmp_path / precision, flow, model=kind, model_options={"kind": kind, **options},
             hyper={**HYPER, "epochs": 1, "precision": precision},
         )  # fmt: skip
         losses[precision] = pd.read_csv(run.public / "history.csv")["train_loss"][0]
-    assert losses["tf32"] == losses["float32"]  # without a GPU there is no TF32
-    assert losses["bf16"] != losses["float32"]
-    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+    assert losses["tf32"] == losses["fp32"]  # without a GPU there is no TF32
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
 
 
 def test_a_compiled_model_keeps_its_names_and_numbers(tmp_path, flow, monkeypatch):

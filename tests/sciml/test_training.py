@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import torch
 from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.rundir import RunDir
 
-from .conftest import BASELINE, DARCY, HYPER, run_training
+from .conftest import BASELINE, DARCY, FLOW, HYPER, SPEC, run_training
 
 
 def record(run):
@@ -62,10 +63,31 @@ def test_darcy_is_a_single_step(tmp_path, darcy):
         assert arrays["prediction"].shape == arrays["target"].shape == (2, 16, 16, 1, 1)
 
 
-@pytest.mark.parametrize("method_options", [BASELINE, {"optimizer": "adam", "balance": {}}])
-def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_options):
-    changes = {"method_options": method_options, "hyper": {**HYPER, "checkpoint_every_s": 0}}
+BALANCED = {"optimizer": "adam", "balance": {}}
+UNET = {"kind": "unet", "init_features": 2, "spectra": {"min_count": 2}}
+# Both sets looked at, not at every epoch, batches that do not divide the subset: all of it is state.
+PAPER = {"evaluate_test_every": 1, "evaluate_every": 2, "batch_size": 3}
+
+
+@pytest.mark.parametrize(
+    ("method_options", "changed_hyper", "model_options"),
+    [
+        (BASELINE, {}, SPEC.model_options),
+        (BALANCED, {}, SPEC.model_options),
+        (BALANCED, {**PAPER, "complex_second_moment": "joint"}, SPEC.model_options),
+        (BALANCED, PAPER, UNET),
+    ],
+    ids=["baseline", "tb", "paper-protocol", "unet"],
+)
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_options, changed_hyper, model_options):
+    changes = {
+        "method_options": method_options,
+        "model_options": model_options,
+        "hyper": {**HYPER, "checkpoint_every_s": 0, **changed_hyper},
+    }
     whole = run_training(tmp_path / "whole", flow, **changes)
+    if model_options is UNET:  # its best epochs come before the last: a resumed run must remember them
+        assert max(record(whole)["selected_epoch"], record(whole)["paper_epoch"]) < HYPER["epochs"]
     for stop in (1, 2, 3):
         results = tmp_path / f"killed-{stop}"
         real, seen = RunDir.checkpoint, []
@@ -107,6 +129,35 @@ def test_a_loss_that_is_not_finite_is_recorded_as_diverged(tmp_path, flow, capsy
         assert (run.public / name).is_file()
 
 
+def test_a_run_that_never_predicts_finitely_is_no_finished_run(tmp_path, flow, capsys, monkeypatch):
+    from tempbalance.sciml import training
+
+    real = training.evaluate
+    monkeypatch.setattr(training, "evaluate", lambda *args: dict.fromkeys(real(*args), float("nan")))
+    values = record(run_training(tmp_path, flow))
+    assert (values["status"], values["diverged_epoch"], values["selected_epoch"]) == ("diverged", 4, 0)
+    assert values["metrics"]["test"]["selected"] is None
+    assert "no epoch has a finite nrmse on the validation set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["reduced_resolution", "reduced_resolution_t"])
+@pytest.mark.parametrize("value", [0, "2", True])
+def test_a_stride_that_is_none_is_refused(tmp_path, flow, key, value):
+    with pytest.raises(ConfigError, match=f"'{key}' is {value!r}, expected a whole number of at least 1"):
+        run_training(tmp_path, flow, dataset_options={**FLOW, key: value})
+
+
+def test_the_experiments_schema_offers_every_choice_that_training_knows():
+    from tempbalance.experiments.yamlfile import read_yaml
+    from tempbalance.sciml.hyper import CHOICES, Hyper
+
+    root = Path(__file__).resolve().parents[2]
+    known = read_yaml(root / "workflow/schemas/experiment.schema.yaml")["$defs"]["hyper"]["properties"]
+    for key, choices in CHOICES.items():
+        assert set(choices) <= set(known[key]["enum"]), key
+        assert getattr(Hyper(epochs=1, batch_size=1, lr=1.0), key) in choices
+
+
 @pytest.mark.parametrize(
     ("hyper", "words"),
     [
@@ -117,6 +168,7 @@ def test_a_loss_that_is_not_finite_is_recorded_as_diverged(tmp_path, flow, capsy
         ({"standardise": 1}, "standardise is 1, expected bool"),
         ({"given_frames": 13}, "given_frames is 13, but .* has 13 frames"),
         ({"complex_second_moment": "both"}, "expected split or joint"),
+        ({"precision": "fp16"}, "precision is 'fp16', expected fp32 or tf32 or bf16"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(tmp_path, flow, hyper, words):

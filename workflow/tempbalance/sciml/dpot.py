@@ -168,7 +168,14 @@ class DPOT(nn.Module):
             grid: coordinates ``[batch, x, y, 2]``.
 
         Returns ``[batch, x, y, out_channels]``.
+
+        Raises ConfigError for a grid that patches do not fill.
         """
+        if any(points % self.patch for points in frames.shape[1:3]):
+            raise ConfigError(
+                f"DPOT cuts its grid into patches of {self.patch} x {self.patch} points, but the data has "
+                f"{frames.shape[1]} x {frames.shape[2]}; change the data set's cells (or reduced_resolution) or 'patch'"
+            )
         given = frames.unflatten(-1, (-1, self.channels)).movedim((3, 4), (1, 2))  # [batch, t, channel, x, y]
         times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]
         places = grid.movedim(-1, 1)[:, None].expand(-1, given.shape[1], -1, -1, -1)

@@ -35,7 +35,7 @@ class Hyper:
         checkpoint_every_s: seconds between checkpoints (at epoch ends).
         complex_second_moment: ``split`` (torch's Adam: real and imaginary parts apart) or ``joint`` (the released
             optimizer: one second moment |g|^2).
-        precision: ``float32``, ``tf32`` (matrix products on a GPU) or ``bf16`` (autocast; transforms stay float32).
+        precision: ``fp32``, ``tf32`` (matrix products on a GPU) or ``bf16`` (autocast; transforms stay float32).
         compile: whether torch.compile works on the model.
     """
 
@@ -53,12 +53,13 @@ class Hyper:
     eval_batch_size: int = 50
     checkpoint_every_s: float = 60.0
     complex_second_moment: str = "split"
-    precision: str = "float32"
+    precision: str = "fp32"
     compile: bool = False
 
 
 _MAY_BE_ZERO = ("weight_decay", "unroll_frames", "evaluate_test_every", "checkpoint_every_s")
-_CHOICES = {"complex_second_moment": ("split", "joint"), "precision": ("float32", "tf32", "bf16")}
+#: Hyper-parameters that are one of a few words.
+CHOICES = {"complex_second_moment": ("split", "joint"), "precision": ("fp32", "tf32", "bf16")}
 
 
 def parse_hyper(values: Mapping[str, Any]) -> Hyper:
@@ -87,7 +88,7 @@ def parse_hyper(values: Mapping[str, Any]) -> Hyper:
     if missing:
         raise ConfigError(f"hyper-parameter {missing[0]!r} is missing")
     hyper = Hyper(**{key: value for key, value in values.items() if key in known})
-    for key, choices in _CHOICES.items():
+    for key, choices in CHOICES.items():
         if getattr(hyper, key) not in choices:
             raise ConfigError(f"hyper-parameter {key} is {getattr(hyper, key)!r}, expected {' or '.join(choices)}")
     return hyper

@@ -53,6 +53,8 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "neuralop-fno": _stock_fno,
     "neuralop-tfno": _stock_tfno,
 }
+#: Options that count something: whole numbers of at least 1.
+COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")
 #: Options of a model that say how it is treated, not how it is built.
 OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
 
@@ -66,12 +68,16 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
         out_channels: channels of one predicted frame.
         ndim: space dimensions.
 
-    Raises ConfigError for an unknown kind or argument.
+    Raises ConfigError for an unknown kind or argument, or a size below 1.
     """
     kind = options.get("kind")
     if kind not in BUILDERS:
         raise ConfigError(f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}")
     arguments = {key: value for key, value in options.items() if key not in OTHER_OPTIONS}
+    for key in COUNTS:
+        value = arguments.get(key, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"model option '{key}' is {value!r}, expected a whole number of at least 1")
     try:
         model = BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
     except (TypeError, ValueError) as error:

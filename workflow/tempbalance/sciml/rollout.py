@@ -70,9 +70,9 @@ def read_fields(
         options: ``reduced_resolution`` and ``reduced_resolution_t`` (strides; 1 by default).
         given_frames: how many first frames a flow's model is shown; Darcy has one.
 
-    Raises ConfigError where no frame is left to predict.
+    Raises ConfigError for a stride below 1, and where no frame is left to predict.
     """
-    resolution, time_stride = int(options.get("reduced_resolution", 1)), int(options.get("reduced_resolution_t", 1))
+    resolution, time_stride = (_stride(options, key) for key in ("reduced_resolution", "reduced_resolution_t"))
     grid = torch.from_numpy(file.grid(resolution))
     if file.steady:
         coefficient, solution = file.read_steady(list(rows), resolution)
@@ -85,6 +85,13 @@ def read_fields(
             "at least one must be left to predict"
         )
     return Fields(values[..., :given_frames, :], values[..., given_frames:, :], grid, steady=False)
+
+
+def _stride(options: Mapping[str, Any], key: str) -> int:
+    value = options.get(key, 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
+    return value
 
 
 @dataclass(frozen=True)

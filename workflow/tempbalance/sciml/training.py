@@ -198,7 +198,7 @@ def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
 
 
 def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
-    """Train to the end; the epoch after which the loss or a weight was not finite, or None."""
+    """Train to the end; the epoch after which loss, weights or every validation error were not finite, or None."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
@@ -208,9 +208,7 @@ def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, r
         epoch = state.epoch
         if not (math.isfinite(loss) and _weights_are_finite(state.model)):
             run.history(epoch=epoch, train_loss=loss)
-            reason = "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}"
-            print(f"{run.spec.path}  diverged in epoch {epoch}: {reason}", file=sys.stderr)
-            return epoch
+            return _diverged(run, epoch, "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}")
         state.scheduler.step()
         if isinstance(state.monitor, TempBalance):
             state.monitor.step()
@@ -228,7 +226,14 @@ def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, r
         run.heartbeat(epoch, hyper.epochs, loss=loss, lr=row["lr"], val_nrmse=state.last_val.get(PRIMARY, math.nan))
         if epoch < hyper.epochs and run.checkpoint_due(hyper.checkpoint_every_s):
             run.checkpoint(epoch, state.save)
+    if not state.selected.epoch:
+        return _diverged(run, state.epoch, f"no epoch has a finite {PRIMARY} on the validation set")
     return None
+
+
+def _diverged(run: RunDir, epoch: int, reason: str) -> int:
+    print(f"{run.spec.path}  diverged in epoch {epoch}: {reason}", file=sys.stderr)
+    return epoch
 
 
 def _weights_are_finite(model: nn.Module) -> bool:

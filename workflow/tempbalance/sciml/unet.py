@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tempbalance.errors import ConfigError
+
 LEVELS = 4
 
 
@@ -49,8 +51,12 @@ class UNet(nn.Module):
             grid: not used; PDEBench's U-Net sees no coordinates.
 
         Returns ``[batch, x, (y), out_channels]``.
+
+        Raises ConfigError for a grid that cannot be halved at each level, and in training for a batch of a single
+        sample whose coarsest grid is a single point: batch norm has no variance there.
         """
         x = frames.movedim(-1, 1)
+        self._check(x)
         kept = []
         for block in self.encoder:
             x = block(x)
@@ -60,3 +66,17 @@ class UNet(nn.Module):
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(torch.cat((up(x), kept.pop()), dim=1))
         return self.head(x).movedim(1, -1)
+
+    def _check(self, x: Tensor) -> None:
+        side, points = 2**LEVELS, x.shape[2:]
+        shape = " x ".join(map(str, points))
+        if any(number % side for number in points):
+            raise ConfigError(
+                f"UNet halves its grid {LEVELS} times, so each axis must be a multiple of {side}, but the data has "
+                f"{shape} points; change the data set's cells (or reduced_resolution), or take another model"
+            )
+        if self.training and len(x) == 1 and all(number == side for number in points):
+            raise ConfigError(
+                f"UNet: a batch of a single sample cannot be normalised on a grid of {shape} points; "
+                "choose a batch_size that leaves no single sample over, or a finer grid"
+            )
