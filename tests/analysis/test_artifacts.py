@@ -65,6 +65,9 @@ def test_a_plan_says_of_everything_else_why_not(index) -> None:
     assert plan.figures["fig3_glue_ratio"].sources == ("fig3_glue_ratio",)
     more = index.plan(["fig3_glue_ratio", "fig3_sst2"], scale="demo")
     assert more.figures["fig3_glue_ratio"].sources == ("fig3_glue_ratio", "fig3_sst2")
+    alone = index.plan(["fig3_sst2"], scale="demo")
+    assert alone.figures["fig3_glue_ratio"].sources == ("fig3_sst2",)
+    assert set(alone.tables) == {"table17_glue"}
 
 
 def test_figure_1_needs_one_run_of_each_method(index, root) -> None:

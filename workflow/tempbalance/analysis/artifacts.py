@@ -26,7 +26,6 @@ class Artifact:
     needs: str
     caption: str = ""
     experiments: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
     published: str | None = None
     pairs: tuple[tuple[str, str], ...] = ()
@@ -36,14 +35,9 @@ class Artifact:
     unavailable: str = ""
 
     @property
-    def main(self) -> tuple[str, ...]:
-        """Experiments it is about: the required ones, then those shown where the configuration has them."""
-        return (*self.experiments, *self.also)
-
-    @property
     def sources(self) -> tuple[str, ...]:
-        """Every experiment whose runs it shows, the main ones first."""
-        return (*self.main, *self.companions)
+        """Every experiment whose runs it shows, those that it is about first."""
+        return (*self.experiments, *self.companions)
 
 
 @dataclass(frozen=True)
@@ -74,18 +68,18 @@ class Index:
         tables: dict[str, Artifact] = {}
         missing: dict[str, str] = {}
         for name, artifact in self.artifacts.items():
-            absent = [item for item in artifact.experiments if item not in present]
             if artifact.unavailable:
                 missing[name] = artifact.unavailable
-            elif absent:
+            elif not present & set(artifact.experiments):
                 why = "; ".join(
-                    f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}" for item in absent
+                    f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
+                    for item in artifact.experiments
                 )
                 missing[name] = f"{why}. It needs {artifact.needs}"
             else:
                 built = replace(
                     artifact,
-                    also=tuple(item for item in artifact.also if item in present),
+                    experiments=tuple(item for item in artifact.experiments if item in present),
                     companions=tuple(item for item in artifact.companions if item in present),
                 )
                 (figures if artifact.kind == "figure" else tables)[name] = built

@@ -38,7 +38,7 @@ class Numbers:
 
     def __init__(self, artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame, value: str = "score") -> None:
         self.artifact = artifact
-        self.runs = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.main)
+        self.runs = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.experiments)
         present = set(self.runs["method"])
         self.pairs: list[Pair] = [pair for pair in artifact.pairs if set(pair) <= present]
         self.methods = [

@@ -62,7 +62,7 @@ def _p(value: float) -> str:
 
 def artifact_verdicts(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each claim and pair of methods that an artifact is about."""
-    own = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.main)
+    own = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.experiments)
     rows = []
     for claim in artifact.claims:
         for pair in _present(artifact.pairs, own):

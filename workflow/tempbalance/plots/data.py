@@ -121,7 +121,7 @@ class FigureData:
     @cached_property
     def shown(self) -> pd.DataFrame:
         """Runs of the pair's methods."""
-        own = with_companions(self.runs, self.artifact.main)
+        own = with_companions(self.runs, self.artifact.experiments)
         return own[own["method"].isin(self.pair)].reset_index(drop=True)
 
     @cached_property
