@@ -49,6 +49,15 @@ def test_the_layout_is_pdebenchs(flow, tmp_path):
         assert file.grid().shape == (12, 12, 2)
 
 
+def test_the_batched_solver_writes_the_same_data(flow, tmp_path):
+    simulate({**FLOW, "solver": "torch"}, tmp_path / "batched.h5")
+    with PDEFile(flow) as one, PDEFile(tmp_path / "batched.h5") as other:
+        np.testing.assert_allclose(one.read(range(20)), other.read(range(20)), rtol=1e-4)
+    assert json.loads((tmp_path / "batched.h5.json").read_text())["options"]["solver"] == "torch"
+    with pytest.raises(ConfigError, match="key 'solver' is 'torch', expected numba for darcy"):
+        simulate({**DARCY, "solver": "torch"}, tmp_path / "darcy.h5")
+
+
 def test_a_sample_is_the_same_whatever_is_simulated_beside_it(flow, tmp_path):
     simulate({**FLOW, "samples": 3}, tmp_path / "few.h5")
     with PDEFile(flow) as many, PDEFile(tmp_path / "few.h5") as few:
@@ -63,11 +72,11 @@ def test_a_killed_simulation_goes_on_and_ends_with_the_same_bytes(flow, tmp_path
     real = simulation._simulate_chunk
     made = []
 
-    def dies_on_the_second(settings, folder, first):
+    def dies_on_the_second(settings, folder, device, first):
         if made:
             raise KeyboardInterrupt
         made.append(first)
-        return real(settings, folder, first)
+        return real(settings, folder, device, first)
 
     monkeypatch.setattr(simulation, "_simulate_chunk", dies_on_the_second)
     with pytest.raises(KeyboardInterrupt):

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import brentq
 
-from tempbalance.sciml import darcy, initial_fields
-from tempbalance.sciml.euler import GAMMA, evolve
+from tempbalance.sciml import darcy, euler, euler_torch, initial_fields
+from tempbalance.sciml.euler import GAMMA
 
 TIMES = np.array([0.0, 0.1])
+
+
+def evolve_batched(start, dx, dy, times, eta, zeta, device="cpu"):
+    """One sample through the batched solver."""
+    batch = torch.tensor(start[None], device=device)
+    return euler_torch.evolve(batch, dx, dy, times.tolist(), eta, zeta)[0].cpu().numpy()
+
+
+@pytest.fixture(params=[euler.evolve, evolve_batched], ids=["compiled", "batched"])
+def evolve(request):
+    return request.param
 
 
 def conserved(state, cell):
@@ -19,7 +31,7 @@ def conserved(state, cell):
 
 
 @pytest.mark.parametrize("ndim", [1, 2])
-def test_mass_momentum_and_energy_are_conserved_without_viscosity(ndim):
+def test_mass_momentum_and_energy_are_conserved_without_viscosity(evolve, ndim):
     generator = np.random.default_rng(3)
     start = initial_fields.cfd1d(64, generator) if ndim == 1 else initial_fields.cfd2d(24, 0.1, GAMMA, generator)
     cells = start.shape[1]
@@ -30,7 +42,7 @@ def test_mass_momentum_and_energy_are_conserved_without_viscosity(ndim):
     np.testing.assert_allclose((after - before) / scale, 0, atol=1e-10)
 
 
-def test_viscosity_conserves_mass_and_momentum():
+def test_viscosity_conserves_mass_and_momentum(evolve):
     start = initial_fields.cfd1d(64, np.random.default_rng(4))
     frames = evolve(start, 2 / 64, 1.0, TIMES, 0.05, 0.05)
     before, after = (conserved(frame, 2 / 64) for frame in frames)
@@ -68,7 +80,7 @@ def exact_sod(x, t, left=(1.0, 0.0, 1.0), right=(0.125, 0.0, 0.1)):
     return density, velocity, pressure
 
 
-def sod_error(cells):
+def sod_error(evolve, cells):
     # Periodic: the tube and its mirror image; only the middle diaphragm's waves are compared.
     x = (np.arange(cells) + 0.5) / cells * 2 - 1
     left = np.abs(x + 0.5) < 0.5
@@ -80,14 +92,14 @@ def sod_error(cells):
     return [np.abs(state[k, near] - want).mean() for k, want in zip((0, 1, 3), exact, strict=True)]
 
 
-def test_sod_tube_approaches_the_exact_riemann_solution():
-    coarse, fine = sod_error(200), sod_error(800)
+def test_sod_tube_approaches_the_exact_riemann_solution(evolve):
+    coarse, fine = sod_error(evolve, 200), sod_error(evolve, 800)
     assert max(fine) < 6e-3
     # Shocks and contacts limit the rate to first order and below; a factor 4 in cells must give at least 2.
     assert all(f < c / 2 for f, c in zip(fine, coarse, strict=True))
 
 
-def test_a_smooth_wave_converges_at_second_order():
+def test_a_smooth_wave_converges_at_second_order(evolve):
     def error(cells):
         x = (np.arange(cells) + 0.5) / cells
         # Cell means of the advected density, exact for a travelling wave at constant velocity and pressure.
@@ -101,7 +113,7 @@ def test_a_smooth_wave_converges_at_second_order():
     assert orders[-1] > 1.8, orders
 
 
-def test_the_one_dimensional_wave_is_the_same_along_either_axis():
+def test_the_one_dimensional_wave_is_the_same_along_either_axis(evolve):
     generator = np.random.default_rng(5)
     line = initial_fields.cfd1d(32, generator)[:, :, 0]
     along_x = np.repeat(line[:, :, None], 8, axis=2)
@@ -112,7 +124,7 @@ def test_the_one_dimensional_wave_is_the_same_along_either_axis():
     np.testing.assert_allclose(one[1, :, 0], other[2, 0, :], rtol=1e-9, atol=1e-12)
 
 
-def test_a_shear_wave_decays_as_the_viscosity_says():
+def test_a_shear_wave_decays_as_the_viscosity_says(evolve):
     cells, nu = 64, 0.02
     x = (np.arange(cells) + 0.5) / cells
     k = 2 * np.pi
@@ -163,3 +175,25 @@ def test_initial_fields_stay_in_their_published_ranges(seed):
     assert density.min() > 0.08
     assert density.max() < 12.1
     assert np.sqrt((vx**2 + vy**2).mean()) <= 1.2 * 0.1 * np.sqrt(GAMMA * temperature)
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_the_batched_solver_agrees_with_the_compiled_one(ndim):
+    """Acoustic and shocked starts together, so that every sample of the batch has its own step."""
+    draws = [np.random.default_rng(seed) for seed in range(5)]
+    starts = [initial_fields.cfd1d(48, g) if ndim == 1 else initial_fields.cfd2d(16, 0.3, GAMMA, g) for g in draws]
+    width, times = (2 if ndim == 1 else 1) / starts[0].shape[1], np.linspace(0, 0.3, 4)
+    batch = euler_torch.evolve(torch.tensor(np.stack(starts)), width, width, times.tolist(), 0.01, 0.01)
+    alone = euler_torch.evolve(torch.tensor(starts[3][None]), width, width, times.tolist(), 0.01, 0.01)
+    assert torch.equal(alone[0], batch[3]), "a sample must not depend on its batch"
+    for start, frames in zip(starts, batch.numpy(), strict=True):
+        expected = euler.evolve(start, width, width, times, 0.01, 0.01)
+        np.testing.assert_allclose(frames, expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_batched_solver_gives_the_processors_numbers_on_a_gpu():
+    start = initial_fields.cfd2d(32, 0.1, GAMMA, np.random.default_rng(0))
+    on_gpu = evolve_batched(start, 1 / 32, 1 / 32, TIMES, 0.01, 0.01, device="cuda")
+    np.testing.assert_allclose(on_gpu, euler.evolve(start, 1 / 32, 1 / 32, TIMES, 0.01, 0.01), rtol=1e-4, atol=1e-4)

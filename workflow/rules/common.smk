@@ -99,6 +99,11 @@ def is_simulated(name, options):
     return GRID.families[name] == "sciml" and options.get("source") == "simulate"
 
 
+def is_batched(name, options):
+    """Simulated many samples at once, on a GPU where there is one."""
+    return is_simulated(name, options) and options.get("solver") == "torch"
+
+
 def is_published(name, options):
     return GRID.families[name] == "sciml" and options.get("source") != "simulate"
 

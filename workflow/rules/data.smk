@@ -72,17 +72,31 @@ rule simulate:
     log:
         f"{LOGS}/simulate/{{dataset}}.log",
     wildcard_constraints:
-        dataset=datasets_where(is_simulated),
+        dataset=datasets_where(
+            lambda name, options: is_simulated(name, options)
+            and not is_batched(name, options)
+        ),
     conda:
         "../../envs/cpu.yaml"
     resources:
         **asks_for("simulate"),
     params:
         options=dataset_options,
+        results=results_folder,
+        device=CONFIG.device,
+        jobs_per_gpu=CONFIG.jobs_per_gpu,
     message:
         "Simulate {wildcards.dataset}"
     shell:
-        "tempbalance simulate --options {params.options:q} {output.data:q} --workers {threads} 2> {log:q}"
+        "tempbalance simulate --options {params.options:q} {output.data:q} --workers {threads} "
+        "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
+
+
+use rule simulate as simulate_batched with:
+    wildcard_constraints:
+        dataset=datasets_where(is_batched),
+    resources:
+        **asks_for("simulate_batched"),
 
 
 rule fetch_pde:

@@ -64,11 +64,25 @@ def fetch(family: Family, options: Options, out: Path, folder: Annotated[Path | 
 
 
 @app.command()
-def simulate(options: Options, out: Path, workers: int = 1) -> None:
+def simulate(
+    options: Options,
+    out: Path,
+    workers: int = 1,
+    results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
+    device: Annotated[str, typer.Option(help="of the batched solver: auto, cpu or cuda")] = "auto",
+    jobs_per_gpu: int = 1,
+) -> None:
     """Simulate a PDE data set into an HDF5 file in PDEBench's layout."""
     from tempbalance import sciml
 
-    sciml.simulate(_options(options), out, workers=workers)
+    values = _options(options)
+    if values.get("solver") != "torch":
+        sciml.simulate(values, out, workers=workers)
+        return
+    from tempbalance.experiments.devices import acquire_device
+
+    with acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen:
+        sciml.simulate(values, out, device=chosen)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -44,6 +44,8 @@ class Simulation:
         zeta: bulk viscosity (flow).
         mach: Mach number of the initial velocity (cfd2d).
         beta: constant source (darcy).
+        solver: ``numba`` (compiled, a processor core a worker) or ``torch`` (flow; a chunk of samples at once on the
+            device: for a GPU). They agree to 1e-8, not to the last bit, so the choice belongs to the data set.
     """
 
     pde: str
@@ -57,6 +59,7 @@ class Simulation:
     zeta: float = 0.01
     mach: float = 0.1
     beta: float = 100.0
+    solver: str = "numba"
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Simulation:
@@ -84,6 +87,12 @@ class Simulation:
                 raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected 0 to 10")
         if simulation.pde not in PDES:
             raise ConfigError(f"simulation: key 'pde' is {simulation.pde!r}, expected one of {', '.join(PDES)}")
+        solvers = ("numba",) if simulation.pde == "darcy" else ("numba", "torch")
+        if simulation.solver not in solvers:
+            raise ConfigError(
+                f"simulation: key 'solver' is {simulation.solver!r}, "
+                f"expected {' or '.join(solvers)} for {simulation.pde}"
+            )
         if simulation.cells % simulation.stored_cells:
             raise ConfigError(
                 f"simulation: key 'stored_cells' is {simulation.stored_cells}, expected a divisor of cells "
@@ -104,23 +113,52 @@ def _coarse(values: NDArray[np.float64], stored: int, axes: int) -> NDArray[np.f
     return values
 
 
-def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
+def _flow_start(simulation: Simulation, sample: int, ndim: int) -> NDArray[np.float64]:
+    """``[4, nx, ny]``, the initial fields."""
     from tempbalance.sciml import euler
 
     generator = simulation.generator(sample)
     if ndim == 1:
-        start = initial_fields.cfd1d(simulation.cells, generator)
-        width = 2.0 / simulation.cells  # x in [-1, 1]
-    else:
-        start = initial_fields.cfd2d(simulation.cells, simulation.mach, euler.GAMMA, generator)
-        width = 1.0 / simulation.cells
-    times = np.linspace(0.0, simulation.t_end, simulation.frames)
-    frames = euler.evolve(start, width, width, times, simulation.eta, simulation.zeta)
+        return initial_fields.cfd1d(simulation.cells, generator)
+    return initial_fields.cfd2d(simulation.cells, simulation.mach, euler.GAMMA, generator)
+
+
+def _flow_grid(simulation: Simulation, ndim: int) -> tuple[float, NDArray[np.float64]]:
+    """Width of a cell (x in [-1, 1], or the unit square), and the stored times."""
+    width = (2.0 if ndim == 1 else 1.0) / simulation.cells
+    return width, np.linspace(0.0, simulation.t_end, simulation.frames)
+
+
+def _flow_stored(simulation: Simulation, frames: NDArray[np.float64], ndim: int) -> Samples:
+    """What is stored of ``[frames, 4, nx, ny]``."""
     frames = frames[..., 0] if ndim == 1 else frames
-    frames = _coarse(frames, simulation.stored_cells, ndim)
-    density, vx, vy, pressure = frames.swapaxes(0, 1)
+    density, vx, vy, pressure = _coarse(frames, simulation.stored_cells, ndim).swapaxes(0, 1)
     values = {"density": density, "pressure": pressure, "Vx": vx, "Vy": vy}
     return {name: values[name].astype(np.float32) for name in FLOW_FIELDS[ndim]}
+
+
+def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
+    from tempbalance.sciml import euler
+
+    width, times = _flow_grid(simulation, ndim)
+    start = _flow_start(simulation, sample, ndim)
+    frames = euler.evolve(start, width, width, times, simulation.eta, simulation.zeta)
+    return _flow_stored(simulation, frames, ndim)
+
+
+def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> list[Samples]:
+    """Samples of a flow, all at once on a torch device: the same as one by one from the compiled solver, to 1e-8."""
+    import torch
+
+    from tempbalance.sciml import euler_torch
+
+    ndim = 1 if simulation.pde == "cfd1d" else 2
+    width, times = _flow_grid(simulation, ndim)
+    starts = np.stack([_flow_start(simulation, sample, ndim) for sample in samples])
+    frames = euler_torch.evolve(
+        torch.from_numpy(starts).to(device), width, width, times.tolist(), simulation.eta, simulation.zeta
+    )
+    return [_flow_stored(simulation, sample, ndim) for sample in frames.cpu().numpy()]
 
 
 def _darcy(simulation: Simulation, sample: int) -> Samples:
@@ -139,20 +177,22 @@ PDES: dict[str, Callable[[Simulation, int], Samples]] = {
 }
 
 
-def _simulate_chunk(simulation: Simulation, folder: Path, first: int) -> Path:
+def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
     """Simulate up to CHUNK samples into a part file, unless it is there."""
     path = folder / f"{first:08d}.npz"
     if path.is_file():
         return path
-    samples = []
-    for sample in range(first, min(first + CHUNK, simulation.samples)):
-        values = PDES[simulation.pde](simulation, sample)
+    numbers = range(first, min(first + CHUNK, simulation.samples))
+    if simulation.solver == "torch":
+        samples = flow_batch(simulation, numbers, device)
+    else:
+        samples = [PDES[simulation.pde](simulation, sample) for sample in numbers]
+    for sample, values in zip(numbers, samples, strict=True):
         if not all(np.isfinite(array).all() for array in values.values()):
             raise DataError(
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
                 "take more cells or a larger viscosity"
             )
-        samples.append(values)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})
@@ -161,11 +201,11 @@ def _simulate_chunk(simulation: Simulation, folder: Path, first: int) -> Path:
     return path
 
 
-def _parts(simulation: Simulation, folder: Path, workers: int) -> Iterator[Path]:
+def _parts(simulation: Simulation, folder: Path, workers: int, device: str) -> Iterator[Path]:
     """Part files in order, made as needed."""
     starts = range(0, simulation.samples, CHUNK)
-    work = partial(_simulate_chunk, simulation, folder)
-    if workers > 1:
+    work = partial(_simulate_chunk, simulation, folder, device)
+    if workers > 1 and simulation.solver == "numba":
         # spawn: a forked child would inherit the state of numba's and torch's threads
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             yield from pool.map(work, starts)
@@ -193,7 +233,7 @@ def _attributes(simulation: Simulation) -> dict[str, float]:
     return attributes | ({"M": simulation.mach} if simulation.pde == "cfd2d" else {})
 
 
-def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1) -> None:
+def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device: str = "cpu") -> None:
     """Simulate a data set into one HDF5 file, with a manifest ``<out>.json`` beside it.
 
     Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation goes on where it stopped, with
@@ -202,7 +242,8 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1) -> None
     Args:
         options: see :class:`Simulation`; other keys are left alone.
         out: the file.
-        workers: processes.
+        workers: processes of the compiled solver.
+        device: torch device of the batched solver.
 
     Raises ConfigError for bad options, DataError where a sample is not finite.
     """
@@ -214,7 +255,7 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1) -> None
 
     def chunks() -> Iterator[Samples]:
         nonlocal reported, done
-        for path in _parts(simulation, folder, workers):
+        for path in _parts(simulation, folder, workers, device):
             with np.load(path, allow_pickle=False) as part:
                 chunk = {name: part[name] for name in part.files}
             done += len(next(iter(chunk.values())))
