@@ -88,6 +88,15 @@ def test_released_protocol_takes_the_best_epoch_on_the_test_set(chain: Chain) ->
     assert record["metrics"]["test"]["final"]["accuracy"] == values[-1]
 
 
+def test_the_final_epochs_test_score_can_be_spared(chain: Chain) -> None:
+    full, _ = chain.run(FT, epochs=3, lr=5e-3)
+    spared, _ = chain.run(FT, epochs=3, lr=5e-3, test_final_epoch=False)
+    assert spared["metrics"]["test"]["selected"] == full["metrics"]["test"]["selected"]
+    assert full["metrics"]["test"]["final"] is not None
+    chosen_is_final = spared["selected_epoch"] == 3
+    assert spared["metrics"]["test"]["final"] == (full["metrics"]["test"]["final"] if chosen_is_final else None)
+
+
 @METHODS
 def test_a_loss_that_is_not_finite_is_recorded_as_diverged(chain: Chain, method: dict) -> None:
     record, folder = chain.run(method, lr=1e30, max_grad_norm=0.0, warmup_ratio=0.0)

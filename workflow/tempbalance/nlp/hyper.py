@@ -36,6 +36,8 @@ class Hyper:
         eval_batch_size: rows a forward pass in evaluation.
         evaluate_test_every: epochs between evaluations on the test set for the released protocol (best epoch on the
             test set); 0, the default, never.
+        test_final_epoch: whether the last epoch's weights too are evaluated on the test set where another epoch is
+            chosen; a demo on a processor saves the time.
         checkpoint_every_s: seconds between checkpoints (at epoch ends).
         threads: processor threads.
     """
@@ -53,6 +55,7 @@ class Hyper:
     group_by_length: bool = False
     eval_batch_size: int = 64
     evaluate_test_every: int = 0
+    test_final_epoch: bool = True
     checkpoint_every_s: float = 60.0
     threads: int = 1
 

@@ -81,7 +81,7 @@ def finetune(
     """Fine-tune a pretrained model on a subset of the training pool, and record it.
 
     Every epoch is evaluated on the validation set; the best one's weights are kept. The test set is evaluated once
-    with these weights (``metrics.test.selected``) and once with the final ones (``metrics.test.final``); with
+    with these weights (``metrics.test.selected``) and, by default, with the final ones (``metrics.test.final``); with
     ``evaluate_test_every`` also during training, as the released code does (``metrics.test.paper``).
 
     Args:
@@ -158,9 +158,11 @@ def _finish(
     metrics: dict[str, Any] = {"test": {"selected": None, "final": None, "paper": recorder.paper}, "val": {}}
     metrics["val"] = {"selected": recorder.selected_val or None, "final": recorder.last_val or None}
     if diverged is None:
-        metrics["test"]["final"] = evaluate(trainer, test, task)
+        chosen_is_final = recorder.selected_epoch == hyper.epochs
+        if chosen_is_final or hyper.test_final_epoch:
+            metrics["test"]["final"] = evaluate(trainer, test, task)
         metrics["test"]["selected"] = metrics["test"]["final"]
-        if recorder.selected_epoch != hyper.epochs:
+        if not chosen_is_final:
             put_weights(model, recorder.selected_weights)
             metrics["test"]["selected"] = evaluate(trainer, test, task)
     run.finish(
