@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+import yaml
 
 from tempbalance.errors import ConfigError
 
@@ -153,3 +154,21 @@ def test_the_repositorys_own_configuration_is_valid_at_every_scale(root):
     config = read_config(root / "config.yaml", root)
     counts = {scale: len(load_grid(root, replace(config, scale=scale)).jobs) for scale in ("smoke", "demo", "paper")}
     assert 0 < counts["smoke"] < counts["demo"] < counts["paper"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [({"needs_folders": ["pde"]}, "names no folder of pde"), ({"on_request": True}, "where config.yaml names it")],
+)
+def test_a_gated_experiment_runs_only_where_it_is_named(repository, gate, reason):
+    other = copy.deepcopy(repository.experiment)
+    repository.experiment["scales"]["demo"].update(gate)
+    named = repository.grid()
+    assert len(named.runs) == 8
+    repository.config["experiments"] = "all"
+    with pytest.raises(ConfigError, match="none of them"):
+        repository.grid()
+    (repository.path / "experiments/other.yaml").write_text(yaml.safe_dump(other))
+    everything = repository.grid()
+    assert set(everything.experiments) == {"other"}
+    assert reason in everything.skipped["study"]

@@ -95,7 +95,11 @@ def load_grid(root: Path, config: Config) -> Grid:
         if config.scale not in content["scales"]:
             skipped[name] = f"it declares no {config.scale} scale"
             continue
-        missing = sorted(set(content["scales"][config.scale].get("needs_folders", ())) - set(config.data_folders))
+        scale = content["scales"][config.scale]
+        if config.all_experiments and scale.get("on_request"):
+            skipped[name] = "it takes long, so it runs only where config.yaml names it"
+            continue
+        missing = sorted(set(scale.get("needs_folders", ())) - set(config.data_folders))
         if config.all_experiments and missing:
             skipped[name] = f"data_folders in config.yaml names no folder of {', '.join(missing)}"
             continue
