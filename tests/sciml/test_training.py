@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +14,11 @@ import torch
 
 from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.rundir import RunDir
+from tempbalance.sciml.data import PDEFile
 
 from .conftest import BASELINE, DARCY, FLOW, HYPER, SPEC, run_training
+
+FEW = {**HYPER, "epochs": 1, "given_frames": 3}
 
 
 def record(run):
@@ -61,6 +66,39 @@ def test_darcy_is_a_single_step(tmp_path, darcy):
     assert metrics["nrmse"] == metrics["nrmse_rollout"]
     with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
         assert arrays["prediction"].shape == arrays["target"].shape == (2, 16, 16, 1, 1)
+
+
+def predictions(run):
+    with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def test_a_run_keeps_rollouts_of_its_first_test_samples(tmp_path, flow):
+    run = run_training(tmp_path, flow, dataset_options={**FLOW, "reduced_resolution_t": 2}, hyper=FEW)
+    kept = predictions(run)
+    assert kept["prediction"].shape == kept["target"].shape == (2, 16, 4, 3)
+    assert kept["channels"].tolist() == ["density", "pressure", "Vx"]
+    assert kept["samples"].tolist() == [0, 1]
+    assert kept["grid"].shape == (16, 1)
+    with h5py.File(flow) as file:
+        np.testing.assert_array_equal(kept["target"][1, ..., 0].T, file["density"][1, 6::2])
+        np.testing.assert_allclose(kept["times"], np.arange(6, 13, 2) * FLOW["t_end"] / 12, rtol=1e-6)
+
+
+def test_a_run_that_diverged_keeps_its_targets_and_no_prediction(tmp_path, flow):
+    kept = predictions(run_training(tmp_path, flow, hyper={**HYPER, "lr": 1e18}))
+    assert kept["prediction"].shape == (0, 16, 3, 3)
+    assert kept["target"].shape == (2, 16, 3, 3)
+
+
+def test_a_file_without_times_has_none(tmp_path, flow, darcy):
+    bare = tmp_path / "bare.h5"
+    shutil.copy(flow, bare)
+    with h5py.File(bare, "a") as file:
+        del file["t-coordinate"]
+    for path in (bare, darcy):
+        with PDEFile(path) as file:
+            assert file.times().shape == (0,)
 
 
 BALANCED = {"optimizer": "adam", "balance": {}}

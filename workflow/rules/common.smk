@@ -147,6 +147,7 @@ def training_data(wildcards):
 
 
 WEIGHTS = f"{RUN}/model.safetensors"
+PREDICTIONS = f"{RUN}/predictions.npz"
 SEARCHED = {
     cell: name for name, item in GRID.experiments.items() for cell in item.trials
 }
@@ -165,6 +166,24 @@ def training_outputs():
         "initial": f"{RUN}/initial_eigenvalues.npz",
         "weights": unless_kept(WEIGHTS),
     }
+
+
+def operator_outputs():
+    """An operator also leaves rollouts of a few test samples, for the figures."""
+    return {**training_outputs(), "predictions": PREDICTIONS}
+
+
+def adopted(outputs):
+    """The same files as a cell's own run has them, once a trial is chosen."""
+    own = f"{RESULTS}/{{cell}}/seed={{seed}}"
+    return {name: path.replace(RUN, own) for name, path in outputs.items()}
+
+
+def searched_in(family):
+    """A wildcard constraint that matches the searched cells of a family."""
+    return one_of(
+        cell for cell, name in SEARCHED.items() if GRID.experiments[name].family == family
+    )
 
 
 def trial_records(wildcards):

@@ -43,7 +43,7 @@ rule train_sciml:
         data=PDE_DATA,
         subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
     output:
-        **training_outputs(),
+        **operator_outputs(),
     log:
         f"{LOGS}/train/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
     wildcard_constraints:
@@ -86,19 +86,16 @@ rule select_trial:
         "tempbalance select --select-on {params.select_on} {output:q} {input:q} 2> {log:q}"
 
 
-rule adopt_trial:
+rule adopt_trial_nlp:
     input:
         selection=f"{RESULTS}/{{cell}}/selection.json",
         records=trial_records,
     output:
-        **{
-            name: path.replace(RUN, f"{RESULTS}/{{cell}}/seed={{seed}}")
-            for name, path in training_outputs().items()
-        },
+        **adopted(training_outputs()),
     log:
         f"{LOGS}/adopt/{{cell}}/seed={{seed}}.log",
     wildcard_constraints:
-        cell=one_of(SEARCHED),
+        cell=searched_in("nlp"),
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -109,5 +106,12 @@ rule adopt_trial:
         "tempbalance adopt {input.selection:q} $(dirname {output.metrics:q}) {input.records:q} 2> {log:q}"
 
 
-ruleorder: adopt_trial > train_nlp
-ruleorder: adopt_trial > train_sciml
+use rule adopt_trial_nlp as adopt_trial_sciml with:
+    output:
+        **adopted(operator_outputs()),
+    wildcard_constraints:
+        cell=searched_in("sciml"),
+
+
+ruleorder: adopt_trial_nlp > train_nlp
+ruleorder: adopt_trial_sciml > train_sciml

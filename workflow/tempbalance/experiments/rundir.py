@@ -175,7 +175,7 @@ class RunDir:
                 "val": {...}}``), ``selected_epoch``, ``n_train``, ``n_parameters``, and what else the trainer knows.
             model: tensors of the trained model, name -> tensor.
             initial_eigenvalues: layer -> eigenvalues before training.
-            predictions: arrays of a few example predictions.
+            predictions: arrays of a few test samples and their predictions (operators; none for text).
         """
         import numpy as np
 

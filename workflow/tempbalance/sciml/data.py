@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempbalance.errors import ConfigError, DataError
-from tempbalance.sciml.hdf5 import COORDINATES, FLOW_FIELDS
+from tempbalance.sciml.hdf5 import COORDINATES, FLOW_FIELDS, TIMES
 
 Array = NDArray[np.float32]
 
@@ -145,6 +145,14 @@ class PDEFile:
             axis = np.asarray(stored[:], dtype=np.float32) if fits else np.linspace(0, 1, points, endpoint=False)
             axes.append(axis[::resolution].astype(np.float32))
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+    def times(self, time_stride: int = 1) -> Array:
+        """Times of a flow's frames ``[t]``; none where the file names none, as for Darcy."""
+        stored = None if self.steady else self._file.get(TIMES)
+        # PDEBench's files carry one time more than frames.
+        if not isinstance(stored, h5py.Dataset) or stored.ndim != 1 or len(stored) < self.frames:
+            return np.empty(0, dtype=np.float32)
+        return np.asarray(stored[: self.frames : time_stride], dtype=np.float32)
 
 
 @dataclass(frozen=True)

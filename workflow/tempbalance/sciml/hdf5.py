@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 FLOW_FIELDS = {1: ("density", "pressure", "Vx"), 2: ("density", "pressure", "Vx", "Vy")}
 COORDINATES = ("x-coordinate", "y-coordinate")
+TIMES = "t-coordinate"
 
 
 def write_file(

@@ -21,7 +21,7 @@ from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.checkpoint import fsync, sha256, write_atomically
 from tempbalance.experiments.spec import digest
 from tempbalance.sciml import initial_fields
-from tempbalance.sciml.hdf5 import FLOW_FIELDS, write_file
+from tempbalance.sciml.hdf5 import FLOW_FIELDS, TIMES, write_file
 
 Samples = dict[str, NDArray[np.float32]]
 CHUNK = 16
@@ -220,7 +220,7 @@ def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
         return {"x-coordinate": unit, "y-coordinate": unit}
     # PDEBench's files carry one time more than frames.
     step = simulation.t_end / (simulation.frames - 1)
-    times: dict[str, NDArray[Any]] = {"t-coordinate": np.arange(simulation.frames + 1) * step}
+    times: dict[str, NDArray[Any]] = {TIMES: np.arange(simulation.frames + 1) * step}
     if simulation.pde == "cfd1d":
         return {"x-coordinate": 2 * unit - 1, **times}
     return {"x-coordinate": unit, "y-coordinate": unit, **times}

@@ -20,13 +20,13 @@ from tempbalance.errors import ConfigError, DataError
 from tempbalance.experiments.rundir import RunDir
 from tempbalance.experiments.spec import RunSpec
 from tempbalance.sciml.data import PDEFile, split
+from tempbalance.sciml.examples import Examples
 from tempbalance.sciml.hyper import Hyper, balance_options, parse_hyper
 from tempbalance.sciml.models import build_model
 from tempbalance.sciml.optim import build_optimizer
-from tempbalance.sciml.rollout import Fields, Scale, evaluate, predict, read_fields, rollout, rollout_loss
+from tempbalance.sciml.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
 
 PRIMARY = "nrmse"
-EXAMPLES = 2
 
 
 @dataclass
@@ -164,6 +164,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
             )
         rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
         sets = {name: read_fields(file, row, options, hyper.given_frames) for name, row in rows.items()}
+        examples = Examples.of(file, rows["test"], sets["test"], options)
     scale = Scale.of(sets["train"]) if hyper.standardise else Scale.identity(sets["train"])
     if hyper.standardise:
         sets["train"] = scale.apply(sets["train"])
@@ -181,7 +182,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     else:
         run.spectra([{"epoch": 0, "step": 0, **row} for row in state.monitor.rows()])
     diverged = _epochs(state, hyper, sets, scale, run)
-    _finish(state, hyper, sets, scale, run, diverged, initial)
+    _finish(state, hyper, sets, scale, run, diverged, initial, examples)
 
 
 def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
@@ -250,6 +251,7 @@ def _finish(
     run: RunDir,
     diverged: int | None,
     initial: dict[str, Any],
+    examples: Examples,
 ) -> None:
     """Evaluate on the test set, and write the record."""
     final = {name: tensor.detach().cpu().clone() for name, tensor in state.model.state_dict().items()}
@@ -257,14 +259,14 @@ def _finish(
         "val": {"selected": state.selected.metrics or None, "final": state.last_val or None},
         "test": {"selected": None, "final": None, "paper": state.paper.metrics or None},
     }
-    predictions = None
+    predictions = examples.arrays()
     if diverged is None:
         test = metrics["test"]
         test["final"] = test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
         if state.selected.weights and state.selected.epoch != hyper.epochs:
             state.model.load_state_dict(state.selected.weights)
             test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
-        predictions = _examples(state.model, sets["test"], scale)
+        predictions = examples.predicted(state.model, scale)
     run.finish(
         {
             "status": "finished" if diverged is None else "diverged",
@@ -282,12 +284,3 @@ def _finish(
         initial_eigenvalues=initial,
         predictions=predictions,
     )
-
-
-@torch.no_grad()
-def _examples(model: nn.Module, test: Fields, scale: Scale) -> dict[str, Any]:
-    """Targets and predictions of the first test samples, ``[sample, x, (y), t, channel]``, for the figures."""
-    model.eval()
-    few = test.part(slice(EXAMPLES))
-    predicted = predict(model, few, scale)
-    return {"target": few.target.cpu().numpy(), "prediction": predicted.cpu().numpy(), "grid": test.grid.cpu().numpy()}
