@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from tempbalance.analysis.artifacts import esd_runs, read_index
+from tempbalance.analysis.predictions import example_runs, flow_dimensions
 from tempbalance.errors import TempBalanceError
 from tempbalance.experiments.config import Config
 from tempbalance.experiments.grid import load_grid
@@ -182,7 +183,9 @@ def adopted(outputs):
 def searched_in(family):
     """A wildcard constraint that matches the searched cells of a family."""
     return one_of(
-        cell for cell, name in SEARCHED.items() if GRID.experiments[name].family == family
+        cell
+        for cell, name in SEARCHED.items()
+        if GRID.experiments[name].family == family
     )
 
 
@@ -201,9 +204,12 @@ def trial_records(wildcards):
 INDEX = f"{ROOT}/workflow/resources/artifacts.yaml"
 PUBLISHED = f"{ROOT}/workflow/resources/published_results.csv"
 PLAN = read_index(INDEX).plan(
-    GRID.experiments, scale=CONFIG.scale, skipped=GRID.skipped
+    GRID.experiments,
+    scale=CONFIG.scale,
+    skipped=GRID.skipped,
+    flows=flow_dimensions(GRID.experiments),
 )
-ARTIFACTS = {**PLAN.figures, **PLAN.tables}
+ARTIFACTS = {**PLAN.figures, **PLAN.tables, **PLAN.animations}
 
 
 wildcard_constraints:
@@ -215,6 +221,7 @@ wildcard_constraints:
     seed=r"[0-9]+",
     figure=one_of(PLAN.figures),
     table=one_of(PLAN.tables),
+    animation=one_of(PLAN.animations),
 
 
 def collected(name):
@@ -230,8 +237,18 @@ def tables_of(artifact, name):
     ]
 
 
+def predictions_of(artifacts):
+    """Rollouts of the runs that artifacts of sample predictions show, each once."""
+    runs = (
+        run
+        for name in artifacts
+        for run in example_runs(ARTIFACTS[name], GRID.experiments)
+    )
+    return [f"{RESULTS}/{path}/predictions.npz" for path in dict.fromkeys(runs)]
+
+
 def figure_inputs():
-    """Input functions of a figure: the collected tables, and the spectra of the runs that Figure 1 shows."""
+    """Input functions of a figure: the collected tables, and what single runs of it show (spectra, rollouts)."""
     inputs = {
         name: lambda wildcards, name=name: tables_of(wildcards.figure, name)
         for name in ("runs", "layers", "spectra")
@@ -240,17 +257,23 @@ def figure_inputs():
         f"{RESULTS}/{path}/eigenvalues.npz"
         for path in esd_runs(PLAN.figures[wildcards.figure], GRID.experiments)
     ]
+    inputs["predictions"] = lambda wildcards: predictions_of([wildcards.figure])
     return inputs
 
 
 def described(wildcards):
     """An artifact's title, caption and footnotes, for Snakemake's own report."""
-    artifact = ARTIFACTS[getattr(wildcards, "figure", None) or wildcards.table]
+    (name,) = wildcards
+    artifact = ARTIFACTS[name]
     return [artifact.title, artifact.caption, *artifact.footnotes]
 
 
+def animation_files():
+    return [f"{FIGURES}/{name}.gif" for name in PLAN.animations]
+
+
 def final_outputs():
-    """Every figure and table that the configuration can build, the verdicts and the report."""
+    """Every figure, animation and table that the configuration can build, the verdicts and the report."""
     figures = [
         f"{FIGURES}/{name}.{kind}" for name in PLAN.figures for kind in ("pdf", "png")
     ]
@@ -259,4 +282,10 @@ def final_outputs():
         for name in (*PLAN.tables, "verdicts")
         for kind in ("csv", "md", "tex")
     ]
-    return [*collected("runs"), *figures, *tables, f"{RESULTS}/report.html"]
+    return [
+        *collected("runs"),
+        *figures,
+        *animation_files(),
+        *tables,
+        f"{RESULTS}/report.html",
+    ]

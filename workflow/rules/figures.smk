@@ -1,4 +1,5 @@
-# Figures, each drawn from the collected tables of the experiments it shows, and the report on everything.
+# Figures and animations, drawn from the collected tables of the experiments they show and from files of single runs,
+# and the report on everything.
 
 
 rule figure:
@@ -29,6 +30,33 @@ rule figure:
         "../scripts/figure.py"
 
 
+rule animation:
+    input:
+        runs=lambda wildcards: tables_of(wildcards.animation, "runs"),
+        predictions=lambda wildcards: predictions_of([wildcards.animation]),
+        index=INDEX,
+    output:
+        report(
+            f"{FIGURES}/{{animation}}.gif",
+            caption="../report/artifact.rst",
+            category="Figures",
+            labels={"figure": "{animation}"},
+        ),
+    log:
+        f"{LOGS}/animation/{{animation}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("animation"),
+    params:
+        style=CONFIG.style,
+        described=described,
+    message:
+        "Animate {wildcards.animation}"
+    script:
+        "../scripts/animation.py"
+
+
 rule report:
     input:
         runs=collected("runs"),
@@ -37,6 +65,8 @@ rule report:
         spectra=collected("spectra"),
         eigenvalues=[f"{RESULTS}/{path}/eigenvalues.npz" for path in GRID.runs],
         figures=[f"{FIGURES}/{name}.png" for name in PLAN.figures],
+        animations=animation_files(),
+        predictions=predictions_of(PLAN.figures),
         tables=[f"{RESULTS}/tables/{name}.csv" for name in PLAN.tables],
         verdicts=f"{RESULTS}/tables/verdicts.csv",
         published=PUBLISHED,

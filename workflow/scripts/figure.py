@@ -1,4 +1,4 @@
-"""Draw one of the paper's figures as PDF and PNG."""
+"""Draw one of the figures as PDF and PNG."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ def main(
 ) -> None:
     """Write the artifact's figure to every output, in the format of its suffix.
 
-    ``tables`` maps ``runs``, ``layers``, ``spectra`` (CSVs of its experiments) and ``eigenvalues`` to files.
+    ``tables`` maps ``runs``, ``layers``, ``spectra`` (CSVs of its experiments), ``eigenvalues`` and ``predictions`` (of
+    the runs it shows) to files.
     """
     from tempbalance.analysis.artifacts import read_index
     from tempbalance.plots.data import FigureData
@@ -35,7 +36,9 @@ if "snakemake" in globals():
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
     main(
         snakemake.wildcards.figure,
-        tables={kind: snakemake.input.get(kind) for kind in ("runs", "layers", "spectra", "eigenvalues")},
+        tables={
+            kind: snakemake.input.get(kind) for kind in ("runs", "layers", "spectra", "eigenvalues", "predictions")
+        },
         published=snakemake.input.published,
         index=snakemake.input.index,
         style=snakemake.params.style,

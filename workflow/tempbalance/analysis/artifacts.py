@@ -1,8 +1,8 @@
-"""The artifact index: every figure and table of the paper, what it is made from, and what it needs."""
+"""The artifact index: every figure and table of the paper (and ours), what it is made from, and what it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Artifact:
     claims_of: str | None = None
     footnotes: tuple[str, ...] = ()
     unavailable: str = ""
+    ours: bool = False
+    flow_dimension: int | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -46,6 +48,7 @@ class Plan:
 
     figures: Mapping[str, Artifact]
     tables: Mapping[str, Artifact]
+    animations: Mapping[str, Artifact]
     missing: Mapping[str, str]
 
 
@@ -55,17 +58,24 @@ class Index:
 
     artifacts: Mapping[str, Artifact]
 
-    def plan(self, experiments: Iterable[str], *, scale: str, skipped: Mapping[str, str] | None = None) -> Plan:
+    def plan(
+        self,
+        experiments: Iterable[str],
+        *,
+        scale: str,
+        skipped: Mapping[str, str] | None = None,
+        flows: Mapping[str, Collection[int]] | None = None,
+    ) -> Plan:
         """Which artifacts the given experiments make.
 
         Args:
             experiments: those of the configured grid.
             scale: the configured scale, for the sentences about what is missing.
             skipped: experiments that the configuration leaves out, with the reason.
+            flows: experiment -> space dimensions of the flows it predicts, for artifacts that show sample predictions.
         """
         present, reasons = set(experiments), dict(skipped or {})
-        figures: dict[str, Artifact] = {}
-        tables: dict[str, Artifact] = {}
+        built: dict[str, dict[str, Artifact]] = {"figure": {}, "table": {}, "animation": {}}
         missing: dict[str, str] = {}
         for name, artifact in self.artifacts.items():
             if artifact.unavailable:
@@ -76,14 +86,18 @@ class Index:
                     for item in artifact.experiments
                 )
                 missing[name] = f"{why}. It needs {artifact.needs}"
+            elif artifact.flow_dimension not in (None, *(flows or {}).get(artifact.main[0], ())):
+                missing[name] = (
+                    f"experiment {artifact.main[0]} has no {artifact.flow_dimension}-D flow at scale {scale}. "
+                    f"It needs {artifact.needs}"
+                )
             else:
-                built = replace(
+                built[artifact.kind][name] = replace(
                     artifact,
                     experiments=tuple(item for item in artifact.experiments if item in present),
                     companions=tuple(item for item in artifact.companions if item in present),
                 )
-                (figures if artifact.kind == "figure" else tables)[name] = built
-        return Plan(figures, tables, missing)
+        return Plan(built["figure"], built["table"], built["animation"], missing)
 
 
 def read_index(path: Path | str) -> Index:

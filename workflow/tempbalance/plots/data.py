@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tempbalance.analysis.artifacts import Artifact
 from tempbalance.analysis.cells import read_runs, read_stacked, title_of, with_companions
 from tempbalance.analysis.paired import Pair
+from tempbalance.analysis.predictions import Rollout, read_rollout
 from tempbalance.analysis.published import join_published, read_published
 from tempbalance.errors import DataError
 
@@ -76,6 +77,7 @@ class FigureData:
         spectra: their ``spectra.csv``.
         published: the table of published results.
         eigenvalues: trained weights' spectra of the runs that Figure 1 shows: layer -> ``[N]`` ascending.
+        predictions: rollouts of one test sample, of the runs that a figure of sample predictions shows.
     """
 
     artifact: Artifact
@@ -84,6 +86,7 @@ class FigureData:
     spectra: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     eigenvalues: Mapping[Place, Mapping[str, NDArray[np.floating]]] = field(default_factory=dict)
+    predictions: Mapping[Place, Rollout] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -94,6 +97,7 @@ class FigureData:
         layers: Sequence[Path] = (),
         spectra: Sequence[Path] = (),
         eigenvalues: Sequence[Path] = (),
+        predictions: Sequence[Path] = (),
         published: Path | None = None,
     ) -> FigureData:
         """The data of an artifact from its files. Raises DataError where one cannot be read."""
@@ -104,6 +108,7 @@ class FigureData:
             spectra=read_stacked(spectra),
             published=pd.DataFrame() if published is None else read_published(published),
             eigenvalues={Place.of(path): read_eigenvalues(path) for path in eigenvalues},
+            predictions={Place.of(path): read_rollout(path) for path in predictions},
         )
 
     @cached_property

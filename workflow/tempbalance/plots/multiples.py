@@ -51,10 +51,8 @@ def small_multiples(
     """
     rows = -(-len(cells) // columns)
     width = COLUMN if columns == 1 else PAGE
-    lines = [_wrapped(note, width * CHARACTERS) for note in notes]
-    figure = Figure(
-        figsize=(width, rows * panel_height + 0.35 + 0.11 * "\n".join(lines).count("\n")), layout="constrained"
-    )
+    lines = small_print(notes, width)
+    figure = Figure(figsize=(width, rows * panel_height + 0.35 + 0.11 * lines.count("\n")), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flat
     letters = iter(LETTERS)
     for axis, cell in zip(grid, [*cells, *[None] * (rows * columns - len(cells))], strict=True):
@@ -65,7 +63,7 @@ def small_multiples(
         axis.set_title(_wrapped(f"({next(letters, '·')}) {cell.title}", width / columns * TITLE_CHARACTERS))
         axis.margins(y=0.1)
     if lines:
-        figure.suptitle("\n".join(lines), style="italic", color="0.25")
+        figure.suptitle(lines, style="italic", color="0.25")
     handles = legend_handles(figure)
     if handles:
         per_row = 3 if columns > 1 else 2
@@ -74,6 +72,11 @@ def small_multiples(
             columnspacing=1.5,
         )  # fmt: skip
     return figure
+
+
+def small_print(notes: Sequence[str], width: float) -> str:
+    """Notes below each other, wrapped to a figure so many inches wide."""
+    return "\n".join(_wrapped(note, width * CHARACTERS) for note in notes)
 
 
 def _wrapped(text: str, characters: float) -> str:

@@ -95,6 +95,9 @@ DIVERGED: dict[str, Any] = {
     "color": "#b30000", "marker": "x", "linestyle": "none", "markersize": 4.5, "markeredgewidth": 1.2,
     "clip_on": False, "gid": "diverged",
 }  # fmt: skip
+#: Colour maps of fields and of signed errors: even in lightness, and told apart by colour-blind readers.
+FIELD_COLORS = "viridis"
+ERROR_COLORS = "RdBu_r"
 
 
 @contextmanager

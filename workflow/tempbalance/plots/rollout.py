@@ -1,0 +1,155 @@
+"""The animation of a 2-D rollout: target, both predictions and both errors, predicted frame after predicted frame."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from tempbalance.experiments.checkpoint import write_atomically
+from tempbalance.plots.data import FigureData
+from tempbalance.plots.multiples import small_print
+from tempbalance.plots.predictions import extension, field_limits
+from tempbalance.plots.samples import MINUS, Sample, draw_error, draw_field, draw_words, edges, number_text
+from tempbalance.plots.style import BALANCED, BASELINE, PAGE
+
+#: Pixels an inch; with it a page-wide picture stays far below a megabyte.
+DPI = 120
+HEIGHT = 4.0
+FRAME_MS = 600
+#: The channel that is shown: the first, which is density in PDEBench's layout.
+CHANNEL = 0
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Pictures of one size and what each shows, in words."""
+
+    pictures: list[Image.Image]
+    labels: list[str]
+
+    def save(self, path: Path) -> None:
+        """Write an endless GIF; its comment holds the labels, a line a picture. Equal pictures give equal bytes."""
+        buffer = io.BytesIO()
+        first, *others = self.pictures
+        first.save(
+            buffer, format="GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0,
+            comment="\n".join(self.labels).encode(),
+        )  # fmt: skip
+        write_atomically(path, buffer.getvalue())
+
+
+def animate(data: FigureData) -> Animation:
+    """The first channel of a 2-D sample over its predicted frames, all scales fixed.
+
+    Raises DataError where a method's sample predictions are missing, or not of a 2-D flow.
+    """
+    sample = Sample.of(data, 2)
+    truth = sample.truth
+    figure = Figure(figsize=(PAGE, HEIGHT), dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    show = _build(figure, sample)
+    # Arranged once: were it arranged anew for every title, panels would jump.
+    show(0)
+    canvas.draw()
+    figure.set_layout_engine("none")
+    pixels = []
+    for frame in range(truth.frames):
+        show(frame)
+        canvas.draw()
+        pixels.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    labels = [_words(sample, frame) for frame in range(truth.frames)]
+    return Animation(_with_one_palette(pixels), labels)
+
+
+def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
+    """Draw the first frame; returns what shows another."""
+    truth = sample.truth
+    extent = tuple(end for axis in (0, 1) for end in edges(np.unique(truth.grid[..., axis])))
+    grid = figure.subplots(2, 3)
+    target = truth.target[..., CHANNEL]
+    limits, limit = field_limits(target), sample.error_limit(CHANNEL, slice(None))
+    images = [(draw_field(grid[0, 0], target[..., 0], extent, limits), target)]
+    errors = []
+    for axes, method, rollout in zip(grid.T[1:], sample.methods, sample.rollouts, strict=True):
+        prediction, error = rollout.prediction, rollout.errors()
+        axes[0].set_title(method)
+        axes[1].set_title(f"{method} {MINUS} target")
+        if prediction is None or error is None:
+            for axis in axes:
+                draw_words(axis, "diverged", extent)
+            continue
+        predicted, off = prediction[..., CHANNEL], error[..., CHANNEL]
+        images.append((draw_field(axes[0], predicted[..., 0], extent, limits), predicted))
+        errors.append((draw_error(axes[1], off[..., 0], extent, limit), off))
+    for axis in (*grid[0], *grid[1, 1:]):
+        axis.set_box_aspect((extent[3] - extent[2]) / (extent[1] - extent[0]))
+        axis.set(xlabel="x", ylabel="y")
+        axis.label_outer()
+    grid[0, 0].set_title("target")
+    name = truth.channels[CHANNEL]
+    pointed = extension([values for _, values in images], limits)
+    figure.colorbar(images[0][0], ax=list(grid[0]), label=name, extend=pointed, pad=0.01)
+    if errors:
+        figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
+    mark = _draw_course(grid[1, 0], sample)
+    figure.supxlabel(small_print(sample.notes()[:-1], PAGE), fontsize=6, style="italic", color="0.25")
+
+    def show(frame: int) -> None:
+        for image, values in (*images, *errors):
+            image.set_data(np.ma.masked_invalid(values[..., frame].T))
+        mark.set_xdata([_places(sample)[frame]] * 2)
+        figure.suptitle(f"{name}, {truth.moment(frame)} (predicted frame {frame + 1} of {truth.frames})", fontsize=8)
+
+    return show
+
+
+def _places(sample: Sample) -> np.ndarray:
+    """Where a predicted frame stands on the axis of time: at its time, else at its number."""
+    truth = sample.truth
+    return truth.times if len(truth.times) else np.arange(1.0, truth.frames + 1)
+
+
+def _draw_course(axis: Axes, sample: Sample) -> Line2D:
+    """Each method's nRMSE over the predicted frames; returns the line that marks the frame shown."""
+    places = _places(sample)
+    for method, look, rollout in zip(sample.methods, (BASELINE, BALANCED), sample.rollouts, strict=True):
+        nrmse = rollout.nrmse()
+        if nrmse is not None:
+            axis.plot(
+                places, np.ma.masked_invalid(nrmse[:, CHANNEL]), color=look.color, linestyle=look.dashes,
+                marker=look.marker, markerfacecolor="white" if look is BASELINE else look.color, label=method,
+            )  # fmt: skip
+    axis.set(xlabel="t" if len(sample.truth.times) else "predicted frame", title="nRMSE of each frame")
+    axis.set_ylim(bottom=0)
+    axis.set_box_aspect(1)
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(loc="best")
+    return axis.axvline(places[0], color="0.5", linewidth=0.8, linestyle=":")
+
+
+def _words(sample: Sample, frame: int) -> str:
+    """A frame for those who do not see it: its time, and each method's nRMSE."""
+    parts = []
+    for method, rollout in zip(sample.methods, sample.rollouts, strict=True):
+        nrmse = rollout.nrmse()
+        parts.append(
+            f"{method} diverged" if nrmse is None else f"{method} nRMSE {number_text(float(nrmse[frame, CHANNEL]))}"
+        )
+    return f"{sample.truth.moment(frame)}: {', '.join(parts)}"
+
+
+def _with_one_palette(pixels: list[np.ndarray]) -> list[Image.Image]:
+    """Pictures ``[height, width, 3]`` with one palette for all of them: colours of their own would flicker."""
+    stacked = Image.fromarray(np.concatenate(pixels))
+    reduced = stacked.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    height, width = pixels[0].shape[:2]
+    return [reduced.crop((0, height * number, width, height * (number + 1))) for number in range(len(pixels))]
