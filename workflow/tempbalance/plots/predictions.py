@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +13,7 @@ from tempbalance.plots.data import FigureData
 from tempbalance.plots.multiples import LETTERS, legend_handles, small_print
 from tempbalance.plots.samples import (
     MINUS,
-    Array,
+    OURS,
     Sample,
     draw_error,
     draw_field,
@@ -23,7 +25,7 @@ from tempbalance.plots.style import BALANCED, BASELINE, PAGE
 
 #: Inches of one row of panels.
 PROFILE_ROW = 1.55
-FIELD_ROW = 1.28
+FIELD_ROW = 1.12
 LAST = -1
 
 
@@ -34,7 +36,7 @@ def profiles_and_errors(data: FigureData) -> Figure:
     """
     sample = Sample.of(data, 1)
     channels = sample.truth.channels
-    figure, grid, lines = _page(len(channels), 3, PROFILE_ROW, sample)
+    figure, grid, lines = _page(len(channels), 3, PROFILE_ROW, "constrained", sample)
     for channel, row in enumerate(grid):
         _draw_profiles(row[0], sample, channel)
         _draw_error_maps(figure, list(row[1:]), sample, channel)
@@ -51,12 +53,15 @@ def fields_and_errors(data: FigureData) -> Figure:
     """
     sample = Sample.of(data, 2)
     channels = sample.truth.channels
-    figure, grid, lines = _page(len(channels), 5, FIELD_ROW, sample)
+    # Compressed: square panels leave no gaps between them.
+    figure, grid, lines = _page(len(channels), 5, FIELD_ROW, "compressed", sample)
     for channel, row in enumerate(grid):
         _draw_fields(figure, list(row), sample, channel)
         row[0].set_ylabel(f"({LETTERS[channel]}) {channels[channel]}\ny")
     for axis in grid[-1]:
         axis.set_xlabel("x")
+    for axis in grid[:, 1:].flat:
+        axis.tick_params(labelleft=False)
     moment = sample.truth.moment(LAST)
     heads = ("target", *sample.methods, *(f"{method} {MINUS} target" for method in sample.methods))
     for axis, head in zip(grid[0], heads, strict=True):
@@ -65,13 +70,14 @@ def fields_and_errors(data: FigureData) -> Figure:
     return figure
 
 
-def _page(rows: int, columns: int, height: float, sample: Sample) -> tuple[Figure, np.ndarray, str]:
+def _page(
+    rows: int, columns: int, height: float, layout: Literal["constrained", "compressed"], sample: Sample
+) -> tuple[Figure, np.ndarray, str]:
     """A page-wide figure, its axes ``[rows, columns]``, and its small print."""
-    lines = small_print(sample.notes(), PAGE)
+    lines = small_print([*sample.stand_ins_and_place(), f"{sample.summary()} {OURS}"], PAGE)
     size = (PAGE, rows * height + 0.45 + 0.11 * lines.count("\n"))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey="row" if columns == 5 else False)
-    return figure, grid, lines
+    figure = Figure(figsize=size, layout=layout)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=True), lines
 
 
 def _draw_profiles(axis: Axes, sample: Sample, channel: int) -> None:
@@ -116,15 +122,14 @@ def _draw_error_maps(figure: Figure, axes: list[Axes], sample: Sample, channel: 
 
 
 def _draw_fields(figure: Figure, axes: list[Axes], sample: Sample, channel: int) -> None:
-    """A channel's target, predictions and errors at the last predicted frame; predictions on the target's scale."""
+    """A channel's target, predictions and errors at the last predicted frame."""
     truth = sample.truth
-    extent = tuple(end for axis in (0, 1) for end in edges(np.unique(truth.grid[..., axis])))
-    target = truth.target[..., LAST, channel]
-    limits = field_limits(target)
-    shown = [draw_field(axes[0], target, extent, limits)]
+    extent = (*edges(truth.grid[:, 0, 0]), *edges(truth.grid[0, :, 1]))
+    last = slice(truth.frames - 1, None)
+    limits, pointed = sample.field_limits(channel, last)
+    limit = sample.error_limit(channel, last)
+    target = draw_field(axes[0], truth.target[..., LAST, channel], extent, limits)
     errors: AxesImage | None = None
-    limit = sample.error_limit(channel, slice(truth.frames - 1, None))
-    beyond = [target]
     for offset, rollout in enumerate(sample.rollouts):
         prediction, error, nrmse = rollout.prediction, rollout.errors(), rollout.nrmse()
         over, under = axes[1 + offset], axes[3 + offset]
@@ -132,26 +137,12 @@ def _draw_fields(figure: Figure, axes: list[Axes], sample: Sample, channel: int)
             draw_words(over, "diverged", extent)
             draw_words(under, "diverged", extent)
             continue
-        beyond.append(prediction[..., LAST, channel])
-        shown.append(draw_field(over, beyond[-1], extent, limits))
+        draw_field(over, prediction[..., LAST, channel], extent, limits)
         errors = draw_error(under, error[..., LAST, channel], extent, limit)
         for axis in (over, under):
             axis.set_title(f"nRMSE {number_text(float(nrmse[LAST, channel]))}")
     for axis in axes:
         axis.set_box_aspect((extent[3] - extent[2]) / (extent[1] - extent[0]))
-    figure.colorbar(shown[0], ax=axes[:3], aspect=14, pad=0.01, extend=extension(beyond, limits))
+    figure.colorbar(target, ax=axes[:3], aspect=14, pad=0.01, extend=pointed)
     if errors is not None:
-        figure.colorbar(errors, ax=axes[3:], aspect=14, pad=0.01, label="error")
-
-
-def field_limits(target: Array) -> tuple[float, float]:
-    """The target's own range; a constant one is widened, for a scale needs two ends."""
-    low, high = float(target.min()), float(target.max())
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def extension(fields: list[Array], limits: tuple[float, float]) -> str:
-    """At which ends a colour bar is pointed, because a field goes beyond its limits."""
-    low = any(bool((field < limits[0]).any()) for field in fields)
-    high = any(bool((field > limits[1]).any()) for field in fields)
-    return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[low, high]
+        figure.colorbar(errors, ax=axes[3:], aspect=14, pad=0.01)

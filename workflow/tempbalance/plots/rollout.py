@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,13 +18,12 @@ from PIL import Image
 from tempbalance.experiments.checkpoint import write_atomically
 from tempbalance.plots.data import FigureData
 from tempbalance.plots.multiples import small_print
-from tempbalance.plots.predictions import extension, field_limits
-from tempbalance.plots.samples import MINUS, Sample, draw_error, draw_field, draw_words, edges, number_text
-from tempbalance.plots.style import BALANCED, BASELINE, PAGE
+from tempbalance.plots.samples import MINUS, OURS, Sample, draw_error, draw_field, draw_words, edges, number_text
+from tempbalance.plots.style import BALANCED, BASELINE, ERROR_COLORS, FIELD_COLORS, PAGE
 
 #: Pixels an inch; with it a page-wide picture stays far below a megabyte.
 DPI = 120
-HEIGHT = 4.0
+HEIGHT = 3.8
 FRAME_MS = 600
 #: The channel that is shown: the first, which is density in PDEBench's layout.
 CHANNEL = 0
@@ -54,7 +54,7 @@ def animate(data: FigureData) -> Animation:
     """
     sample = Sample.of(data, 2)
     truth = sample.truth
-    figure = Figure(figsize=(PAGE, HEIGHT), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(PAGE, HEIGHT), dpi=DPI, layout="compressed")
     canvas = FigureCanvasAgg(figure)
     show = _build(figure, sample)
     # Arranged once: were it arranged anew for every title, panels would jump.
@@ -73,10 +73,11 @@ def animate(data: FigureData) -> Animation:
 def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     """Draw the first frame; returns what shows another."""
     truth = sample.truth
-    extent = tuple(end for axis in (0, 1) for end in edges(np.unique(truth.grid[..., axis])))
+    extent = (*edges(truth.grid[:, 0, 0]), *edges(truth.grid[0, :, 1]))
     grid = figure.subplots(2, 3)
     target = truth.target[..., CHANNEL]
-    limits, limit = field_limits(target), sample.error_limit(CHANNEL, slice(None))
+    limits, pointed = sample.field_limits(CHANNEL, slice(None))
+    limit = sample.error_limit(CHANNEL, slice(None))
     images = [(draw_field(grid[0, 0], target[..., 0], extent, limits), target)]
     errors = []
     for axes, method, rollout in zip(grid.T[1:], sample.methods, sample.rollouts, strict=True):
@@ -93,15 +94,19 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     for axis in (*grid[0], *grid[1, 1:]):
         axis.set_box_aspect((extent[3] - extent[2]) / (extent[1] - extent[0]))
         axis.set(xlabel="x", ylabel="y")
-        axis.label_outer()
+    for axis in (*grid[0, 1:], grid[1, 2]):
+        axis.set_ylabel("")
+        axis.tick_params(labelleft=False)
+    for axis in grid[0]:
+        axis.set_xlabel("")
+        axis.tick_params(labelbottom=False)
     grid[0, 0].set_title("target")
     name = truth.channels[CHANNEL]
-    pointed = extension([values for _, values in images], limits)
     figure.colorbar(images[0][0], ax=list(grid[0]), label=name, extend=pointed, pad=0.01)
     if errors:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_course(grid[1, 0], sample)
-    figure.supxlabel(small_print(sample.notes()[:-1], PAGE), fontsize=6, style="italic", color="0.25")
+    figure.supxlabel(small_print([*sample.stand_ins_and_place(), OURS], PAGE), fontsize=6, style="italic", color="0.25")
 
     def show(frame: int) -> None:
         for image, values in (*images, *errors):
@@ -128,7 +133,9 @@ def _draw_course(axis: Axes, sample: Sample) -> Line2D:
                 places, np.ma.masked_invalid(nrmse[:, CHANNEL]), color=look.color, linestyle=look.dashes,
                 marker=look.marker, markerfacecolor="white" if look is BASELINE else look.color, label=method,
             )  # fmt: skip
-    axis.set(xlabel="t" if len(sample.truth.times) else "predicted frame", title="nRMSE of each frame")
+    axis.set(
+        xlabel="t" if len(sample.truth.times) else "predicted frame", title=f"nRMSE of {sample.truth.channels[CHANNEL]}"
+    )
     axis.set_ylim(bottom=0)
     axis.set_box_aspect(1)
     if axis.get_legend_handles_labels()[1]:
@@ -148,8 +155,14 @@ def _words(sample: Sample, frame: int) -> str:
 
 
 def _with_one_palette(pixels: list[np.ndarray]) -> list[Image.Image]:
-    """Pictures ``[height, width, 3]`` with one palette for all of them: colours of their own would flicker."""
-    stacked = Image.fromarray(np.concatenate(pixels))
-    reduced = stacked.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    height, width = pixels[0].shape[:2]
-    return [reduced.crop((0, height * number, width, height * (number + 1))) for number in range(len(pixels))]
+    """Pictures ``[height, width, 3]`` in one palette that holds both colour maps evenly.
+
+    A palette of a picture's own would flicker from frame to frame, and thin out the ends of the maps, which are rare.
+    """
+    maps = [mpl.colormaps[name](np.linspace(0, 1, 96))[:, :3] for name in (FIELD_COLORS, ERROR_COLORS)]
+    # From each colour of lines and letters to white: their edges are smoothed.
+    inks = [np.linspace(mpl.colors.to_rgb(color), (1, 1, 1), 21) for color in ("k", BASELINE.color, BALANCED.color)]
+    colors = (255 * np.concatenate([*maps, *inks])).round().astype(np.uint8)
+    holder = Image.new("P", (1, 1))
+    holder.putpalette(colors.tobytes())
+    return [Image.fromarray(each).quantize(palette=holder, dither=Image.Dither.NONE) for each in pixels]

@@ -18,6 +18,7 @@ from tempbalance.plots.style import ERROR_COLORS, FIELD_COLORS
 
 Array = NDArray[np.floating]
 MINUS = "\N{MINUS SIGN}"
+OURS = "Not in the paper."
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,25 @@ class Sample:
             largest = max(largest, float(values[np.isfinite(values)].max(initial=0.0)))
         return largest or 1.0
 
-    def notes(self) -> list[str]:
-        """Small print: stand-ins, then model, data set, share of the data, seed and sample, then what nRMSE is."""
+    def field_limits(self, channel: int, frames: slice) -> tuple[tuple[float, float], str]:
+        """One scale for target and predictions, and at which ends its colour bar is pointed (matplotlib's ``extend``).
+
+        It reaches as far as any of them, but beyond the target's own range at most by that range's width: one
+        prediction that is far off would leave the others a single colour.
+        """
+        target = self.truth.target[..., frames, channel]
+        low, high = float(target.min()), float(target.max())
+        width = (high - low) or 1.0
+        shown = [rollout.prediction for rollout in self.rollouts if rollout.prediction is not None]
+        values = np.concatenate([target.ravel(), *(array[..., frames, channel].ravel() for array in shown)])
+        values = values[np.isfinite(values)]
+        limits = max(float(values.min()), low - width), min(float(values.max()), high + width)
+        beyond = bool((values < limits[0]).any()), bool((values > limits[1]).any())
+        pointed = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
+        return (limits if limits[1] > limits[0] else (low - 0.5, low + 0.5)), pointed
+
+    def stand_ins_and_place(self) -> list[str]:
+        """Small print: stand-ins, then model, data set, share of the data, seed and sample."""
         data, place = self.data, self.place
         runs = data.shown[(data.shown["dataset"] == place.dataset) & (data.shown["ratio"] == place.ratio)]
         count = f" ({count_text(runs['n_train'].iloc[0])} samples)" if len(runs) else ""
@@ -79,15 +97,15 @@ class Sample:
         return [
             *(f"Stand-in: {text}" for text in data.stand_ins),
             f"{where}, {ratio_text(place.ratio)} % of the training data{count}, seed {place.seed}, "
-            f"test sample {self.truth.sample}, dimensionless. Not a figure of the paper.",
-            f"nRMSE of this sample over all predicted frames and channels: {self.summary()}.",
+            f"test sample {self.truth.sample}; dimensionless",
         ]
 
     def summary(self) -> str:
-        """Each method's mean nRMSE over predicted frames and channels."""
+        """Each method's nRMSE of the sample: the mean over predicted frames and channels."""
         means = (rollout.nrmse() for rollout in self.rollouts)
         texts = ("diverged" if values is None else number_text(float(values.mean())) for values in means)
-        return ", ".join(f"{method} {text}" for method, text in zip(self.methods, texts, strict=True))
+        scores = ", ".join(f"{method} {text}" for method, text in zip(self.methods, texts, strict=True))
+        return f"nRMSE of this sample over all predicted frames and channels: {scores}."
 
 
 def number_text(value: float) -> str:
