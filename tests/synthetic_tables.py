@@ -140,3 +140,35 @@ def write_experiment(folder: Path, runs: pd.DataFrame) -> dict[str, Path]:
         place = f"{run.model}/{run.dataset}/ratio={run.ratio:g}/{run.method}/seed={run.seed}/eigenvalues.npz"
         synthetic_eigenvalues(target / place)
     return paths
+
+
+def synthetic_rollout(
+    path: Path,
+    ndim: int,
+    *,
+    error: float = 0.1,
+    noise: float = 0.0,
+    phase: float = 0.0,
+    times: bool = True,
+    diverged: bool = False,
+) -> Path:
+    """A ``predictions.npz`` of two samples on 16 cells a side: waves that travel, predicted ``error`` too high."""
+    channels = ("density", "pressure", "Vx", "Vy")[: ndim + 2]
+    unit = (np.arange(16) + 0.5) / 16
+    grid = np.stack(np.meshgrid(*[unit] * ndim, indexing="ij"), axis=-1)
+    moments = np.array([0.4, 0.5, 0.6])
+    waves = [
+        1 + number + 0.5 * np.sin(2 * np.pi * (grid @ np.arange(1, ndim + 1) - moment) + phase)
+        for moment in moments
+        for number in range(len(channels))
+    ]
+    target = np.stack(waves, axis=-1).reshape(*grid.shape[:-1], len(moments), len(channels))
+    target = np.stack([target, 2 * target]).astype(np.float32)
+    rng = np.random.default_rng(5)
+    prediction = target + np.float32(error) + noise * rng.standard_normal(target.shape).astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path, target=target, prediction=prediction[:0] if diverged else prediction, grid=grid.astype(np.float32),
+        channels=np.array(channels), times=moments if times else moments[:0], samples=np.array([7, 8]),
+    )  # fmt: skip
+    return path

@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from tempbalance.analysis.artifacts import esd_runs, read_index
+from tempbalance.analysis.predictions import FLOW_DIMENSIONS, example_runs, flow_dimensions
 from tempbalance.analysis.published import read_published
 from tempbalance.analysis.tables import LAYOUTS
 from tempbalance.errors import ConfigError
 from tempbalance.experiments.config import Config
 from tempbalance.experiments.grid import load_grid
 from tempbalance.experiments.yamlfile import read_yaml
+from tempbalance.sciml.simulation import PDES
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +38,11 @@ def test_every_published_artifact_is_named_by_one(index, root) -> None:
 
 
 def test_layouts_exist(index) -> None:
-    from tempbalance.plots.registry import REGISTRY
+    from tempbalance.plots.registry import ANIMATIONS, REGISTRY
 
+    known = {"figure": REGISTRY, "table": LAYOUTS, "animation": ANIMATIONS}
     for artifact in index.artifacts.values():
-        assert artifact.layout in (REGISTRY if artifact.kind == "figure" else LAYOUTS), artifact.name
+        assert artifact.layout in known[artifact.kind], artifact.name
 
 
 def test_experiments_and_methods_exist(index, root) -> None:
@@ -78,6 +81,46 @@ def test_figure_1_needs_one_run_of_each_method(index, root) -> None:
     assert [path.split("/")[-2] for path in paths] == ["ft", "tb"]
     assert all(f"ratio={smallest:g}/" in path for path in paths)
     assert esd_runs(index.artifacts["fig3_glue_ratio"], grid.experiments) == []
+
+
+def demo(root, scale="demo", **settings):
+    return load_grid(root, Config.from_mapping({"scale": scale, "experiments": ["fig4_cfd_ratio"], **settings}, root))
+
+
+@pytest.mark.parametrize("scale", ["smoke", "paper"])
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_sample_predictions_are_of_one_run_of_each_method_at_the_smallest_ratio(index, root, scale, dimension) -> None:
+    grid = demo(root, scale)
+    plan = index.plan(grid.experiments, scale=scale, flows=flow_dimensions(grid.experiments))
+    paths = example_runs(plan.figures[f"predictions_{dimension}d"], grid.experiments)
+    runs = [grid.runs[path] for path in paths]
+    assert [run.method for run in runs] == ["baseline", "tb"]
+    assert {run.dataset_options["pde"] for run in runs} == {f"cfd{dimension}d"}
+    assert {run.model_options["kind"] for run in runs} == {"fno"}
+    assert {run.seed for run in runs} == {next(iter(grid.runs.values())).seed}
+    same = [run for run in grid.runs.values() if (run.model, run.dataset) == (runs[0].model, runs[0].dataset)]
+    assert {run.ratio for run in runs} == {min(run.ratio for run in same)}
+    assert example_runs(index.artifacts["fig4_cfd_ratio"], grid.experiments) == []
+
+
+def test_without_a_2d_flow_its_pictures_are_missing_with_the_reason(index) -> None:
+    plan = index.plan(["fig4_cfd_ratio"], scale="demo", flows={"fig4_cfd_ratio": {1}})
+    assert "predictions_1d" in plan.figures
+    assert not plan.animations
+    for name in ("predictions_2d", "rollout_2d"):
+        assert plan.missing[name].startswith("experiment fig4_cfd_ratio has no 2-D flow at scale demo. It needs")
+    both = index.plan(["fig4_cfd_ratio"], scale="demo", flows={"fig4_cfd_ratio": {1, 2}})
+    assert set(both.animations) == {"rollout_2d"}
+    assert index.artifacts["predictions_2d"].ours
+
+
+def test_every_pde_that_is_simulated_and_flows_has_its_dimension() -> None:
+    assert set(FLOW_DIMENSIONS) == set(PDES) - {"darcy"}
+
+
+def test_every_operators_data_set_names_its_equation(root) -> None:
+    for name, options in read_yaml(root / "catalog/datasets-sciml.yaml")["datasets"].items():
+        assert options.get("pde") in PDES, name
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ FIGURES = (
     "fig6_alpha_std_sciml",
     "fig7_alpha_std_tb_nlp",
     "fig8_alpha_std_tb_sciml",
+    "predictions_1d",
+    "predictions_2d",
 )
 IDENTITY = re.compile(r"ratio=[^/]+/[^/]+/seed=\d+/metrics\.json$")
 
@@ -38,6 +40,17 @@ def records(folder: Path) -> list[Path]:
 def test_every_figure_is_made_as_png_and_pdf(smoke, name):
     assert (smoke / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (smoke / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_rollout_is_animated_and_plays_in_the_report(smoke):
+    assert (smoke / "figures/rollout_2d.gif").read_bytes().startswith(b"GIF89a")
+    assert 'data-player="rollout_2d"' in (smoke / "results/report.html").read_text()
+
+
+def test_operators_keep_sample_predictions_and_text_runs_have_none(smoke):
+    for path in records(smoke):
+        family = json.loads(path.read_text())["run"]["family"]
+        assert (path.parent / "predictions.npz").is_file() == (family == "sciml"), path
 
 
 def test_every_run_has_its_files(smoke):

@@ -54,6 +54,47 @@
     button.addEventListener("click", () => save(document.getElementById(button.dataset.image).src, button.dataset.name));
   }
 
+  // ---- players: an animation frame by frame -------------------------------------------------------------
+
+  for (const [name, { pictures, labels, every_ms: every }] of Object.entries(data.players)) {
+    const host = document.querySelector(`[data-player="${name}"]`);
+    const [picture, play, back, slider, on, label] = ["picture", "play", "back", "frame", "on", "label"]
+      .map((role) => host.querySelector(`[data-role="${role}"]`));
+    let timer = 0;
+    const show = (index) => {
+      const at = (index + pictures.length) % pictures.length;
+      slider.value = at + 1;
+      slider.setAttribute("aria-valuetext", `${at + 1} of ${pictures.length}, ${labels[at]}`);
+      picture.src = `data:image/png;base64,${pictures[at]}`;
+      picture.alt = `${host.getAttribute("aria-label")}. ${labels[at]}`;
+      label.textContent = labels[at];
+    };
+    const here = () => Number(slider.value) - 1;
+    // Frames are read out when a reader steps, not while they run.
+    const stop = () => { clearInterval(timer); timer = 0; play.textContent = "Play"; label.setAttribute("aria-live", "polite"); };
+    const start = () => {
+      stop();
+      label.setAttribute("aria-live", "off");
+      play.textContent = "Pause";
+      timer = setInterval(() => show(here() + 1), every || 600);
+    };
+    play.addEventListener("click", () => (timer ? stop() : start()));
+    back.addEventListener("click", () => { stop(); show(here() - 1); });
+    on.addEventListener("click", () => { stop(); show(here() + 1); });
+    slider.addEventListener("input", () => { stop(); show(here()); });
+    show(0);
+    host.querySelector(".controls").hidden = false;
+    // It starts by itself when it comes into view, for those who have not asked for less motion, and once only.
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      const watcher = new IntersectionObserver(([entry]) => {
+        if (!entry.isIntersecting) return;
+        watcher.disconnect();
+        start();
+      }, { threshold: 0.6 });
+      watcher.observe(host);
+    }
+  }
+
   // ---- charts: a small plotting layer over SVG ---------------------------------------------------------
 
   function node(name, attributes, parent, text) {

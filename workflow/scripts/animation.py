@@ -17,13 +17,13 @@ def main(
     """Write the artifact's GIF from its experiments' runs (CSV) and the rollouts of the runs that it shows."""
     from tempbalance.analysis.artifacts import read_index
     from tempbalance.plots.data import FigureData
-    from tempbalance.plots.rollout import animate
+    from tempbalance.plots.registry import ANIMATIONS
     from tempbalance.plots.style import style as styled
 
     paths = {"runs": [Path(path) for path in runs], "predictions": [Path(path) for path in predictions]}
     data = FigureData.read(read_index(index).artifacts[artifact], **paths)
     with styled(style):
-        animate(data).save(Path(output))
+        ANIMATIONS[data.artifact.layout](data).save(Path(output))
 
 
 if "snakemake" in globals():

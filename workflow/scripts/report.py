@@ -12,7 +12,9 @@ def main(
     history: Sequence[str],
     spectra: Sequence[str],
     eigenvalues: Sequence[str],
+    predictions: Sequence[str],
     figures: Sequence[str],
+    animations: Sequence[str],
     tables: Sequence[str],
     verdicts: str,
     published: str,
@@ -22,7 +24,7 @@ def main(
     missing: Mapping[str, str],
     output: str,
 ) -> None:
-    """Write the page. ``figures`` (PNG) and ``tables`` (CSV) are named after their artifacts."""
+    """Write the page. ``figures`` (PNG), ``animations`` (GIF) and ``tables`` (CSV) are named after their artifacts."""
     from tempbalance.analysis.artifacts import read_index
     from tempbalance.analysis.cells import read_runs, read_stacked, read_table
     from tempbalance.analysis.published import read_published
@@ -40,6 +42,8 @@ def main(
         tables=[Path(path).stem for path in tables],
         eigenvalues=[Path(path) for path in eigenvalues],
         missing=missing,
+        animations={Path(path).stem: Path(path) for path in animations},
+        predictions=[Path(path) for path in predictions],
     )
     page = render(read_index(index), sources, Path(template))
     Path(output).write_text(page, encoding="utf-8")
@@ -50,7 +54,8 @@ if "snakemake" in globals():
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
     main(
         **{kind: snakemake.input[kind] for kind in ("runs", "layers", "history", "spectra", "eigenvalues")},
-        **{kind: snakemake.input[kind] for kind in ("figures", "tables", "verdicts", "published", "index", "template")},
+        **{kind: snakemake.input[kind] for kind in ("predictions", "figures", "animations", "tables", "verdicts")},
+        **{kind: snakemake.input[kind] for kind in ("published", "index", "template")},
         scale=snakemake.params.scale,
         missing=snakemake.params.missing,
         output=snakemake.output[0],

@@ -86,8 +86,8 @@ class Rollout:
         return self.target.shape[-2]
 
     def moment(self, frame: int) -> str:
-        """When a predicted frame is: its time, else its number from 1."""
-        return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame + 1}"
+        """When a predicted frame (-1: the last) is: its time, else its number from 1."""
+        return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"
 
     def errors(self) -> Array | None:
         """Prediction minus target, ``[x, (y), predicted frames, channel]``; None where the run diverged."""
@@ -118,28 +118,33 @@ def read_rollout(path: Path, position: int = 0) -> Rollout:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = f"{error.args[0]}" if isinstance(error, KeyError) else f"{error}"
         raise DataError(f"{path}: not a run's sample predictions ({reason}); train the run again") from None
-    target, prediction, grid = arrays["target"], arrays["prediction"], arrays["grid"]
-    if (
-        grid.ndim not in (2, 3)
-        or grid.shape[-1] != grid.ndim - 1
-        or target.ndim != grid.ndim + 2
-        or target.shape[1 : grid.ndim] != grid.shape[:-1]
-        or target.shape[-1] != len(arrays["channels"])
-        or len(arrays["times"]) not in (0, target.shape[-2])
-        or len(target) != len(arrays["samples"])
-        or prediction.shape[1:] != target.shape[1:]
-        or len(prediction) not in (0, len(target))
-        or 0 in target.shape
-    ):
+    if not _fit(arrays):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
         raise DataError(f"{path}: its arrays do not fit each other ({shapes}); train the run again")
+    prediction = arrays["prediction"]
     return Rollout(
-        target=target[position],
+        target=arrays["target"][position],
         prediction=prediction[position] if len(prediction) else None,
-        grid=grid,
+        grid=arrays["grid"],
         channels=tuple(str(name) for name in arrays["channels"]),
         times=arrays["times"],
         sample=int(arrays["samples"][position]),
+    )
+
+
+def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether shapes and kinds are those of a run's sample predictions, of a diverged run's too."""
+    target, grid = arrays["target"], arrays["grid"]
+    if grid.ndim not in (2, 3) or target.ndim != grid.ndim + 2 or 0 in target.shape:
+        return False
+    samples, *space, frames, channels = target.shape
+    return (
+        grid.shape == (*space, len(space))
+        and arrays["prediction"].shape in (target.shape, (0, *target.shape[1:]))
+        and arrays["channels"].shape == (channels,)
+        and arrays["times"].shape in ((frames,), (0,))
+        and arrays["samples"].shape == (samples,)
+        and all(arrays[name].dtype.kind == "f" for name in ("target", "prediction", "grid", "times"))
     )
 
 
@@ -153,7 +158,7 @@ def error_table(paths: Iterable[Path]) -> pd.DataFrame:
         for frame in range(rollout.frames):
             for channel, name in enumerate(rollout.channels):
                 rows.append({
-                    **identity, "sample": rollout.sample, "frame": frame + 1,
+                    **identity, "flow_dimension": rollout.ndim, "sample": rollout.sample, "frame": frame + 1,
                     "time": float(rollout.times[frame]) if len(rollout.times) else np.nan, "channel": name,
                     "nrmse": np.nan if nrmse is None else float(nrmse[frame, channel]),
                 })  # fmt: skip

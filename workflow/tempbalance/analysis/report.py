@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from tempbalance.analysis.artifacts import Artifact, Index
 from tempbalance.analysis.browser import browser_data
 from tempbalance.analysis.cells import Line, records
 from tempbalance.analysis.numbers import number
+from tempbalance.analysis.player import read_frames
+from tempbalance.analysis.predictions import error_table
 from tempbalance.analysis.render import Table, to_latex
 from tempbalance.analysis.tables import Numbers, build_table
 from tempbalance.analysis.verdicts import HEADS, NOTES, VERDICTS, shown
@@ -31,7 +33,8 @@ LARGEST = 20_000_000
 class Sources:
     """What a report is made from: tables of all experiments, and files.
 
-    ``figures`` maps an artifact's name to its PNG; ``missing`` says of every artifact that is not built why.
+    ``figures`` maps an artifact's name to its PNG, ``animations`` to its GIF; ``predictions`` are files of the runs
+    whose sample predictions are shown; ``missing`` says of every artifact that is not built why.
     """
 
     scale: str
@@ -45,6 +48,8 @@ class Sources:
     tables: Sequence[str]
     eigenvalues: Sequence[Path]
     missing: Mapping[str, str] = field(default_factory=dict)
+    animations: Mapping[str, Path] = field(default_factory=dict)
+    predictions: Sequence[Path] = ()
 
 
 def render(index: Index, sources: Sources, template: Path) -> str:
@@ -64,6 +69,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         return Markup(loader.get_source(environment, name)[0])  # noqa: S704 our own file, not data
 
     downloads: dict[str, dict[str, str]] = {}
+    players = {name: read_frames(path) for name, path in sources.animations.items()}
     built = {*sources.figures, *sources.tables}
     context = {
         "raw": raw,
@@ -72,6 +78,9 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "stand_ins": stand_ins(sources.runs),
         "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts, built), "notes": NOTES},
         "figures": [_figure(index.artifacts[name], path, sources, downloads) for name, path in sources.figures.items()],
+        "animations": [
+            {**_heading(index.artifacts[name], sources.runs), "frames": frames} for name, frames in players.items()
+        ],
         "tables": [_table(index.artifacts[name], sources, downloads) for name in sources.tables],
         "runs": runs_table(sources.runs),
         "times": times_table(sources.runs),
@@ -85,7 +94,8 @@ def render(index: Index, sources: Sources, template: Path) -> str:
     )
     titles = {kind: _titles(sources.runs, kind) for kind in ("model", "dataset", "method")}
     context["browser"] = {"shown": data["shown"], "total": data["total"]}
-    context["data"] = _json({"runs": data["runs"], "titles": titles, "downloads": downloads})
+    shown = {name: asdict(frames) for name, frames in players.items()}
+    context["data"] = _json({"runs": data["runs"], "titles": titles, "downloads": downloads, "players": shown})
     page = environment.get_template(template.name).render(**context)
     if len(page.encode()) > LARGEST:
         raise DataError(
@@ -114,10 +124,12 @@ def summary(index: Index, sources: Sources) -> dict[str, int | str]:
     runs = sources.runs
     judged = sources.verdicts[sources.verdicts["artifact"].isin(index.artifacts)]
     counts = judged["verdict"].value_counts()
+    built = [index.artifacts[name] for name in (*sources.figures, *sources.animations, *sources.tables)]
     return {
         "runs": len(runs), "diverged": int((runs["status"] == "diverged").sum()),
         "experiments": int(runs["experiment"].nunique()), "hours": number(float(runs["wall_s"].sum()) / 3600, 2),
-        "built": len(sources.figures) + len(sources.tables), "artifacts": len(index.artifacts),
+        "built": sum(not artifact.ours for artifact in built), "ours": sum(artifact.ours for artifact in built),
+        "artifacts": sum(not artifact.ours for artifact in index.artifacts.values()),
         **{verdict.replace(" ", "_"): int(counts.get(verdict, 0)) for verdict in VERDICTS},
     }  # fmt: skip
 
@@ -148,14 +160,21 @@ def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
 def _figure(artifact: Artifact, path: Path, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
     shown_value, tidy, runs = _figure_data(artifact, sources)
     image = path.read_bytes()
-    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""}))]
     return {
-        "name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes,
+        **_heading(artifact, runs),
         "image": base64.b64encode(image).decode(), "width": page_width(image),
         "claims": _claims(artifact, sources.verdicts),
         "data": {"heads": list(tidy.columns), "rows": _cells(tidy), "of": shown_value},
         "csv": _download(downloads, f"{artifact.name}.csv", tidy),
     }  # fmt: skip
+
+
+def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
+    """What a reader is told of a picture: name, title, caption, and notes on what stands in in its runs."""
+    own = runs[runs["experiment"].isin(artifact.sources)]
+    stand_ins = sorted(set(own["stand_in"]) - {""})
+    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in stand_ins)]
+    return {"name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes}
 
 
 def page_width(png: bytes) -> int:
@@ -173,6 +192,9 @@ def page_width(png: bytes) -> int:
 
 def _figure_data(artifact: Artifact, sources: Sources) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """What a figure's data are, the data, and the runs they come from."""
+    if artifact.flow_dimension is not None:
+        errors = error_table(sources.predictions)
+        return "nRMSE of the sample", errors[errors["flow_dimension"] == artifact.flow_dimension], sources.runs
     spread = artifact.layout.startswith(("fig2", "fig6", "fig7", "fig8"))
     numbers = Numbers(artifact, sources.runs, sources.published, "alpha_std" if spread else "score")
     if artifact.layout == "fig1_esd":

@@ -25,7 +25,7 @@ from tempbalance.plots.style import BALANCED, BASELINE, PAGE
 
 #: Inches of one row of panels.
 PROFILE_ROW = 1.55
-FIELD_ROW = 1.12
+FIELD_ROW = 1.08
 LAST = -1
 
 

@@ -1,4 +1,4 @@
-"""Figure name -> the function that draws it."""
+"""Name of a layout -> the function that draws it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from matplotlib.figure import Figure
 
 from tempbalance.errors import ConfigError
-from tempbalance.plots import esd, predictions, ratio
+from tempbalance.plots import esd, predictions, ratio, rollout
 from tempbalance.plots.data import FigureData
 
 REGISTRY: Mapping[str, Callable[[FigureData], Figure]] = {
@@ -22,6 +22,7 @@ REGISTRY: Mapping[str, Callable[[FigureData], Figure]] = {
     "predictions_1d": predictions.profiles_and_errors,
     "predictions_2d": predictions.fields_and_errors,
 }
+ANIMATIONS: Mapping[str, Callable[[FigureData], rollout.Animation]] = {"rollout_2d": rollout.animate}
 
 
 def draw(data: FigureData) -> Figure:
