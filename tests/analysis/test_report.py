@@ -7,14 +7,16 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from synthetic_tables import STAND_IN, synthetic_runs, write_experiment
+from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs, write_experiment
 from tempbalance.analysis import report as module
 from tempbalance.analysis.artifacts import read_index
 from tempbalance.analysis.browser import BINS, browser_data, esd_histogram, key_of_path
@@ -23,6 +25,7 @@ from tempbalance.analysis.published import read_published
 from tempbalance.analysis.report import Sources, page_width, render
 from tempbalance.analysis.verdicts import verdict_table
 from tempbalance.errors import DataError
+from tempbalance.plots.rollout import Animation
 
 
 def tiny_png(path: Path) -> Path:
@@ -180,25 +183,108 @@ def test_width_of_a_figure_in_css_pixels(tmp_path) -> None:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
-    """Charts are drawn, a click sorts, and nothing is written to the console."""
-    probe = """<script>
-      document.querySelector("table.verdicts th:nth-child(2) button").click();
-      document.querySelector('[data-picker=spectra] [data-role=method]').value = "tb";
-      document.querySelector('[data-picker=spectra]').dispatchEvent(new Event("change"));
-    </script></body>"""
-    path = tmp_path / "report.html"
-    path.write_text(page.replace("</body>", probe), encoding="utf-8")
+def in_browser(page: str, probe: str, folder: Path, *flags: str) -> str:
+    """The page's DOM after a script at its end has run; nothing may be written to the console."""
+    path = folder / "report.html"
+    path.write_text(page.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
     run = subprocess.run(
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-         f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000",
-         "--dump-dom", f"file://{path}"],
+         f"--user-data-dir={folder}/profile", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000",
+         *flags, "--dump-dom", f"file://{path}"],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert not re.findall(r".*CONSOLE.*", run.stderr)
-    dom = run.stdout
+    return run.stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
+    """Charts are drawn, a click sorts, and nothing is written to the console."""
+    probe = """
+      document.querySelector("table.verdicts th:nth-child(2) button").click();
+      document.querySelector('[data-picker=spectra] [data-role=method]').value = "tb";
+      document.querySelector('[data-picker=spectra]').dispatchEvent(new Event("change"));
+    """
+    dom = in_browser(page, probe, tmp_path)
     for chart in ("chart-esd", "chart-alpha", "chart-loss", "chart-score", "chart-rates"):
         assert re.search(rf'id="{chart}"><svg', dom), chart
     assert 'aria-sort="ascending"' in dom
     assert "tail fit, alpha" in dom
+
+
+# ---- the player ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def played(sources, folder, root) -> str:
+    """A page with a figure of sample predictions and an animation of three frames."""
+    gif = folder / "rollout_2d.gif"
+    shades = [Image.new("P", (300, 200), shade) for shade in (1, 2, 3)]
+    for shade in shades:
+        shade.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0, 0, 0, 200])
+    Animation(shades, [f"t = {number}: TB <b>0.{number}</b>" for number in (1, 2, 3)]).save(gif)
+    place = "fig4_cfd_ratio/toy/flow/ratio=0.1"
+    predictions = [
+        synthetic_rollout(folder / f"{place}/{method}/seed=1/predictions.npz", 2) for method in ("baseline", "tb")
+    ]
+    own = replace(
+        sources, animations={"rollout_2d": gif}, predictions=predictions,
+        figures={**sources.figures, "predictions_2d": tiny_png(folder / "predictions_2d.png")},
+    )  # fmt: skip
+    return render(
+        read_index(root / "workflow/resources/artifacts.yaml"), own, root / "workflow/report/template.html.j2"
+    )
+
+
+def test_an_animation_travels_inside_the_page(played) -> None:
+    links = Links()
+    links.feed(played)
+    assert links.loads == []
+    data = json.loads(played[played.index('id="data">') + 10 :].split("</script>")[0].lstrip(">"))
+    player = data["players"]["rollout_2d"]
+    assert [len(player["pictures"]), len(player["labels"]), player["every_ms"]] == [3, 3, 600]
+    article = played[played.index('<article id="rollout_2d">') :].split("</article>")[0]
+    assert 'alt="Rollout of a 2-D flow. t = 1: TB &lt;b&gt;0.1&lt;/b&gt;"' in article
+    assert "Ours; the paper shows no predictions" in article
+    assert "and 2 of our own" in played[: played.index("<nav")]
+
+
+def test_a_figure_of_sample_predictions_comes_with_its_errors(played) -> None:
+    article = played[played.index('<article id="predictions_2d">') :].split("</article>")[0]
+    assert "Data of this figure (nRMSE of the sample)" in article
+    assert article.count("<tr>") == 1 + 2 * 3 * 4
+
+
+PLAYER = """
+  const host = document.querySelector("[data-player=rollout_2d]");
+  host.scrollIntoView({block: "center"});
+  const role = (name) => host.querySelector(`[data-role=${name}]`);
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> None:
+    dom = in_browser(played, PLAYER, tmp_path, "--force-prefers-reduced-motion")
+    player = dom[dom.index('data-player="rollout_2d"') :].split("</article>")[0]
+    assert ">Play</button>" in player
+    assert 'aria-valuetext="1 of 3, t = 1: TB &lt;b&gt;0.1&lt;/b&gt;"' in player
+    assert 'class="controls" hidden' not in player
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
+    dom = in_browser(played, PLAYER, tmp_path)
+    assert ">Pause</button>" in dom
+    # Play, then a step stops it; back over the first frame comes the last; the slider is a native one, so keys move it.
+    steps = """
+      const seen = [];
+      const note = () => seen.push(role("play").textContent + role("label").textContent[4] + role("frame").value);
+      role("play").click(); note();
+      role("on").click(); note();
+      role("back").click(); role("back").click(); note();
+      role("frame").value = 2; role("frame").dispatchEvent(new Event("input")); note();
+      document.body.dataset.seen = seen.join();
+    """
+    dom = in_browser(played, PLAYER + steps, tmp_path)
+    assert 'data-seen="Pause11,Play22,Play33,Play22"' in dom
+    assert re.search(r'data-player="rollout_2d"[\s\S]*?<button type="button" data-role="play">Play<', dom)

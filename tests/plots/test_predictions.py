@@ -13,7 +13,7 @@ from tempbalance.analysis.predictions import error_table, read_rollout
 from tempbalance.errors import DataError
 from tempbalance.plots.data import FigureData, Place
 from tempbalance.plots.registry import ANIMATIONS, draw
-from tempbalance.plots.samples import Sample, edges
+from tempbalance.plots.samples import Sample, edges, number_text
 from tempbalance.plots.style import save, style
 
 
@@ -100,7 +100,7 @@ def test_titles_carry_the_nrmse_of_the_panel(make):
     data = make("predictions_2d", 2)
     target = next(iter(data.predictions.values())).target[..., -1, 0]
     expected = 0.2 / np.sqrt(np.square(target).mean())
-    assert f"nRMSE {expected:.3g}" in draw(data).axes[1].get_title()
+    assert f"nRMSE {number_text(expected)}" in draw(data).axes[1].get_title()
 
 
 def test_nrmse_is_that_of_the_runs_own_metric(make):
@@ -176,6 +176,10 @@ def test_missing_and_mixed_rollouts_are_refused(make):
         draw(make("predictions_2d", 1))
     with pytest.raises(DataError, match="of different samples"):
         draw(make("predictions_2d", 2, tb={"phase": 1.0}))
+
+
+def test_small_texts():
+    assert [number_text(value) for value in (1.0, 0.58, 123.4, np.nan)] == ["1.00", "0.580", "123", "not finite"]
 
 
 def test_edges_of_cells():

@@ -78,21 +78,20 @@
       play.textContent = "Pause";
       timer = setInterval(() => show(here() + 1), every || 600);
     };
-    play.addEventListener("click", () => (timer ? stop() : start()));
-    back.addEventListener("click", () => { stop(); show(here() - 1); });
-    on.addEventListener("click", () => { stop(); show(here() + 1); });
-    slider.addEventListener("input", () => { stop(); show(here()); });
+    // It starts by itself when it first comes into view, unless the reader wants less motion or was quicker.
+    const watcher = new IntersectionObserver(([entry]) => {
+      if (!entry.isIntersecting) return;
+      watcher.disconnect();
+      start();
+    }, { threshold: 0.6 });
+    const byHand = (action) => () => { watcher.disconnect(); action(); };
+    play.addEventListener("click", byHand(() => (timer ? stop() : start())));
+    back.addEventListener("click", byHand(() => { stop(); show(here() - 1); }));
+    on.addEventListener("click", byHand(() => { stop(); show(here() + 1); }));
+    slider.addEventListener("input", byHand(() => { stop(); show(here()); }));
     show(0);
     host.querySelector(".controls").hidden = false;
-    // It starts by itself when it comes into view, for those who have not asked for less motion, and once only.
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      const watcher = new IntersectionObserver(([entry]) => {
-        if (!entry.isIntersecting) return;
-        watcher.disconnect();
-        start();
-      }, { threshold: 0.6 });
-      watcher.observe(host);
-    }
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) watcher.observe(host);
   }
 
   // ---- charts: a small plotting layer over SVG ---------------------------------------------------------

@@ -136,6 +136,7 @@ def _draw_course(axis: Axes, sample: Sample) -> Line2D:
     axis.set(
         xlabel="t" if len(sample.truth.times) else "predicted frame", title=f"nRMSE of {sample.truth.channels[CHANNEL]}"
     )
+    axis.margins(y=0.25)  # room for the legend above the lines
     axis.set_ylim(bottom=0)
     axis.set_box_aspect(1)
     if axis.get_legend_handles_labels()[1]:

@@ -110,7 +110,7 @@ class Sample:
 
 def number_text(value: float) -> str:
     """An nRMSE, three significant figures."""
-    return f"{value:.3g}" if np.isfinite(value) else "not finite"
+    return f"{value:#.3g}".rstrip(".") if np.isfinite(value) else "not finite"
 
 
 def edges(places: Array) -> tuple[float, float]:
