@@ -108,7 +108,7 @@ def test_without_a_2d_flow_its_pictures_are_missing_with_the_reason(index) -> No
     assert "predictions_1d" in plan.figures
     assert not plan.animations
     for name in ("predictions_2d", "rollout_2d"):
-        assert plan.missing[name].startswith("experiment fig4_cfd_ratio has no 2-D flow at scale demo. It needs")
+        assert plan.missing[name].startswith("experiment fig4_cfd_ratio has no 2-D flow at scale demo; ")
     both = index.plan(["fig4_cfd_ratio"], scale="demo", flows={"fig4_cfd_ratio": {1, 2}})
     assert set(both.animations) == {"rollout_2d"}
     assert index.artifacts["predictions_2d"].ours

@@ -36,6 +36,10 @@ class Artifact:
     ours: bool = False
     flow_dimension: int | None = None
 
+    def shows_one_of(self, dimensions: Collection[int]) -> bool:
+        """Whether an experiment with flows of these space dimensions has what it shows."""
+        return self.flow_dimension is None or self.flow_dimension in dimensions
+
     @property
     def sources(self) -> tuple[str, ...]:
         """Every experiment whose runs it shows, those that it is about first."""
@@ -78,25 +82,21 @@ class Index:
         built: dict[str, dict[str, Artifact]] = {"figure": {}, "table": {}, "animation": {}}
         missing: dict[str, str] = {}
         for name, artifact in self.artifacts.items():
+            configured = tuple(item for item in artifact.experiments if item in present)
+            own = tuple(item for item in configured if artifact.shows_one_of((flows or {}).get(item, ())))
             if artifact.unavailable:
                 missing[name] = artifact.unavailable
-            elif not present & set(artifact.experiments):
+            elif own:
+                companions = tuple(item for item in artifact.companions if item in present)
+                built[artifact.kind][name] = replace(artifact, experiments=own, companions=companions)
+            else:
                 why = "; ".join(
-                    f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
+                    f"experiment {item} has no {artifact.flow_dimension}-D flow at scale {scale}"
+                    if item in present
+                    else f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
                     for item in artifact.experiments
                 )
                 missing[name] = f"{why}. It needs {artifact.needs}"
-            elif artifact.flow_dimension not in (None, *(flows or {}).get(artifact.main[0], ())):
-                missing[name] = (
-                    f"experiment {artifact.main[0]} has no {artifact.flow_dimension}-D flow at scale {scale}. "
-                    f"It needs {artifact.needs}"
-                )
-            else:
-                built[artifact.kind][name] = replace(
-                    artifact,
-                    experiments=tuple(item for item in artifact.experiments if item in present),
-                    companions=tuple(item for item in artifact.companions if item in present),
-                )
         return Plan(built["figure"], built["table"], built["animation"], missing)
 
 
