@@ -86,7 +86,7 @@ rule select_trial:
         "tempbalance select --select-on {params.select_on} {output:q} {input:q} 2> {log:q}"
 
 
-rule adopt_trial_nlp:
+rule adopt_trial:
     input:
         selection=f"{RESULTS}/{{cell}}/selection.json",
         records=trial_records,
@@ -106,12 +106,13 @@ rule adopt_trial_nlp:
         "tempbalance adopt {input.selection:q} $(dirname {output.metrics:q}) {input.records:q} 2> {log:q}"
 
 
-use rule adopt_trial_nlp as adopt_trial_sciml with:
+# Operators leave one file more, and a rule's outputs cannot depend on its cell.
+use rule adopt_trial as adopt_trial_sciml with:
     output:
         **adopted(operator_outputs()),
     wildcard_constraints:
         cell=searched_in("sciml"),
 
 
-ruleorder: adopt_trial_nlp > train_nlp
+ruleorder: adopt_trial > train_nlp
 ruleorder: adopt_trial_sciml > train_sciml
