@@ -17,6 +17,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/spectra.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/failures.smk"
 
 
 report: "workflow/report/workflow.rst"

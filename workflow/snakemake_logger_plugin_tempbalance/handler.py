@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_logger_plugin_tempbalance import text
 from snakemake_logger_plugin_tempbalance.grid import Failure, Grid, Job
 from snakemake_logger_plugin_tempbalance.heartbeats import Heartbeats
+from snakemake_logger_plugin_tempbalance.hooks import said_at_end
 from snakemake_logger_plugin_tempbalance.views import LineView, LiveView, View
 
 #: What Snakemake says about itself at every start, and what the display or the final summary says better.
@@ -125,7 +126,8 @@ class LogHandler(LogHandlerBase):
                 self.view.close()
                 if self.grid.total and not self.is_plain and not (self.is_quiet and not self.grid.failures):
                     style = "bold red" if self.grid.failures else "bold"
-                    self.view.message(text.summary_text(self.grid, time.time()), style)
+                    summary = [text.summary_text(self.grid, time.time()), *said_at_end(self.grid)]
+                    self.view.message("\n".join(summary), style)
                 self.grid = Grid()  # Snakemake closes a handler more than once
         except Exception as error:
             self._give_up(error)
