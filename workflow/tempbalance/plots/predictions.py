@@ -62,10 +62,10 @@ def fields_and_errors(data: FigureData) -> Figure:
         axis.set_xlabel("x")
     for axis in grid[:, 1:].flat:
         axis.tick_params(labelleft=False)
-    moment = sample.truth.moment(LAST)
     heads = ("target", *sample.methods, *(f"{method} {MINUS} target" for method in sample.methods))
+    grid[0, 0].set_title(sample.truth.moment(LAST))
     for axis, head in zip(grid[0], heads, strict=True):
-        axis.set_title(f"{head}\n{axis.get_title() or moment}")
+        axis.set_title(f"{head}\n{axis.get_title()}")
     figure.suptitle(lines, style="italic", color="0.25")
     return figure
 

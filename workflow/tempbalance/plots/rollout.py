@@ -136,11 +136,10 @@ def _draw_course(axis: Axes, sample: Sample) -> Line2D:
     axis.set(
         xlabel="t" if len(sample.truth.times) else "predicted frame", title=f"nRMSE of {sample.truth.channels[CHANNEL]}"
     )
-    axis.margins(y=0.25)  # room for the legend above the lines
-    axis.set_ylim(bottom=0)
     axis.set_box_aspect(1)
     if axis.get_legend_handles_labels()[1]:
-        axis.legend(loc="best")
+        axis.set_ylim(0, 1.5 * axis.get_ylim()[1])  # room for the legend above the lines
+        axis.legend(loc="upper right")
     return axis.axvline(places[0], color="0.5", linewidth=0.8, linestyle=":")
 
 
