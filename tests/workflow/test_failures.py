@@ -8,7 +8,6 @@ from tempbalance.analysis.incomplete import FailedJob, Progress, write_incomplet
 
 #: The smallest chain that ends with a report: one training.
 CHAIN = ("--config", "scale=smoke", "experiments=[table24_ablation_sciml]")
-DATA = "results/data/1dcfd-smoke/data.h5"
 SUBSET = "results/subsets/1dcfd-smoke/ratio=1.json"
 
 
@@ -16,8 +15,8 @@ def test_a_failed_training_is_in_the_report_until_it_goes_through(snakemake, tmp
     report = tmp_path / "results/report.html"
     assert snakemake(tmp_path, SUBSET, *CHAIN).returncode == 0
     assert not report.exists(), "the report was not asked for"
-    whole = (tmp_path / DATA).read_bytes()
-    (tmp_path / DATA).write_bytes(whole[: len(whole) // 2])
+    whole = (tmp_path / SUBSET).read_bytes()
+    (tmp_path / SUBSET).write_bytes(whole[: len(whole) // 2])
 
     failed = snakemake(tmp_path, *CHAIN)
     assert failed.returncode != 0
@@ -30,7 +29,7 @@ def test_a_failed_training_is_in_the_report_until_it_goes_through(snakemake, tmp
     assert (tmp_path / log).read_text().splitlines()[-1].split(":")[0] in page, "the log's last line is the reason"
     assert "results/report.html" in failed.stdout + failed.stderr
 
-    (tmp_path / DATA).write_bytes(whole)
+    (tmp_path / SUBSET).write_bytes(whole)
     planned = snakemake(tmp_path, "-n", *CHAIN)
     assert planned.returncode == 0
     assert "Incomplete" in report.read_text(), "a plan changes nothing"
