@@ -12,6 +12,7 @@ import pytest
 from tiny_runs import Starter, TinyRun, make_demo_run, wait_for
 
 from tempbalance.experiments.checkpoint import MANIFEST
+from tempbalance.experiments.termination import ending_on_sigterm, termination_asked
 
 FAMILIES = pytest.mark.parametrize("name", ["text", "pde"])
 
@@ -67,11 +68,45 @@ def test_a_run_goes_on_from_its_checkpoint_and_does_not_begin_again(name, starte
 @FAMILIES
 def test_sigterm_as_a_scheduler_sends_it(name, starter, tiny, whole, tmp_path):
     run = tiny(name)
-    die_after_checkpoints(starter, run, tmp_path, number=signal.SIGTERM)
-    process = starter.start(run.arguments, tmp_path)
+    # No checkpoint is due for days: the one that is there was written because the process had to end.
+    seldom = run.with_(checkpoint_every_s=1e6)
+    process = starter.start(seldom.arguments, tmp_path)
+    wait_for(lambda: list((tmp_path / "results/.store").glob("*/heartbeat.json")))
+    assert process.kill(signal.SIGTERM) == 143, process.output
+    assert "ended by SIGTERM; a checkpoint is saved" in process.output
+    (last,) = checkpoints(seldom, tmp_path)
+    process = starter.start(seldom.arguments, tmp_path)
     assert process.wait() == 0, process.output
-    assert "resumed from" in process.output
-    assert run.result(tmp_path) == whole(name)
+    assert f"resumed from {last.name}" in process.output
+    # Another interval of checkpoints is another configuration; all else is the same.
+    done, expected = (
+        {**result, "record": {k: v for k, v in result["record"].items() if k not in ("run", "config_hash")}}
+        for result in (seldom.result(tmp_path), whole(name))
+    )
+    assert done == expected
+
+
+@FAMILIES
+def test_a_second_sigterm_ends_at_once(name, starter, tiny, tmp_path):
+    run = tiny(name).with_(checkpoint_every_s=1e6)
+    process = starter.start(run.arguments, tmp_path)
+    wait_for(lambda: list((tmp_path / "results/.store").glob("*/heartbeat.json")))
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.kill(signal.SIGTERM) in (-signal.SIGTERM, 143)
+    assert process.starter.start(run.arguments, tmp_path).wait() == 0
+
+
+def test_only_the_block_handles_sigterm():
+    before = signal.getsignal(signal.SIGTERM)
+    with ending_on_sigterm():
+        assert signal.getsignal(signal.SIGTERM) is not before
+        assert not termination_asked()
+        signal.raise_signal(signal.SIGTERM)
+        assert termination_asked()
+        assert signal.getsignal(signal.SIGTERM) is before, "the next one kills"
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ending_on_sigterm():
+        assert not termination_asked()
 
 
 def cut_short(path: Path) -> None:

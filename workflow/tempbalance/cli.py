@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tempbalance.errors import InputError, TempBalanceError
+from tempbalance.errors import InputError, TempBalanceError, TerminatedError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -150,6 +151,7 @@ def train(
     from tempbalance.experiments.rundir import RunDir
     from tempbalance.experiments.spec import RunSpec, digest
     from tempbalance.experiments.subset import read_subset
+    from tempbalance.experiments.termination import ending_on_sigterm
 
     run_spec = RunSpec.from_json(_text(spec))
     rows = read_subset(subset)
@@ -163,6 +165,7 @@ def train(
 
         inputs["weights"] = fingerprint(run_spec.model_options)
     with (
+        ending_on_sigterm(),
         acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen,
         RunDir.open(run_spec, results, inputs=inputs, device=chosen) as run,
     ):
@@ -278,7 +281,7 @@ def compare(
 
 
 def main() -> None:
-    """Entry point: a problem of the user's ends in one sentence and exit code 2, any other in exit code 1."""
+    """Entry point: a problem of the user's ends in one sentence and exit code 2, SIGTERM in 143, the rest in 1."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -295,6 +298,9 @@ def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except TerminatedError as error:
+        print(error, file=sys.stderr)
+        return 128 + signal.SIGTERM
     except TempBalanceError as error:
         if debug:
             traceback.print_exc()

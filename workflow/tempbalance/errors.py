@@ -21,3 +21,7 @@ class DataError(InputError):
 
 class BusyError(TempBalanceError):
     """Another process is writing the same run."""
+
+
+class TerminatedError(TempBalanceError):
+    """The process was asked to end (SIGTERM) and has saved what it needs to go on."""

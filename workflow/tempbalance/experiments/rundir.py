@@ -19,10 +19,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tempbalance.errors import BusyError
+from tempbalance.errors import BusyError, TerminatedError
 from tempbalance.experiments.checkpoint import Checkpoints, fsync, link_or_copy, write_atomically
 from tempbalance.experiments.provenance import peak_memory_mb, provenance
 from tempbalance.experiments.spec import RunSpec, digest
+from tempbalance.experiments.termination import termination_asked
 
 Row = Mapping[str, Any]
 
@@ -130,11 +131,14 @@ class RunDir:
     # ---- checkpoints ---------------------------------------------------------------------------------
 
     def checkpoint_due(self, every_s: float) -> bool:
-        """Whether ``every_s`` seconds have passed since the last checkpoint (0: always)."""
-        return time.monotonic() - self._checkpointed >= every_s
+        """Whether ``every_s`` seconds have passed since the last checkpoint (0: always), or the process has to end."""
+        return termination_asked() or time.monotonic() - self._checkpointed >= every_s
 
     def checkpoint(self, step: int, write: Any) -> None:
-        """Save a checkpoint; ``write(folder)`` adds the trainer's files to the run's own rows."""
+        """Save a checkpoint; ``write(folder)`` adds the trainer's files to the run's own rows.
+
+        Raises TerminatedError, once all is saved, where the process was asked to end.
+        """
 
         def write_all(folder: Path) -> None:
             write(folder)
@@ -143,6 +147,8 @@ class RunDir:
 
         self.checkpoints.save(step, write_all)
         self._checkpointed = time.monotonic()
+        if termination_asked():
+            raise TerminatedError(f"{self.spec.path}  ended by SIGTERM; a checkpoint is saved, run again to go on")
 
     def resume(self) -> Path | None:
         """The newest good checkpoint's folder, with the rows of that moment taken back; None for a new run."""
