@@ -310,3 +310,11 @@ def test_small_texts():
     assert [columns_for(count) for count in range(1, 8)] == [1, 2, 3, 2, 3, 3, 3]
     assert esd.short_name("bert.encoder.layer.3.attention.self.key") == "block 3, attention.self.key"
     assert esd.short_name("w.0") == "w.0"
+
+
+def test_two_metrics_on_one_axis_share_their_per_cent():
+    data = figure_data()
+    both = pd.concat([data.runs.assign(metric="f1_micro"), data.runs.assign(metric="f1_macro")])
+    assert data.score_label(both) == "micro F1, macro F1, %"
+    assert data.score_label(both.assign(metric="f1_macro")) == "macro F1, %"
+    assert data.score_label(both.assign(metric="nrmse")) == "nRMSE"

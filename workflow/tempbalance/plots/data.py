@@ -175,8 +175,10 @@ class FigureData:
 
     def score_label(self, runs: pd.DataFrame) -> str:
         """What the axis of scores says, with the unit."""
-        metrics = dict.fromkeys(runs["metric"].dropna())
-        return ", ".join(METRICS.get(name, str(name).replace("_", " ")) for name in metrics) or "score"
+        labels = [METRICS.get(name, str(name).replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
+        if all(label.endswith(", %") for label in labels):
+            labels = [label.removesuffix(", %") for label in labels[:-1]] + labels[-1:]
+        return ", ".join(labels) or "score"
 
 
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
