@@ -255,16 +255,26 @@ def test_a_figure_of_sample_predictions_comes_with_its_errors(played) -> None:
     assert article.count("<tr>") == 1 + 2 * 3 * 4
 
 
+# Headless browsers tell of what is in view at no certain time: here the test says when, by `coming`.
+IN_VIEW = """<head><script>
+  const watched = [];
+  window.coming = (inView) => watched.forEach((tell) => tell([{isIntersecting: inView}]));
+  window.IntersectionObserver = class {
+    constructor(tell) { this.tell = tell; }
+    observe() { watched.push(this.tell); }
+    disconnect() { watched.splice(0, watched.length, ...watched.filter((tell) => tell !== this.tell)); }
+  };
+</script>"""
 PLAYER = """
   const host = document.querySelector("[data-player=rollout_2d]");
-  host.scrollIntoView({block: "center"});
   const role = (name) => host.querySelector(`[data-role=${name}]`);
 """
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> None:
-    dom = in_browser(played, PLAYER, tmp_path, "--force-prefers-reduced-motion")
+    come = PLAYER + "coming(true);"
+    dom = in_browser(played.replace("<head>", IN_VIEW), come, tmp_path, "--force-prefers-reduced-motion")
     player = dom[dom.index('data-player="rollout_2d"') :].split("</article>")[0]
     assert ">Play</button>" in player
     assert 'aria-valuetext="1 of 3, t = 1: TB &lt;b&gt;0.1&lt;/b&gt;"' in player
@@ -273,8 +283,15 @@ def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> No
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
-    dom = in_browser(played, PLAYER, tmp_path)
-    assert ">Pause</button>" in dom
+    page = played.replace("<head>", IN_VIEW)
+    # In view it starts; once, so that it does not start again after a reader has stopped it.
+    views = """
+      const seen = [];
+      const note = () => seen.push(role("play").textContent);
+      note(); coming(false); note(); coming(true); note(); role("play").click(); note(); coming(true); note();
+      document.body.dataset.seen = seen.join();
+    """
+    assert 'data-seen="Play,Play,Pause,Play,Play"' in in_browser(page, PLAYER + views, tmp_path)
     # Play, then a step stops it; back over the first frame comes the last; the slider is a native one, so keys move it.
     steps = """
       const seen = [];
@@ -282,9 +299,9 @@ def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
       role("play").click(); note();
       role("on").click(); note();
       role("back").click(); role("back").click(); note();
-      role("frame").value = 2; role("frame").dispatchEvent(new Event("input")); note();
+      role("frame").value = 2; role("frame").dispatchEvent(new Event("input")); coming(true); note();
       document.body.dataset.seen = seen.join();
     """
-    dom = in_browser(played, PLAYER + steps, tmp_path)
+    dom = in_browser(page, PLAYER + steps, tmp_path)
     assert 'data-seen="Pause11,Play22,Play33,Play22"' in dom
     assert re.search(r'data-player="rollout_2d"[\s\S]*?<button type="button" data-role="play">Play<', dom)
