@@ -25,7 +25,7 @@ cd "$WORK/checkout"
 # What the profile tells a user of a cluster without accounting to add, and no 40 s wait for a first look.
 printf '%s\n' "slurm-status-command: squeue" "slurm-init-seconds-before-status-checks: 2" >>profiles/slurm/profile.yaml
 
-# A `tempbalance` that kills the first training after its first checkpoint.
+# A `tempbalance` that kills one training (see there).
 mkdir "$WORK/bin"
 sed "s|@REAL@|$(command -v tempbalance)|; s|@WORK@|$WORK|" "$ROOT/tests/slurm/killing-tempbalance.sh" >"$WORK/bin/tempbalance"
 chmod +x "$WORK/bin/tempbalance"
