@@ -81,15 +81,19 @@ start() {
         runuser -u munge -- munged --log-file="$DIR/munge/munged.log" --pid-file="$DIR/munge/munged.pid" \
             --seed-file="$DIR/munge/seed" || cannot "munged does not start (see $DIR/munge/munged.log)"
     fi
-    slurmctld -c
-    slurmd -c
+    { slurmctld -c && slurmd -c; } || gives_up "its daemons do not start"
     for _ in $(seq 60); do
-        [ "$(sinfo -h -o %t 2>/dev/null)" = idle ] && return
+        [ "$(sinfo -h -o %t 2>/dev/null)" = idle ] && break
         sleep 0.5
     done
-    tail -n 20 "$DIR"/slurm*.log >&2
+    # What this machine cannot do at all is not the workflow's failure.
+    timeout 60 srun --ntasks=1 true || gives_up "a job that does nothing does not run"
+}
+
+gives_up() {
+    tail -n 20 "$DIR"/slurm*.log >&2 || true
     stop
-    cannot "the node did not become idle"
+    cannot "$*"
 }
 
 stop() {
