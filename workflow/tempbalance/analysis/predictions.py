@@ -85,6 +85,11 @@ class Rollout:
         """Number of predicted frames."""
         return self.target.shape[-2]
 
+    @property
+    def places(self) -> Array:
+        """Where each predicted frame stands on an axis of time: at its time, else at its number from 1."""
+        return self.times if len(self.times) else np.arange(1.0, self.frames + 1)
+
     def moment(self, frame: int) -> str:
         """When a predicted frame (-1: the last) is: its time, else its number from 1."""
         return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"

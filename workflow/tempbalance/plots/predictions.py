@@ -102,8 +102,7 @@ def _draw_profiles(axis: Axes, sample: Sample, channel: int) -> None:
 def _draw_error_maps(figure: Figure, axes: list[Axes], sample: Sample, channel: int) -> None:
     """Prediction minus target over space (across) and predicted frames (up), on one scale for both methods."""
     truth = sample.truth
-    up = truth.times if len(truth.times) else np.arange(1.0, truth.frames + 1)
-    extent = (*edges(truth.grid[:, 0]), *edges(up))
+    extent = (*edges(truth.grid[:, 0]), *edges(truth.places))
     limit = sample.error_limit(channel, slice(None))
     image: AxesImage | None = None
     for axis, method, rollout in zip(axes, sample.methods, sample.rollouts, strict=True):

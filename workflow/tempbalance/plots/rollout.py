@@ -111,21 +111,15 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     def show(frame: int) -> None:
         for image, values in (*images, *errors):
             image.set_data(np.ma.masked_invalid(values[..., frame].T))
-        mark.set_xdata([_places(sample)[frame]] * 2)
+        mark.set_xdata([truth.places[frame]] * 2)
         figure.suptitle(f"{name}, {truth.moment(frame)} (predicted frame {frame + 1} of {truth.frames})", fontsize=8)
 
     return show
 
 
-def _places(sample: Sample) -> np.ndarray:
-    """Where a predicted frame stands on the axis of time: at its time, else at its number."""
-    truth = sample.truth
-    return truth.times if len(truth.times) else np.arange(1.0, truth.frames + 1)
-
-
 def _draw_course(axis: Axes, sample: Sample) -> Line2D:
     """Each method's nRMSE over the predicted frames; returns the line that marks the frame shown."""
-    places = _places(sample)
+    places = sample.truth.places
     for method, look, rollout in zip(sample.methods, (BASELINE, BALANCED), sample.rollouts, strict=True):
         nrmse = rollout.nrmse()
         if nrmse is not None:
