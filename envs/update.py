@@ -1,7 +1,7 @@
 """Writes the conda environments from constraints.txt: ``python envs/update.py`` after changing a version.
 
 A test keeps them equal. The package itself is added by `*.post-deploy.sh`, which Snakemake runs with
-``--software-deployment-method conda``, or by hand: ``pip install --no-deps --editable .``
+``--software-deployment-method conda``, or by hand: ``pip install --no-deps --editable . --editable workflow``
 """
 
 from __future__ import annotations

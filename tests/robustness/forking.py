@@ -16,7 +16,7 @@ import traceback
 
 def signal_after(saves: int, number: int) -> None:
     """Have this process send itself a signal after so many checkpoints."""
-    from tempbalance.experiments.checkpoint import Checkpoints
+    from replication.runs.checkpoint import Checkpoints
 
     save, done = Checkpoints.save, []
 
@@ -41,7 +41,8 @@ def child(order: dict) -> None:
     if order["signal_after"]:
         signal_after(*order["signal_after"])
     sys.argv = ["tempbalance", *order["arguments"]]
-    from tempbalance.cli import app, guarded
+    from replication.cli import app
+    from tempbalance.cli import guarded
 
     try:
         code = guarded(app)
@@ -54,8 +55,6 @@ def child(order: dict) -> None:
 
 
 def main() -> None:
-    import tempbalance.nlp.training
-    import tempbalance.sciml.training  # noqa: F401
 
     for line in sys.stdin:
         order = json.loads(line)

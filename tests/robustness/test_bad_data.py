@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from tiny_runs import PDE, TinyRun
 
-from tempbalance.cli import app, guarded
-from tempbalance.experiments.spec import canonical_json, digest
-from tempbalance.experiments.subset import write_subset
+from replication.cli import app
+from replication.runs.subset import write_subset
+from replication.settings.spec import canonical_json, digest
+from tempbalance.cli import guarded
 
 
 class Hostile:
@@ -278,7 +279,7 @@ def finished(tiny: Callable[[str], TinyRun], whole: Callable[..., Any], tmp_path
 @pytest.fixture
 def refuse_spectra(finished: Path, refuse: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(words: str) -> None:
-        from tempbalance.analysis import run_spectra
+        from replication.runs import spectra as run_spectra
 
         read = run_spectra.read_record
         monkeypatch.setattr(run_spectra, "read_record", lambda path: read(path.with_name("record.json")))

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tempbalance.cli import app, guarded
+from replication.cli import app
+from tempbalance.cli import guarded
 
 CONFIG = {"scale": "smoke", "experiments": ["ours"]}
 CATALOG = {
@@ -371,8 +372,8 @@ def test_a_wrong_catalogue(content, word, repository, refuse):
 def test_the_schema_knows_the_hyper_parameters_that_the_trainings_know(root):
     from dataclasses import fields
 
-    from tempbalance.nlp import hyper as nlp
-    from tempbalance.sciml import hyper as sciml
+    from replication.operators import hyper as sciml
+    from replication.text import hyper as nlp
 
     known = {item.name for family in (nlp, sciml) for item in fields(family.Hyper)}
     known |= {*nlp.BALANCE_KEYS, *nlp.METHOD_KEYS, *sciml.BALANCE_KEYS}

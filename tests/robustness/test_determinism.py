@@ -36,7 +36,7 @@ def test_all_at_once_in_reverse_order(starter, several, one_after_the_other, tmp
 
 
 def test_a_fresh_process_through_the_command(several, one_after_the_other, tmp_path):
-    command = Path(sys.executable).with_name("tempbalance")
+    command = Path(sys.executable).with_name("replication")
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONHASHSEED": "7"}
     for run, expected in zip(several[:: len(SEEDS)], one_after_the_other[:: len(SEEDS)], strict=True):
         done = subprocess.run([command, *run.arguments], cwd=tmp_path, env=env, capture_output=True, text=True)

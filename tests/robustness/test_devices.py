@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tempbalance.errors import InputError
-from tempbalance.experiments import devices
-from tempbalance.experiments.devices import acquire_device
+from replication.errors import InputError
+from replication.runs import devices
+from replication.runs.devices import acquire_device
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_full_machine_makes_a_job_wait_until_one_ends(gpus, tmp_path, monkeypa
 
 def test_the_lock_of_a_killed_job_is_gone(gpus, tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from tempbalance.experiments import devices\n"
+        "import sys, time; from pathlib import Path; from replication.runs import devices\n"
         "devices.visible_gpus = lambda: ['0']\n"
         "with devices.acquire_device('auto', Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
@@ -138,7 +138,7 @@ def test_visible_gpus_follows_the_environment(named, count, expected, monkeypatc
 
 def test_torch_is_not_imported_for_the_processor(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from tempbalance.experiments.devices import acquire_device\n"
+        "import sys; from pathlib import Path; from replication.runs.devices import acquire_device\n"
         "with acquire_device('cpu', Path('.')): print('torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "False\n"
@@ -150,7 +150,7 @@ def test_on_a_real_gpu_the_block_sees_one_device(tmp_path):
     if not torch.cuda.is_available():
         pytest.skip("no GPU on this machine")
     code = (
-        "from pathlib import Path; from tempbalance.experiments.devices import acquire_device\n"
+        "from pathlib import Path; from replication.runs.devices import acquire_device\n"
         "with acquire_device('cuda', Path('.')) as device:\n"
         "    import torch; print(torch.ones(2, device=device).sum().item(), torch.cuda.device_count())"
     )

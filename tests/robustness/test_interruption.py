@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tiny_runs import Starter, TinyRun, make_demo_run, wait_for
 
-from tempbalance.experiments.checkpoint import MANIFEST
-from tempbalance.experiments.termination import ending_on_sigterm, termination_asked
+from replication.runs.checkpoint import MANIFEST
+from replication.runs.termination import ending_on_sigterm, termination_asked
 
 FAMILIES = pytest.mark.parametrize("name", ["text", "pde"])
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tempbalance.experiments.spec import RunSpec
+from replication.settings.spec import RunSpec
+from replication.simulation.simulation import simulate
+from replication.text import fetching, preparing
+from replication.text.tokens import tokenize
 
 #: What must not depend on interruptions, on other jobs, or on the order of jobs.
 SAME = ("history.csv", "spectra.csv", "model.safetensors", "initial_eigenvalues.npz")
@@ -156,8 +159,8 @@ ENCODER = {
 
 def make_text_run(folder: Path, epochs: int) -> TinyRun:
     """A small random encoder on an invented corpus, with TempBalance and dropout, a checkpoint after every epoch."""
-    from tempbalance import nlp
-    from tempbalance.experiments.subset import write_subset
+    from replication import text
+    from replication.runs.subset import write_subset
 
     raw = folder / "own"
     raw.mkdir(parents=True)
@@ -169,9 +172,9 @@ def make_text_run(folder: Path, epochs: int) -> TinyRun:
         for number in range(80):
             text = [str(number), *draw.choices(words, k=draw.randint(2, 5)), "good" if number % 2 else "bad"]
             writer.writerow([" ".join(text), number % 2])
-    nlp.fetch(TEXT, folder / "raw", folder=raw)
-    nlp.prepare(TEXT, folder / "raw", folder / "data")
-    nlp.tokenize(TEXT, ENCODER, folder / "data", folder / "tokens")
+    fetching.fetch(TEXT, folder / "raw", folder=raw)
+    preparing.prepare(TEXT, folder / "raw", folder / "data")
+    tokenize(TEXT, ENCODER, folder / "data", folder / "tokens")
     subset = folder / "subset.json"
     write_subset(subset, list(range(24)), dataset="tiny", ratio=0.5, rule="released", seed=0, n_total=48)
     spec = RunSpec(
@@ -190,11 +193,10 @@ PDE = {
 
 def make_pde_run(folder: Path, epochs: int) -> TinyRun:
     """A small operator on a small simulated flow, with TempBalance, a checkpoint after every epoch."""
-    from tempbalance import sciml
-    from tempbalance.experiments.subset import write_subset
+    from replication.runs.subset import write_subset
 
     folder.mkdir(exist_ok=True)
-    sciml.simulate(PDE, folder / "data.h5")
+    simulate(PDE, folder / "data.h5")
     subset = folder / "subset.json"
     write_subset(subset, list(range(0, 23, 2)), dataset="tiny", ratio=0.5, rule="released", seed=0, n_total=23)
     spec = RunSpec(
@@ -208,10 +210,10 @@ def make_pde_run(folder: Path, epochs: int) -> TinyRun:
 
 def make_demo_run(root: Path, folder: Path, family: str) -> TinyRun:
     """A training of the demo's own grid and data (TB, its smallest ratio), with a checkpoint after every epoch."""
-    from tempbalance import nlp, sciml
-    from tempbalance.experiments.config import read_config
-    from tempbalance.experiments.grid import load_grid
-    from tempbalance.experiments.subset import choose_rows, write_subset
+    from replication.runs.subset import choose_rows, write_subset
+    from replication.settings.config import read_config
+    from replication.settings.grid import load_grid
+    from tempbalance import sciml
 
     grid = load_grid(root, replace(read_config(root / "config.yaml", root), scale="demo"))
     jobs = [job for job in grid.jobs.values() if job.family == family and job.method == "tb"]
@@ -220,13 +222,13 @@ def make_demo_run(root: Path, folder: Path, family: str) -> TinyRun:
     tokens = folder / "tokens" if family == "nlp" else None
     if tokens is not None:
         data = folder / "data"
-        nlp.fetch(options, folder / "raw", folder=None)
-        nlp.prepare(options, folder / "raw", data)
-        nlp.tokenize(options, spec.model_options, data, tokens)
-        n_total, labels = nlp.count_training_rows(data), nlp.training_labels(data)
+        fetching.fetch(options, folder / "raw", folder=None)
+        preparing.prepare(options, folder / "raw", data)
+        tokenize(options, spec.model_options, data, tokens)
+        n_total, labels = preparing.count_training_rows(data), preparing.training_labels(data)
     else:
         data = folder / "data.h5"
-        sciml.simulate(options, data)
+        simulate(options, data)
         n_total, labels = sciml.count_training_rows(data, options), None
     rows = choose_rows(family=family, dataset=spec.dataset, n_total=n_total, ratio=spec.ratio, labels=labels)
     write_subset(folder / "subset.json", rows, dataset=spec.dataset, ratio=spec.ratio, n_total=n_total)

@@ -25,10 +25,10 @@ cd "$WORK/checkout"
 # What the profile tells a user of a cluster without accounting to add, and no 40 s wait for a first look.
 printf '%s\n' "slurm-status-command: squeue" "slurm-init-seconds-before-status-checks: 2" >>profiles/slurm/profile.yaml
 
-# A `tempbalance` that kills one training (see there).
+# A `replication` that kills one training (see there).
 mkdir "$WORK/bin"
-sed "s|@REAL@|$(command -v tempbalance)|; s|@WORK@|$WORK|" "$ROOT/tests/slurm/killing-tempbalance.sh" >"$WORK/bin/tempbalance"
-chmod +x "$WORK/bin/tempbalance"
+sed "s|@REAL@|$(command -v replication)|; s|@WORK@|$WORK|" "$ROOT/tests/slurm/killing-replication.sh" >"$WORK/bin/replication"
+chmod +x "$WORK/bin/replication"
 export PATH="$WORK/bin:$PATH"
 
 commands=$(sed -n '/^### On a cluster/,/^```$/p' README.md | sed -n '/^```sh$/,/^```$/p' | grep -v '^```')

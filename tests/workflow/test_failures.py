@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tempbalance.analysis.incomplete import FailedJob, Progress, write_incomplete_report
+from replication.report.incomplete import FailedJob, Progress, write_incomplete_report
 
 #: The smallest chain that ends with a report: one training.
 CHAIN = ("--config", "scale=smoke", "experiments=[table24_ablation_sciml]")

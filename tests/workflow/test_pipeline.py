@@ -137,8 +137,8 @@ def test_one_figure_can_be_asked_for(smoke, snakemake):
 def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
     from dataclasses import replace
 
-    from tempbalance.experiments.config import read_config
-    from tempbalance.experiments.grid import load_grid
+    from replication.settings.config import read_config
+    from replication.settings.grid import load_grid
 
     grid = load_grid(root, replace(read_config(root / "config.yaml", root), scale="paper"))
     done = snakemake(tmp_path, "-n", "--quiet", "rules", "--config", "scale=paper")

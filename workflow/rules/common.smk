@@ -6,14 +6,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from tempbalance.analysis.artifacts import esd_runs, read_index
-from tempbalance.analysis.predictions import example_runs, flow_dimensions
-from tempbalance.errors import TempBalanceError
-from tempbalance.experiments.config import Config
-from tempbalance.experiments.grid import load_grid
-from tempbalance.experiments.provenance import version_differences
-from tempbalance.experiments.spec import canonical_json
-from tempbalance.experiments.yamlfile import read_yaml
+from replication.settings.artifacts import esd_runs, read_index
+from replication.runs.predictions import example_runs, flow_dimensions
+from replication.errors import TempBalanceError
+from replication.settings.config import Config
+from replication.settings.grid import load_grid
+from replication.runs.provenance import version_differences
+from replication.settings.spec import canonical_json
+from replication.settings.yamlfile import read_yaml
 
 ROOT = Path(workflow.basedir)
 OWN_CONFIG = (

@@ -18,7 +18,7 @@ rule fetch_text:
     message:
         "Fetch the text data set {wildcards.dataset}"
     shell:
-        "tempbalance fetch --family nlp --options {params.options:q} {params.folder:q} {output:q} 2> {log:q}"
+        "replication fetch --family nlp --options {params.options:q} {params.folder:q} {output:q} 2> {log:q}"
 
 
 rule prepare_text:
@@ -39,7 +39,7 @@ rule prepare_text:
     message:
         "Split and clean {wildcards.dataset}"
     shell:
-        "tempbalance prepare --options {params.options:q} {input:q} {output:q} 2> {log:q}"
+        "replication prepare --options {params.options:q} {input:q} {output:q} 2> {log:q}"
 
 
 rule tokenize:
@@ -61,7 +61,7 @@ rule tokenize:
     message:
         "Tokenise {wildcards.dataset} for {wildcards.model}"
     shell:
-        "tempbalance tokenize --options {params.options:q} --model-options {params.model:q} "
+        "replication tokenize --options {params.options:q} --model-options {params.model:q} "
         "{input:q} {output:q} 2> {log:q}"
 
 
@@ -88,7 +88,7 @@ rule simulate:
     message:
         "Simulate {wildcards.dataset}"
     shell:
-        "tempbalance simulate --options {params.options:q} {output.data:q} --workers {threads} "
+        "replication simulate --options {params.options:q} {output.data:q} --workers {threads} "
         "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
 
 
@@ -117,7 +117,7 @@ rule fetch_pde:
     message:
         "Fetch the published file of {wildcards.dataset}"
     shell:
-        "tempbalance fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
+        "replication fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
 
 
 rule subset:
@@ -139,5 +139,5 @@ rule subset:
     message:
         "Choose the training rows of {wildcards.dataset} at ratio {wildcards.ratio}"
     shell:
-        "tempbalance subset --family {params.family} --dataset {wildcards.dataset:q} --options {params.options:q} "
+        "replication subset --family {params.family} --dataset {wildcards.dataset:q} --options {params.options:q} "
         "--ratio {wildcards.ratio} --rule {params.rule} --seed {params.seed} {input:q} {output:q} 2> {log:q}"

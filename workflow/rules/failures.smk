@@ -2,7 +2,7 @@
 
 from snakemake_logger_plugin_tempbalance import at_end, tail
 
-from tempbalance.analysis.incomplete import (
+from replication.report.incomplete import (
     FailedJob,
     progress,
     write_incomplete_report,

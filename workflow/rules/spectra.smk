@@ -25,5 +25,5 @@ rule spectra:
     message:
         "Spectra of {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
     shell:
-        "tempbalance spectra {params.folder:q} --results {params.results:q} --device {params.device} "
+        "replication spectra {params.folder:q} --results {params.results:q} --device {params.device} "
         "--jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"

@@ -1,7 +1,7 @@
 # Training: baseline and TempBalance runs, and the choice of a trial where hyper-parameters are searched.
 
 TRAIN = (
-    "tempbalance train --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} {params.tokens:q} "
+    "replication train --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} {params.tokens:q} "
     "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
 )
 TRAIN_PARAMS = {
@@ -83,7 +83,7 @@ rule select_trial:
     message:
         "Choose the hyper-parameters of {wildcards.cell}"
     shell:
-        "tempbalance select --select-on {params.select_on} {output:q} {input:q} 2> {log:q}"
+        "replication select --select-on {params.select_on} {output:q} {input:q} 2> {log:q}"
 
 
 rule adopt_trial:
@@ -103,7 +103,7 @@ rule adopt_trial:
     message:
         "Adopt the chosen run of {wildcards.cell}, seed {wildcards.seed}"
     shell:
-        "tempbalance adopt {input.selection:q} $(dirname {output.metrics:q}) {input.records:q} 2> {log:q}"
+        "replication adopt {input.selection:q} $(dirname {output.metrics:q}) {input.records:q} 2> {log:q}"
 
 
 # Operators leave one file more, and a rule's outputs cannot depend on its cell.

@@ -15,10 +15,10 @@ def main(
     output: str,
 ) -> None:
     """Write the artifact's GIF from its experiments' runs (CSV) and the rollouts of the runs that it shows."""
-    from tempbalance.analysis.artifacts import read_index
-    from tempbalance.plots.data import FigureData
-    from tempbalance.plots.registry import ANIMATIONS
-    from tempbalance.plots.style import style as styled
+    from replication.figures.data import FigureData
+    from replication.figures.registry import ANIMATIONS
+    from replication.figures.style import style as styled
+    from replication.settings.artifacts import read_index
 
     paths = {"runs": [Path(path) for path in runs], "predictions": [Path(path) for path in predictions]}
     data = FigureData.read(read_index(index).artifacts[artifact], **paths)

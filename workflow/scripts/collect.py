@@ -7,7 +7,7 @@ from pathlib import Path
 
 def main(records: Sequence[str], outputs: dict[str, str]) -> None:
     """Write runs.csv, layers.csv, history.csv and spectra.csv of the runs whose records are given."""
-    from tempbalance.experiments.tables import runs_table, stacked_table
+    from replication.runs.records import runs_table, stacked_table
 
     paths = [Path(record) for record in records]
     runs_table(paths).to_csv(outputs["runs"], index=False)

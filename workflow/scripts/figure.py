@@ -19,11 +19,11 @@ def main(
     ``tables`` maps ``runs``, ``layers``, ``spectra`` (CSVs of its experiments), ``eigenvalues`` and ``predictions`` (of
     the runs it shows) to files.
     """
-    from tempbalance.analysis.artifacts import read_index
-    from tempbalance.plots.data import FigureData
-    from tempbalance.plots.registry import draw
-    from tempbalance.plots.style import save
-    from tempbalance.plots.style import style as styled
+    from replication.figures.data import FigureData
+    from replication.figures.registry import draw
+    from replication.figures.style import save
+    from replication.figures.style import style as styled
+    from replication.settings.artifacts import read_index
 
     paths = {kind: [Path(path) for path in files] for kind, files in tables.items()}
     data = FigureData.read(read_index(index).artifacts[artifact], published=Path(published), **paths)

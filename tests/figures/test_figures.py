@@ -1,0 +1,320 @@
+"""Figures drawn from synthetic tables whose truth is known: what is on them, and what must not be."""
+
+from __future__ import annotations
+
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthetic_tables import (
+    synthetic_layers,
+    synthetic_runs,
+    synthetic_spectra,
+    write_experiment,
+)
+from replication.settings.artifacts import Artifact, read_index
+from replication.errors import ConfigError, DataError
+from replication.figures import esd
+from replication.figures.curves import seeds_text
+from replication.figures.data import FigureData, Place, count_text, ratio_text
+from replication.figures.multiples import columns_for
+from replication.figures.registry import REGISTRY, draw
+from replication.figures.style import save, style
+
+
+@pytest.fixture(scope="module")
+def index(root):
+    return read_index(root / "workflow/resources/artifacts.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    with style():
+        yield
+
+
+def artifact(layout: str = "fig3_glue_ratio", **changes) -> Artifact:
+    sciml = "sciml" in layout or "cfd" in layout
+    fields = {
+        "name": layout,
+        "kind": "figure",
+        "title": "",
+        "family": "sciml" if sciml else "nlp",
+        "layout": layout,
+        "needs": "nothing",
+        "experiments": ("synthetic",),
+        "pairs": (("baseline", "tb") if sciml else ("ft", "tb"),),
+        "published": "synthetic_table",
+    }
+    return Artifact(**{**fields, **changes})
+
+
+def figure_data(layout: str = "fig3_glue_ratio", published=None, **changes) -> FigureData:
+    entry = artifact(layout)
+    runs = synthetic_runs("synthetic", entry.family, methods=entry.pairs[0], **changes)
+    return FigureData(
+        entry, runs, synthetic_layers(runs), synthetic_spectra(runs), pd.DataFrame() if published is None else published
+    )
+
+
+def labels(figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def small_print(figure) -> str:
+    return figure.get_suptitle().replace("\n", " ")
+
+
+def test_every_figure_of_the_index_has_a_function(index):
+    assert {entry.layout for entry in index.artifacts.values() if entry.kind == "figure"} == set(REGISTRY)
+
+
+@pytest.mark.parametrize(
+    "layout", sorted(set(REGISTRY) - {"fig1_esd", "fig5_domain", "predictions_1d", "predictions_2d"})
+)
+def test_a_panel_a_model_and_data_set(layout):
+    figure = draw(figure_data(layout, models=("m1", "m2"), datasets=("d1", "d2")))
+    titles = [axis.get_title() for axis in figure.axes if axis.get_visible()]
+    assert len(titles) == (8 if layout in ("fig2_alpha_std_nlp", "fig6_alpha_std_sciml") else 5)
+    assert [title[:3] for title in titles] == [f"({letter})" for letter in "abcdefgh"[: len(titles)]]
+    assert "synthetic numbers" in small_print(figure)
+
+
+def test_means_on_the_figure_are_those_of_the_runs():
+    data = figure_data()
+    line = next(line for line in draw(data).axes[0].get_lines() if len(line.get_xdata()) == 3 and line.get_ls() == "--")
+    expected = 100 * data.runs[data.runs["method"] == "ft"].groupby("ratio")["score"].mean()
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), expected, rtol=1e-12)
+    assert line.get_marker() == "s"
+
+
+def test_every_seed_is_on_the_figure():
+    data = figure_data()
+    points = [line for line in draw(data).axes[0].get_lines() if len(line.get_xdata()) == 9]
+    shown = np.sort(np.concatenate([line.get_ydata() for line in points]))
+    np.testing.assert_allclose(shown, np.sort(100 * data.runs["score"]))
+
+
+def test_ratio_and_number_of_samples_are_on_the_axis():
+    axis = draw(figure_data(ratios=(0.0002, 0.05, 1.0))).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0.02\n2", "5\n500", "100\n10k"]
+
+
+def test_the_number_of_samples_is_left_out_where_data_sets_differ_in_it():
+    data = figure_data(datasets=("d1", "d2"))
+    data.runs.loc[data.runs["dataset"] == "d2", "n_train"] *= 3
+    gains = draw(data).axes[2]
+    assert [label.get_text() for label in gains.get_xticklabels()] == ["1", "2", "5"]
+
+
+@pytest.mark.parametrize(("family", "layout"), [("nlp", "fig3_glue_ratio"), ("sciml", "fig4_cfd_ratio")])
+def test_an_improvement_is_above_zero_where_the_method_is_better(family, layout):
+    better = draw(figure_data(layout, effect=0.05)).axes[1]
+    worse = draw(figure_data(layout, effect=-0.05, trend=0)).axes[1]
+    means = [
+        next(line.get_ydata() for line in axis.get_lines() if len(line.get_xdata()) == 3 and line.get_ls() == "-")
+        for axis in (better, worse)
+    ]
+    assert (means[0] > 0).all()
+    assert (means[1] < 0).all()
+
+
+def published_table(data: FigureData) -> pd.DataFrame:
+    cells = data.runs[["model", "dataset", "ratio", "method"]].drop_duplicates()
+    return cells.assign(artifact="synthetic_table", metric="accuracy", mean=70.0, std=1.0, source="synthetic")
+
+
+@pytest.mark.parametrize(("stand_in", "expected"), [("", 2), ("something else", 0)])
+def test_published_values_only_where_the_setting_is_the_papers(stand_in, expected):
+    data = figure_data(stand_in=stand_in)
+    figure = draw(FigureData(data.artifact, data.runs, published=published_table(data)))
+    marks = [line for line in figure.axes[0].get_lines() if line.get_gid() == "published"]
+    assert len(marks) == expected
+    assert all((line.get_ydata() == 70.0).all() and line.get_markerfacecolor() == "none" for line in marks)
+    assert sum("published" in label for label in labels(figure)) == expected
+
+
+def test_a_figure_of_stand_ins_and_originals_says_which_panel_is_which():
+    data = figure_data(datasets=("d1", "d2"))
+    data.runs.loc[data.runs["dataset"] == "d2", "stand_in"] = ""
+    titles = [axis.get_title() for axis in draw(data).axes]
+    assert "(stand-in)" in titles[0]
+    assert "(stand-in)" not in titles[1]
+
+
+def test_diverged_runs_are_marked_and_counted():
+    figure = draw(figure_data(diverged=((0.02, "ft", 13), (0.02, "tb", 37), (0.05, "tb", 13))))
+    marks = next(line for line in figure.axes[0].get_lines() if line.get_gid() == "diverged")
+    np.testing.assert_allclose(marks.get_xdata(), [1, 2])
+    assert {text.get_text() for text in figure.axes[0].texts} == {"2", "1"}
+    assert any("diverged" in label for label in labels(figure))
+    assert "without a claim" in small_print(figure)
+
+
+def test_a_figure_whose_runs_all_diverged_is_drawn():
+    lost = tuple((ratio, method, seed) for ratio in (0.01, 0.02) for method in ("ft", "tb") for seed in (1, 2, 3))
+    figure = draw(figure_data(ratios=(0.01, 0.02), seeds=(1, 2, 3), diverged=lost))
+    assert any(line.get_gid() == "diverged" for line in figure.axes[0].get_lines())
+
+
+def test_too_few_seeds_are_said_and_have_no_interval():
+    figure = draw(figure_data(seeds=(13, 37)))
+    assert "fewer than 3" in small_print(figure)
+    assert "bootstrap" not in small_print(figure)
+    assert "bootstrap" in small_print(draw(figure_data()))
+
+
+def test_the_spread_before_training_is_that_of_epoch_0():
+    data = figure_data("fig7_alpha_std_tb_nlp")
+    first = data.spectra[data.spectra["epoch"] == 0]
+    expected = first.groupby(["ratio", "method", "seed"])["alpha"].std(ddof=0).mean()
+    assert data.spread_before(data.runs) == pytest.approx(expected)
+    line = next(line for line in draw(data).axes[0].get_lines() if line.get_label() == "before training")
+    assert line.get_ydata()[0] == pytest.approx(expected)
+
+
+def test_the_spread_before_training_needs_the_same_layers():
+    data = figure_data("fig7_alpha_std_tb_nlp")
+    part = data.spectra[data.spectra["layer"] != "layer0"]
+    assert FigureData(data.artifact, data.runs, data.layers, part).spread_before(data.runs) is None
+
+
+# ---- Figure 1 --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def esd_data(tmp_path) -> FigureData:
+    paths = write_experiment(tmp_path, synthetic_runs("synthetic", ratios=(0.01,)))
+    found = sorted(tmp_path.rglob("seed=13/eigenvalues.npz"))
+    return FigureData.read(
+        artifact("fig1_esd"), runs=[paths["runs"]], layers=[paths["layers"]], spectra=[paths["spectra"]],
+        eigenvalues=found,
+    )  # fmt: skip
+
+
+def test_figure_1_shows_two_layers_and_every_block(esd_data):
+    axes = draw(esd_data).axes
+    assert [axis.get_xscale() for axis in axes] == ["log", "log", "linear"]
+    assert "layer0" in axes[0].get_title()
+    assert "layer5" in axes[1].get_title()
+    assert [label.get_text() for label in axes[2].get_xticklabels()] == ["0", "1", "2"]
+
+
+def test_ticks_of_a_narrow_spectrum_do_not_collide(esd_data):
+    figure = draw(esd_data)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    labels = [*axis.xaxis.get_ticklabels(minor=True), *axis.get_xticklabels()]
+    boxes = sorted(
+        (label.get_window_extent() for label in labels if label.get_text() and label.get_visible()), key=lambda b: b.x0
+    )
+    low, high = axis.get_window_extent().intervalx
+    boxes = [box for box in boxes if low - 1 <= (box.x0 + box.x1) / 2 <= high + 1]
+    assert len(boxes) >= 2
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_figure_1_refuses_to_be_drawn_without_eigenvalues(esd_data):
+    with pytest.raises(DataError, match=r"eigenvalues or layers\.csv of a run of 'ft' are missing"):
+        draw(FigureData(esd_data.artifact, esd_data.runs, esd_data.layers))
+
+
+def test_two_layers_are_of_the_commonest_shape():
+    layers = pd.DataFrame({"layer": list("abcd"), "alpha": [2.0, 3.0, 2.5, 9.0], "shape": ["4x4"] * 3 + ["8x4"]})
+    assert list(esd.two_layers(layers)["layer"]) == ["a", "b"]
+
+
+def test_a_density_integrates_to_the_share_of_eigenvalues_shown():
+    values = np.concatenate([np.zeros(20), np.random.default_rng(0).pareto(2.0, 180) + 1])
+    edges, heights = esd.density(values)
+    assert (heights * np.diff(edges)).sum() == pytest.approx(0.9)
+
+
+def test_a_fitted_tail_has_its_share_and_slope():
+    values = np.sort(np.random.default_rng(0).pareto(1.5, 4000) + 1)
+    start = float(np.median(values))
+    grid, heights = esd.tail_density(values, 2.5, start, points=4000)
+    beyond = 0.5 * (values.max() / start) ** -1.5
+    assert np.trapezoid(heights, grid) == pytest.approx(0.5 - beyond, rel=1e-3)
+    slope = np.diff(np.log(heights)) / np.diff(np.log(grid))
+    np.testing.assert_allclose(slope, -2.5)
+
+
+# ---- files, style, small things --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png", "svg"])
+def test_equal_data_give_equal_files(tmp_path, kind):
+    paths = [tmp_path / f"{name}.{kind}" for name in "ab"]
+    for path in paths:
+        save(draw(figure_data()), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert b"CreationDate" not in paths[0].read_bytes()
+
+
+def test_fonts_are_embedded_as_truetype(tmp_path):
+    save(draw(figure_data()), tmp_path / "a.pdf")
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+
+
+def test_figures_fit_the_page():
+    assert draw(figure_data(datasets=("d1", "d2", "d3"))).get_figwidth() == pytest.approx(6.3)
+    assert draw(figure_data("fig2_alpha_std_nlp")).get_figwidth() == pytest.approx(3.03)
+
+
+def test_a_users_style_is_laid_over_ours_and_taken_off_again():
+    before = mpl.rcParams["font.size"]
+    with style({"font.size": 13}):
+        assert mpl.rcParams["font.size"] == 13
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert mpl.rcParams["font.size"] == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [({"font.sise": 9}, "'font.sise', which is no matplotlib"), ({"font.size": "big one"}, "style.font.size")],
+)  # fmt: skip
+def test_a_wrong_style_is_one_sentence(overrides, words):
+    with pytest.raises(ConfigError, match=words), style(overrides):
+        pass
+
+
+def test_runs_without_the_pair_are_refused():
+    data = figure_data()
+    with pytest.raises(DataError, match="one of the pairs"):
+        draw(FigureData(data.artifact, data.runs[data.runs["method"] == "ft"]))
+
+
+def test_an_unknown_layout_is_refused():
+    with pytest.raises(ConfigError, match="expected one of fig1_esd"):
+        draw(FigureData(artifact("fig99"), figure_data().runs))
+
+
+def test_a_path_of_another_form_is_refused(tmp_path):
+    with pytest.raises(DataError, match="was expected"):
+        Place.of(tmp_path / "eigenvalues.npz")
+
+
+def test_small_texts():
+    assert ratio_text(0.0088) == "0.88"
+    assert ratio_text(1.0) == "100"
+    assert (count_text(9999), count_text(19635)) == ("9999", "19.6k")
+    assert seeds_text(pd.Series([3, 3])) == "3 seeds"
+    assert seeds_text(pd.Series([1, 3])) == "1–3 seeds"
+    assert seeds_text(pd.Series([1])) == "1 seed"
+    assert [columns_for(count) for count in range(1, 8)] == [1, 2, 3, 2, 3, 3, 3]
+    assert esd.short_name("bert.encoder.layer.3.attention.self.key") == "block 3, attention.self.key"
+    assert esd.short_name("w.0") == "w.0"
+
+
+def test_two_metrics_on_one_axis_share_their_per_cent():
+    data = figure_data()
+    both = pd.concat([data.runs.assign(metric="f1_micro"), data.runs.assign(metric="f1_macro")])
+    assert data.score_label(both) == "micro F1, macro F1, %"
+    assert data.score_label(both.assign(metric="f1_macro")) == "macro F1, %"
+    assert data.score_label(both.assign(metric="nrmse")) == "nRMSE"

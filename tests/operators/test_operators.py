@@ -1,0 +1,218 @@
+"""DPOT, neuraloperator's own models, pretrained weights, and the options of training that change no interface."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from replication.errors import ConfigError, DataError
+from replication.operators.dpot import DPOT, FourierMixer
+from replication.operators.hyper import Hyper
+from replication.operators.models import build_model, fingerprint
+from replication.operators.rollout import rollout, rollout_loss
+from replication.simulation.simulation import simulate
+
+from .conftest import HYPER, run_training
+
+PLANE = {
+    "source": "simulate", "pde": "cfd2d", "samples": 10, "cells": 16, "frames": 12, "t_end": 0.1,
+    "test_samples": 3, "validation_samples": 3,
+}  # fmt: skip
+SMALL_DPOT = {"kind": "dpot", "width": 16, "depth": 1, "heads": 2, "patch": 4, "size": 16}
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plane") / "data.h5"
+    simulate(PLANE, path)
+    return path
+
+
+def test_dpots_sizes_are_the_published_ones():
+    with torch.device("meta"):
+        assert count(DPOT(40, 4, 2)) == 7_534_643
+        assert count(DPOT(40, 4, 2, width=1024, depth=6, heads=8)) == 30_801_459
+
+
+def test_dpot_takes_any_grid_of_whole_patches():
+    model = build_model(SMALL_DPOT, 40, 4, 2)
+    for x, y in ((16, 16), (32, 16)):
+        assert model(torch.randn(2, x, y, 40), torch.rand(2, x, y, 2)).shape == (2, x, y, 4)
+
+
+def test_dpot_sees_every_given_frame():
+    torch.manual_seed(0)
+    model = build_model(SMALL_DPOT, 40, 4, 2)
+    frames = torch.randn(1, 16, 16, 40, requires_grad=True)
+    model(frames, torch.rand(1, 16, 16, 2)).square().sum().backward()
+    assert (frames.grad.abs().sum((0, 1, 2)) > 0).all()
+
+
+def test_fourier_attention_keeps_heads_apart_and_changes_kept_modes_alone():
+    torch.manual_seed(0)
+    layer, x = FourierMixer(8, heads=2, modes=3), torch.randn(1, 8, 16, 16, requires_grad=True)
+    change = layer(x) - x
+    (touched,) = torch.autograd.grad(change[:, :4].square().sum(), x, retain_graph=True)
+    assert (touched[:, :4] != 0).all()
+    assert (touched[:, 4:] == 0).all()
+    modes = torch.fft.rfft2(change.detach()).abs().amax((0, 1))
+    assert modes[:3, :3].min() > 1e-4
+    assert modes[3:-2, 3:].max() < 1e-4
+
+
+def test_dpot_refuses_lines_and_sizes_that_do_not_divide():
+    with pytest.raises(ConfigError, match="2 space dimensions, the data has 1"):
+        DPOT(30, 3, 1)
+    with pytest.raises(ConfigError, match="width 20 must be a multiple of heads 3"):
+        DPOT(40, 4, 2, width=20, heads=3)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [SMALL_DPOT, {"kind": "neuralop-fno", "modes": 8, "width": 8}, {"kind": "neuralop-tfno", "modes": 8, "width": 8}],
+    ids=["dpot", "fno-stock", "tfno"],
+)
+def test_every_operator_trains_with_tempbalance(tmp_path, plane, model):
+    spectra = {"min_count": 2}  # these are too small for the preset's threshold
+    run = run_training(
+        tmp_path, plane, model="small", model_options={**model, "spectra": spectra}, dataset_options=PLANE,
+        hyper={**HYPER, "epochs": 2}, indices=range(4),
+    )  # fmt: skip
+    assert json.loads((run.public / "metrics.json").read_text())["status"] == "finished"
+    rows = pd.read_csv(run.public / "spectra.csv")
+    assert rows[rows["epoch"] == 2]["lr"].nunique() > 2
+    assert load_file(run.public / "model.safetensors")
+
+
+def test_a_stock_model_has_tensors_alone_in_its_state():
+    model = build_model({"kind": "neuralop-fno", "modes": 8, "width": 8}, 6, 3, 1)
+    assert all(isinstance(value, torch.Tensor) for value in model.state_dict().values())
+    assert model(torch.randn(2, 16, 6), torch.zeros(2, 16, 1)).shape == (2, 16, 3)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_pretrained_weights_are_where_training_starts(tmp_path, suffix):
+    torch.manual_seed(0)
+    pretrained = build_model(SMALL_DPOT, 8, 4, 2)
+    path = tmp_path / f"weights.{suffix}"
+    tensors = pretrained.state_dict()
+    save_file(tensors, path) if suffix == "safetensors" else torch.save({"model": tensors}, path)
+    model = build_model({**SMALL_DPOT, "weights": str(path)}, 8, 4, 2)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, tensors[name]), name
+    assert len(fingerprint({"weights": str(path)})) == 64
+
+
+def test_pretrained_weights_that_do_not_fit_are_refused_by_name(tmp_path):
+    path = tmp_path / "weights.pth"
+    options = {**SMALL_DPOT, "title": "DPOT-Tiny", "weights": str(path)}
+    with pytest.raises(ConfigError, match="'weights' is None: name the file of DPOT-Tiny's"):
+        build_model({**options, "weights": None}, 8, 4, 2)
+    with pytest.raises(DataError, match="no such file"):
+        build_model(options, 8, 4, 2)
+    path.write_bytes(b"not a state dict")
+    with pytest.raises(DataError, match="cannot be read"):
+        build_model(options, 8, 4, 2)
+    tensors = build_model(SMALL_DPOT, 8, 4, 2).state_dict()
+    torch.save({**tensors, "pos_embed": torch.zeros(3)}, path)
+    with pytest.raises(DataError, match=r"needs tensor 'pos_embed' \[1, 16, 4, 4\], the file has \[3\]"):
+        build_model(options, 8, 4, 2)
+    torch.save({**tensors, "stranger": torch.zeros(3)}, path)
+    with pytest.raises(DataError, match="'stranger' is none of the model's"):
+        build_model(options, 8, 4, 2)
+    torch.save([1, 2], path)
+    with pytest.raises(DataError, match="the file lacks it"):
+        build_model(options, 8, 4, 2)
+
+
+def test_pickled_objects_are_not_loaded(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"model": Hyper(epochs=1, batch_size=1, lr=1.0)}, path)
+    with pytest.raises(DataError, match="cannot be read"):
+        build_model({**SMALL_DPOT, "weights": str(path)}, 8, 4, 2)
+
+
+def test_pushforward_is_the_gradient_of_the_last_frames_alone():
+    torch.manual_seed(0)
+    model = build_model({"kind": "fno", "modes": 4}, 30, 3, 1)
+    given, target, grid = torch.randn(2, 16, 10, 3), torch.randn(2, 16, 4, 3), torch.rand(16, 1)
+
+    def gradient(loss):
+        model.zero_grad()
+        loss.backward()
+        return torch.cat([torch.view_as_real(p.grad).flatten() if p.is_complex() else p.grad.flatten()
+                          for p in model.parameters()])  # fmt: skip
+
+    whole = rollout_loss(rollout(model, given, grid, 4), target)
+    pushed = rollout_loss(rollout(model, given, grid, 4, unroll=2), target)
+    assert pushed.item() == pytest.approx(whole.item())
+    with torch.no_grad():
+        first = rollout(model, given, grid, 2)
+    moved = torch.cat((given[..., 2:, :], first), dim=-2)
+    by_hand = rollout_loss(rollout(model, moved, grid, 2), target[..., 2:, :])
+    expected = gradient(by_hand)
+    torch.testing.assert_close(gradient(pushed), expected)
+    assert not torch.allclose(gradient(whole), expected)
+
+
+@pytest.mark.parametrize("kind", ["fno", "unet"])
+def test_bf16_is_near_and_tf32_needs_a_gpu(tmp_path, flow, kind):
+    options = {"fno": {"modes": 4}, "unet": {"init_features": 2}}[kind]
+    losses = {}
+    for precision in ("fp32", "tf32", "bf16"):
+        run = run_training(
+            tmp_path / precision, flow, model=kind, model_options={"kind": kind, **options},
+            hyper={**HYPER, "epochs": 1, "precision": precision},
+        )  # fmt: skip
+        losses[precision] = pd.read_csv(run.public / "history.csv")["train_loss"][0]
+    assert losses["tf32"] == losses["fp32"]  # without a GPU there is no TF32
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+
+
+def test_a_compiled_model_keeps_its_names_and_numbers(tmp_path, flow, monkeypatch):
+    # The compiler's own work is torch's business: the option must reach it and change nothing else.
+    called = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *args, **kwargs: called.append(type(self).__name__))
+    compiled = run_training(tmp_path / "compiled", flow, hyper={**HYPER, "compile": True})
+    assert called == ["FNO"]
+    plain = run_training(tmp_path / "plain", flow)
+    names = [set(load_file(run.public / "model.safetensors")) for run in (compiled, plain)]
+    assert names[0] == names[1]
+
+
+def test_weights_that_overflow_are_a_divergence_too(tmp_path, flow, monkeypatch, capsys):
+    from replication.operators import training
+
+    real = training.train_epoch
+
+    def overflows(model, *args):
+        loss = real(model, *args)
+        with torch.no_grad():
+            next(iter(model.parameters())).fill_(float("inf"))
+        return loss
+
+    monkeypatch.setattr(training, "train_epoch", overflows)
+    run = run_training(tmp_path, flow)
+    values = json.loads((run.public / "metrics.json").read_text())
+    assert (values["status"], values["diverged_epoch"]) == ("diverged", 1)
+    assert "a weight is not finite" in capsys.readouterr().err
+
+
+def test_the_catalogues_operators_can_be_built():
+    from replication.settings.yamlfile import read_yaml
+
+    root = Path(__file__).resolve().parents[2]
+    for name, entry in read_yaml(root / "catalog/models-sciml.yaml")["models"].items():
+        options = {key: value for key, value in entry.items() if key not in ("family", "weights")}
+        with torch.device("meta"):
+            assert count(build_model(options, 40, 4, 2)) > 0, name

@@ -1,0 +1,224 @@
+"""Training runs: what they record, that they resume bit for bit, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from replication.errors import ConfigError, DataError
+from replication.runs.rundir import RunDir
+from replication.simulation.data import PDEFile
+
+from .conftest import BASELINE, DARCY, FLOW, HYPER, SPEC, run_training
+
+FEW = {**HYPER, "epochs": 1, "given_frames": 3}
+
+
+def record(run):
+    return json.loads((run.public / "metrics.json").read_text())
+
+
+def test_a_run_records_both_protocols_and_both_nrmse(tmp_path, flow):
+    run = run_training(tmp_path, flow, hyper={**HYPER, "evaluate_test_every": 1})
+    values = record(run)
+    assert values["status"] == "finished"
+    assert values["primary"] == "nrmse"
+    assert values["n_train"] == 8
+    metrics = values["metrics"]
+    history = pd.read_csv(run.public / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    assert metrics["val"]["selected"]["nrmse"] == pytest.approx(history["val_nrmse"].min())
+    assert metrics["test"]["paper"]["nrmse"] == pytest.approx(history["test_nrmse"].min())
+    chosen = history.set_index("epoch").loc[values["selected_epoch"]]
+    assert metrics["test"]["selected"]["nrmse"] == pytest.approx(chosen["test_nrmse"], rel=1e-5)
+    assert metrics["test"]["selected"]["nrmse_rollout"] == pytest.approx(
+        metrics["test"]["selected"]["nrmse"] * 13 / 3, rel=1e-5
+    )
+
+
+def test_the_honest_protocol_looks_at_the_test_set_only_at_the_end(tmp_path, flow):
+    run = run_training(tmp_path, flow)
+    assert record(run)["metrics"]["test"]["paper"] is None
+    assert not [name for name in pd.read_csv(run.public / "history.csv") if name.startswith("test_")]
+
+
+def test_balancing_moves_rates_and_the_baseline_has_one(tmp_path, flow):
+    balanced = pd.read_csv(run_training(tmp_path, flow).public / "spectra.csv")
+    plain = pd.read_csv(run_training(tmp_path, flow, method="baseline", method_options=BASELINE).public / "spectra.csv")
+    measured = balanced.dropna(subset=["alpha"])
+    assert (measured.groupby("epoch")["lr"].nunique() > 1).all()
+    assert (plain.groupby("epoch")["lr"].nunique() == 1).all()
+    assert balanced["epoch"].unique().tolist() == [0, 1, 2, 3, 4]
+    # fc2 has 3 eigenvalues: it keeps the base rate, halved after two epochs.
+    assert balanced[balanced["layer"] == "fc2"]["lr"].tolist() == pytest.approx([5e-3, 5e-3, 2.5e-3, 2.5e-3, 1.25e-3])
+
+
+def test_darcy_is_a_single_step(tmp_path, darcy):
+    run = run_training(tmp_path, darcy, dataset="darcy", dataset_options=DARCY)
+    metrics = record(run)["metrics"]["test"]["selected"]
+    assert metrics["nrmse"] == metrics["nrmse_rollout"]
+    with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
+        assert arrays["prediction"].shape == arrays["target"].shape == (2, 16, 16, 1, 1)
+
+
+def predictions(run):
+    with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def test_a_run_keeps_rollouts_of_its_first_test_samples(tmp_path, flow):
+    run = run_training(tmp_path, flow, dataset_options={**FLOW, "reduced_resolution_t": 2}, hyper=FEW)
+    kept = predictions(run)
+    assert kept["prediction"].shape == kept["target"].shape == (2, 16, 4, 3)
+    assert kept["channels"].tolist() == ["density", "pressure", "Vx"]
+    assert kept["samples"].tolist() == [0, 1]
+    assert kept["grid"].shape == (16, 1)
+    with h5py.File(flow) as file:
+        np.testing.assert_array_equal(kept["target"][1, ..., 0].T, file["density"][1, 6::2])
+        np.testing.assert_allclose(kept["times"], np.arange(6, 13, 2) * FLOW["t_end"] / 12, rtol=1e-6)
+
+
+def test_a_run_that_diverged_keeps_its_targets_and_no_prediction(tmp_path, flow):
+    kept = predictions(run_training(tmp_path, flow, hyper={**HYPER, "lr": 1e18}))
+    assert kept["prediction"].shape == (0, 16, 3, 3)
+    assert kept["target"].shape == (2, 16, 3, 3)
+
+
+def test_a_file_without_times_has_none(tmp_path, flow, darcy):
+    bare = tmp_path / "bare.h5"
+    shutil.copy(flow, bare)
+    with h5py.File(bare, "a") as file:
+        del file["t-coordinate"]
+    for path in (bare, darcy):
+        with PDEFile(path) as file:
+            assert file.times().shape == (0,)
+
+
+BALANCED = {"optimizer": "adam", "balance": {}}
+UNET = {"kind": "unet", "init_features": 2, "spectra": {"min_count": 2}}
+# Both sets looked at, not at every epoch, batches that do not divide the subset: all of it is state.
+PAPER = {"evaluate_test_every": 1, "evaluate_every": 2, "batch_size": 3}
+
+
+@pytest.mark.parametrize(
+    ("method_options", "changed_hyper", "model_options"),
+    [
+        (BASELINE, {}, SPEC.model_options),
+        (BALANCED, {}, SPEC.model_options),
+        (BALANCED, {**PAPER, "complex_second_moment": "joint"}, SPEC.model_options),
+        (BALANCED, PAPER, UNET),
+    ],
+    ids=["baseline", "tb", "paper-protocol", "unet"],
+)
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_options, changed_hyper, model_options):
+    changes = {
+        "method_options": method_options,
+        "model_options": model_options,
+        "hyper": {**HYPER, "checkpoint_every_s": 0, **changed_hyper},
+    }
+    whole = run_training(tmp_path / "whole", flow, **changes)
+    if model_options is UNET:  # its best epochs come before the last: a resumed run must remember them
+        assert max(record(whole)["selected_epoch"], record(whole)["paper_epoch"]) < HYPER["epochs"]
+    for stop in (1, 2, 3):
+        results = tmp_path / f"killed-{stop}"
+        real, seen = RunDir.checkpoint, []
+
+        def dies(self, step, write, real=real, seen=seen, stop=stop):
+            real(self, step, write)
+            seen.append(step)
+            if len(seen) == stop:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunDir, "checkpoint", dies)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(results, flow, **changes)
+        torch.rand(7)  # whatever another job does with the random numbers in between
+        run = run_training(results, flow, **changes)
+        for name in ("history.csv", "spectra.csv", "model.safetensors", "initial_eigenvalues.npz"):
+            assert (run.public / name).read_bytes() == (whole.public / name).read_bytes(), (stop, name)
+        assert record(run)["metrics"] == record(whole)["metrics"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path, flow):
+    one, two, other = (
+        (run_training(tmp_path / name, flow, seed=seed).public / "model.safetensors").read_bytes()
+        for name, seed in (("one", 1), ("two", 1), ("other", 2))
+    )
+    assert one == two
+    assert one != other
+
+
+def test_a_loss_that_is_not_finite_is_recorded_as_diverged(tmp_path, flow, capsys):
+    run = run_training(tmp_path, flow, hyper={**HYPER, "lr": 1e18})
+    values = record(run)
+    assert values["status"] == "diverged"
+    assert 1 <= values["diverged_epoch"] <= 4
+    assert values["metrics"]["test"]["selected"] is None
+    assert "diverged in epoch" in capsys.readouterr().err
+    for name in ("model.safetensors", "initial_eigenvalues.npz", "history.csv", "spectra.csv"):
+        assert (run.public / name).is_file()
+
+
+def test_a_run_that_never_predicts_finitely_is_no_finished_run(tmp_path, flow, capsys, monkeypatch):
+    from replication.operators import training
+
+    real = training.evaluate
+    monkeypatch.setattr(training, "evaluate", lambda *args: dict.fromkeys(real(*args), float("nan")))
+    values = record(run_training(tmp_path, flow))
+    assert (values["status"], values["diverged_epoch"], values["selected_epoch"]) == ("diverged", 4, 0)
+    assert values["metrics"]["test"]["selected"] is None
+    assert "no epoch has a finite nrmse on the validation set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["reduced_resolution", "reduced_resolution_t"])
+@pytest.mark.parametrize("value", [0, "2", True])
+def test_a_stride_that_is_none_is_refused(tmp_path, flow, key, value):
+    with pytest.raises(ConfigError, match=f"'{key}' is {value!r}, expected a whole number of at least 1"):
+        run_training(tmp_path, flow, dataset_options={**FLOW, key: value})
+
+
+def test_the_experiments_schema_offers_every_choice_that_training_knows():
+    from replication.operators.hyper import CHOICES, Hyper
+    from replication.settings.yamlfile import read_yaml
+
+    root = Path(__file__).resolve().parents[2]
+    known = read_yaml(root / "workflow/schemas/experiment.schema.yaml")["$defs"]["hyper"]["properties"]
+    for key, choices in CHOICES.items():
+        assert set(choices) <= set(known[key]["enum"]), key
+        assert getattr(Hyper(epochs=1, batch_size=1, lr=1.0), key) in choices
+
+
+@pytest.mark.parametrize(
+    ("hyper", "words"),
+    [
+        ({"momentum": 1.0}, "'momentum' is unknown"),
+        ({"lr": 0}, "lr is 0, expected a positive number"),
+        ({"lr": "fast"}, "lr is 'fast', expected float"),
+        ({"epochs": 2.5}, "epochs is 2.5, expected int"),
+        ({"standardise": 1}, "standardise is 1, expected bool"),
+        ({"given_frames": 13}, "given_frames is 13, but .* has 13 frames"),
+        ({"complex_second_moment": "both"}, "expected split or joint"),
+        ({"precision": "fp16"}, "precision is 'fp16', expected fp32 or tf32 or bf16"),
+    ],
+)
+def test_bad_hyper_parameters_are_refused(tmp_path, flow, hyper, words):
+    with pytest.raises(ConfigError, match=words):
+        run_training(tmp_path, flow, hyper={**HYPER, **hyper})
+
+
+def test_missing_hyper_parameters_are_named(tmp_path, flow):
+    with pytest.raises(ConfigError, match="'lr' is missing"):
+        run_training(tmp_path, flow, hyper={"epochs": 1, "batch_size": 1})
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        run_training(tmp_path, tmp_path / "nothing.h5")

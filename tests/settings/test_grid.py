@@ -1,0 +1,174 @@
+"""The grid: cross products, overrides, searches, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+
+from replication.errors import ConfigError
+
+
+def test_every_combination_has_one_run_with_its_options(repository):
+    runs = repository.grid().runs
+    assert len(runs) == 2 * 2 * 2
+    run = runs["study/fno/pde/ratio=0.5/tb/seed=1"]
+    assert run.model_options == {"kind": "fno"}
+    assert run.method_options["balance"] == {"schedule": "sigmoid"}
+    assert run.stand_in == "a stand-in"
+
+
+def test_overrides_reach_only_what_they_name(repository):
+    runs = repository.grid().runs
+    assert runs["study/fno/pde/ratio=0.5/tb/seed=1"].hyper["s"] == 0.5
+    assert runs["study/fno/pde/ratio=1/tb/seed=1"].hyper["s"] == 1.0
+
+
+def test_a_baseline_has_no_balancing_hyper_parameters(repository):
+    hyper = repository.grid().runs["study/fno/pde/ratio=1/baseline/seed=1"].hyper
+    assert "s" not in hyper
+    assert hyper["lr"] == 0.001
+
+
+def test_seeds_of_the_configuration_replace_the_experiments(repository):
+    repository.config["seeds"] = [7]
+    assert {run.seed for run in repository.grid().runs.values()} == {7}
+
+
+def test_search_gives_trials_per_seed_and_drops_s_for_the_baseline(repository):
+    repository.block["search"] = {"lr": [1e-3, 2e-3], "s": [0.5, 1.0]}
+    grid = repository.grid()
+    jobs = grid.jobs
+    assert len([path for path in jobs if "/tb/" in path]) == 2 * 2 * 2 * 2  # ratios x seeds x lr x s
+    assert len([path for path in jobs if "/baseline/" in path]) == 2 * 2 * 2
+    assert "study/fno/pde/ratio=1/tb/trial=lr=0.002,s=0.5/seed=2" in jobs
+    assert jobs["study/fno/pde/ratio=1/tb/trial=lr=0.002,s=0.5/seed=2"].hyper["lr"] == 0.002
+    assert len(grid.runs) == 8
+
+
+def test_runs_shared_by_two_experiments_have_one_identity(repository):
+    from dataclasses import replace
+
+    run = next(iter(repository.grid().runs.values()))
+    assert replace(run, experiment="other", stand_in="", scale="paper").identity() == run.identity()
+    assert replace(run, seed=99).identity() != run.identity()
+
+
+def test_a_specification_survives_its_json(repository):
+    from replication.settings.spec import RunSpec
+
+    run = next(iter(repository.grid().runs.values()))
+    assert RunSpec.from_json(run.to_json()) == run
+    with pytest.raises(ConfigError, match="not a run specification"):
+        RunSpec.from_json('{"experiment": "x"}')
+
+
+def set_in(repository, path, value):
+    target = repository
+    for part in path[:-1]:
+        target = getattr(target, part) if isinstance(part, str) and hasattr(target, part) else target[part]
+    target[path[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("block", "models"), ["fon"], ["unknown model 'fon'", "did you mean 'fno'"]),
+        (("block", "datasets"), ["text"], ["'text'", "family nlp"]),
+        (("block", "methods"), ["adam"], ["unknown method 'adam'", "baseline"]),
+        (("block", "ratios"), [0], ["ratios[0]", "0", "more than 0"]),
+        (("block", "ratios"), [1.5], ["1.5", "at most 1"]),
+        (("block", "ratios"), [float("nan")], ["nan", "finite"]),
+        (("block", "ratios"), [0.5, 0.5], ["no item twice"]),
+        (("block", "hyper"), {"epochs": 0}, ["epochs", "0", "at least 1"]),
+        (("block", "hyper"), {"lr": "fast"}, ["lr", "'fast'", "a number"]),
+        (("block", "hyper"), {"lr": -1.0}, ["lr", "-1.0", "more than 0"]),
+        (("block", "overrides"), [{"when": {"ratio": [0.7]}}], ["overrides[0].when.ratio", "0.7"]),
+        (("block", "surprise"), 1, ["unknown key 'surprise'"]),
+        (("experiment", "scales"), {"big": {}}, ["unknown key 'big'"]),
+        (("experiment", "family"), "vision", ["family", "'vision'", "nlp, sciml"]),
+        (("config", "scale"), "huge", ["scale", "'huge'", "smoke, demo, paper"]),
+        (("config", "scale"), "paper", ["none of them declares the scale 'paper'"]),
+        (("config", "experiments"), ["studdy"], ["studdy", "did you mean 'study'"]),
+        (("config", "experiments"), ["../../etc/passwd"], ["experiments"]),
+        (("config", "seeds"), [1, 1], ["seeds"]),
+        (("config", "seeds"), ["13"], ["seeds"]),
+        (("config", "device"), "tpu", ["device", "'tpu'", "auto, cpu, cuda"]),
+        (("config", "results_dir"), "../elsewhere", ["results_dir"]),
+        (("config", "sclae"), "demo", ["unknown key 'sclae'", "did you mean 'scale'"]),
+        (("catalog", "models"), {"fno; rm -rf .": {"family": "sciml"}}, ["fno; rm -rf .", "not allowed"]),
+    ],
+)
+def test_mistakes_are_named_with_key_value_and_expectation(repository, path, value, words):
+    set_in(repository, path, value)
+    with pytest.raises(ConfigError) as caught:
+        repository.grid()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_the_same_run_twice_is_refused(repository):
+    repository.experiment["scales"]["demo"]["grid"].append(copy.deepcopy(repository.block))
+    with pytest.raises(ConfigError, match="second time"):
+        repository.grid()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"scale: demo\nscale: paper\n", "stands twice"),
+        (b"scale: [demo\n", "line"),
+        (b"\xff\xfe\x00scale", "UTF-8"),
+        (b"a: &x [1]\nb: *x\n", "aliases"),
+        (b"1: 2\n", "not text"),
+        (b"- a list\n", "mapping"),
+        (b"x: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+    ],
+)
+def test_files_that_are_no_plain_yaml_are_refused(repository, content, words):
+    from replication.settings.config import read_config
+
+    root = repository.write()
+    (root / "config.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        read_config(root / "config.yaml", root)
+
+
+def test_numbers_in_exponent_form_are_numbers(repository, tmp_path):
+    from replication.settings.yamlfile import read_yaml
+
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1e-4\nb: 2.5e-3\nc: -3E2\nd: e5\n")
+    assert read_yaml(path) == {"a": 1e-4, "b": 2.5e-3, "c": -300.0, "d": "e5"}
+
+
+def test_the_repositorys_own_configuration_is_valid_at_every_scale(root):
+    from dataclasses import replace
+
+    from replication.settings.config import read_config
+    from replication.settings.grid import load_grid
+
+    config = read_config(root / "config.yaml", root)
+    counts = {scale: len(load_grid(root, replace(config, scale=scale)).jobs) for scale in ("smoke", "demo", "paper")}
+    assert 0 < counts["smoke"] < counts["demo"] < counts["paper"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [({"needs_folders": ["pde"]}, "names no folder of pde"), ({"on_request": True}, "where config.yaml names it")],
+)
+def test_a_gated_experiment_runs_only_where_it_is_named(repository, gate, reason):
+    other = copy.deepcopy(repository.experiment)
+    repository.experiment["scales"]["demo"].update(gate)
+    named = repository.grid()
+    assert len(named.runs) == 8
+    repository.config["experiments"] = "all"
+    with pytest.raises(ConfigError, match="none of them"):
+        repository.grid()
+    (repository.path / "experiments/other.yaml").write_text(yaml.safe_dump(other))
+    everything = repository.grid()
+    assert set(everything.experiments) == {"other"}
+    assert reason in everything.skipped["study"]

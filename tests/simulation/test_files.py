@@ -1,0 +1,279 @@
+"""PDE files: layout, reading, splits, resuming, fetching, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import h5py
+import numpy as np
+import pytest
+import requests
+
+from replication.errors import ConfigError, DataError
+from replication.simulation import simulation
+from replication.simulation.data import PDEFile, count_training_rows, split
+from replication.simulation.fetching import download, fetch
+from replication.simulation.simulation import Simulation, simulate
+
+FLOW = {"pde": "cfd1d", "samples": 20, "cells": 16, "stored_cells": 8, "frames": 4, "t_end": 0.1, "seed": 5}
+DARCY = {"pde": "darcy", "samples": 5, "cells": 12, "seed": 5}
+FLOW_2D = {"pde": "cfd2d", "samples": 2, "cells": 12, "frames": 3, "t_end": 0.05, "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    path = tmp_path_factory.mktemp("flow") / "data.h5"
+    simulate(FLOW, path)
+    return path
+
+
+def test_the_layout_is_pdebenchs(flow, tmp_path):
+    with h5py.File(flow) as file:
+        assert {name: file[name].shape for name in ("density", "pressure", "Vx")} == dict.fromkeys(
+            ("density", "pressure", "Vx"), (20, 4, 8)
+        )
+        assert file["density"].dtype == np.float32
+        assert file["t-coordinate"].shape == (5,)  # one more than frames
+        assert file["x-coordinate"][0] == pytest.approx(-1 + 1 / 8)
+        assert dict(file.attrs) == {"eta": 0.01, "zeta": 0.01}
+    simulate(DARCY, tmp_path / "darcy.h5")
+    with h5py.File(tmp_path / "darcy.h5") as file:
+        assert file["tensor"].shape == (5, 1, 12, 12)
+        assert file["nu"].shape == (5, 12, 12)
+        assert file.attrs["beta"] == 100
+    simulate(FLOW_2D, tmp_path / "flow2d.h5")
+    with PDEFile(tmp_path / "flow2d.h5") as file:
+        assert file.fields == ("density", "pressure", "Vx", "Vy")
+        assert file.read([1, 0]).shape == (2, 12, 12, 3, 4)
+        assert file.grid().shape == (12, 12, 2)
+
+
+def test_the_batched_solver_writes_the_same_data(flow, tmp_path):
+    simulate({**FLOW, "solver": "torch"}, tmp_path / "batched.h5")
+    with PDEFile(flow) as one, PDEFile(tmp_path / "batched.h5") as other:
+        np.testing.assert_allclose(one.read(range(20)), other.read(range(20)), rtol=1e-4)
+    assert json.loads((tmp_path / "batched.h5.json").read_text())["options"]["solver"] == "torch"
+    with pytest.raises(ConfigError, match="key 'solver' is 'torch', expected numba for darcy"):
+        simulate({**DARCY, "solver": "torch"}, tmp_path / "darcy.h5")
+
+
+def test_a_sample_is_the_same_whatever_is_simulated_beside_it(flow, tmp_path):
+    simulate({**FLOW, "samples": 3}, tmp_path / "few.h5")
+    with PDEFile(flow) as many, PDEFile(tmp_path / "few.h5") as few:
+        np.testing.assert_array_equal(many.read([0, 1, 2]), few.read([0, 1, 2]))
+    simulate({**FLOW, "samples": 3, "seed": 6}, tmp_path / "other.h5")
+    with PDEFile(tmp_path / "few.h5") as one, PDEFile(tmp_path / "other.h5") as two:
+        assert not np.array_equal(one.read([0]), two.read([0]))
+
+
+def test_a_killed_simulation_goes_on_and_ends_with_the_same_bytes(flow, tmp_path, monkeypatch):
+    path = tmp_path / "data.h5"
+    real = simulation._simulate_chunk
+    made = []
+
+    def dies_on_the_second(settings, folder, device, first):
+        if made:
+            raise KeyboardInterrupt
+        made.append(first)
+        return real(settings, folder, device, first)
+
+    monkeypatch.setattr(simulation, "_simulate_chunk", dies_on_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(FLOW, path)
+    assert not path.exists()
+    again = []
+    monkeypatch.setattr(
+        simulation,
+        "PDES",
+        {"cfd1d": lambda settings, sample: again.append(sample) or simulation._flow(settings, sample, 1)},
+    )
+    monkeypatch.setattr(simulation, "_simulate_chunk", real)
+    simulate(FLOW, path)
+    assert again == list(range(simulation.CHUNK, 20)), "the first chunk must not be simulated twice"
+    assert path.read_bytes() == flow.read_bytes()
+    assert not list(tmp_path.glob("*.parts*"))
+
+
+def test_two_workers_give_the_same_file(flow, tmp_path):
+    simulate(FLOW, tmp_path / "data.h5", workers=2)
+    assert (tmp_path / "data.h5").read_bytes() == flow.read_bytes()
+
+
+def test_the_manifest_holds_the_files_hash(flow):
+    manifest = json.loads((flow.parent / "data.h5.json").read_text())
+    assert manifest["sha256"] == hashlib.sha256(flow.read_bytes()).hexdigest()
+    assert manifest["rows"] == 20
+
+
+def test_reading_gives_the_rows_asked_for_in_their_order(flow):
+    with h5py.File(flow) as raw, PDEFile(flow) as file:
+        values = file.read([7, 2, 7], resolution=2, time_stride=3)
+        assert values.shape == (3, 4, 2, 3)
+        np.testing.assert_array_equal(values[0, :, :, 0], raw["density"][7, ::3, ::2].T)
+        np.testing.assert_array_equal(values[1, :, 1, 2], raw["Vx"][2, 3, ::2])
+        np.testing.assert_array_equal(values[0], values[2])
+        with pytest.raises(DataError, match="row 20 was asked for, the file has 20"):
+            file.read([20])
+
+
+def test_the_first_rows_test_the_next_validate_the_rest_trains(flow):
+    parts = split(20, {"test_samples": 4, "validation_samples": 3})
+    assert parts.test.tolist() == [0, 1, 2, 3]
+    assert parts.validation.tolist() == [4, 5, 6]
+    assert parts.train.tolist() == list(range(7, 20))
+    assert count_training_rows(flow, {"test_samples": 4, "validation_samples": 3}) == 13
+    with pytest.raises(ConfigError, match="leave 1 of 20 rows"):
+        split(20, {"test_samples": 10, "validation_samples": 9})
+    with pytest.raises(ConfigError, match="test_samples"):
+        split(20, {"test_samples": 0})
+
+
+def damaged(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def set_nan(file):
+    file["pressure"][3, 1, 2] = np.nan
+
+
+def replace(name, values):
+    def change(file):
+        del file[name]
+        file[name] = values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda file: file.__delitem__("Vx"), "data set 'Vx' is missing"),
+        (set_nan, "data set 'pressure', row 3 holds values that are not finite"),
+        (replace("density", np.zeros((20, 3, 8), "f4")), r"\[20, 4, 8\], but 'density' is \[20, 3, 8\]"),
+        (replace("density", np.zeros((20, 4), "f4")), "data set 'density' is float32"),
+        (replace("density", np.zeros((20, 4, 8), "i4")), "data set 'density' is int32"),
+    ],
+)
+def test_foreign_and_damaged_files_are_named(flow, tmp_path, change, words):
+    path = tmp_path / "bad.h5"
+    path.write_bytes(flow.read_bytes())
+    damaged(path, change)
+    with pytest.raises(DataError, match=words), PDEFile(path) as file:
+        file.read(list(range(20)))
+
+
+def test_truncated_missing_and_other_files_are_refused(flow, tmp_path):
+    (tmp_path / "short.h5").write_bytes(flow.read_bytes()[:2000])
+    (tmp_path / "text.h5").write_text("not HDF5")
+    for name, words in (("short.h5", "not a readable HDF5"), ("text.h5", "not a readable HDF5"), ("no.h5", "no such")):
+        with pytest.raises(DataError, match=words):
+            PDEFile(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pde": "burgers"}, "'pde' is 'burgers', expected one of cfd1d, cfd2d, darcy"),
+        ({"samples": 0}, "'samples' is 0"),
+        ({"samples": 2.5}, "'samples' is 2.5, expected int"),
+        ({"stored_cells": 7}, "expected a divisor of cells"),
+        ({"eta": -1.0}, "'eta' is -1.0"),
+        ({"t_end": 0.0}, "'t_end' is 0.0"),
+        ({"cells": "many"}, "'cells' is 'many'"),
+        ({"seed": True}, "'seed' is True"),
+    ],
+)
+def test_bad_simulation_options_are_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        Simulation.from_options({**FLOW, **change})
+
+
+class Server:
+    """Answers like ``requests.get``, with ranges, and breaks off where it is told to."""
+
+    def __init__(self, content, *, breaks_at=None, ranges=True, status=None):
+        self.content, self.breaks_at, self.ranges, self.status = content, breaks_at, ranges, status
+        self.asked = []
+
+    def __call__(self, url, *, stream, timeout, headers):
+        self.asked.append(headers.get("Range"))
+        start = int(headers["Range"][6:-1]) if "Range" in headers and self.ranges else 0
+        server = self
+
+        class Response:
+            status_code = server.status or (206 if start else 200)
+            headers = {"Content-Length": str(len(server.content) - start)}  # noqa: RUF012
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                return None
+
+            def iter_content(self, _):
+                end = server.breaks_at or len(server.content)
+                yield server.content[start:end]
+                if server.breaks_at:
+                    raise requests.ConnectionError
+
+        return Response()
+
+
+def test_a_download_is_resumed_and_checked(flow, tmp_path):
+    content = flow.read_bytes()
+    md5 = hashlib.md5(content).hexdigest()
+    target = tmp_path / "file.h5"
+    with pytest.raises(DataError, match=r"cannot be downloaded \(ConnectionError\)"):
+        download("https://x", target, md5, get=Server(content, breaks_at=1000))
+    server = Server(content)
+    download("https://x", target, md5, get=server)
+    assert server.asked == ["bytes=1000-"]
+    assert target.read_bytes() == content
+
+
+def test_a_server_without_ranges_starts_again(flow, tmp_path):
+    content = flow.read_bytes()
+    (tmp_path / "file.h5.partial").write_bytes(b"half")
+    download(
+        "https://x",
+        tmp_path / "file.h5",
+        hashlib.md5(content).hexdigest(),
+        get=Server(content, ranges=False, status=200),
+    )
+    assert (tmp_path / "file.h5").read_bytes() == content
+
+
+def test_a_wrong_checksum_and_a_refusal_are_errors(tmp_path):
+    with pytest.raises(DataError, match=r"expected 00; it was deleted"):
+        download("https://x", tmp_path / "file.h5", "00", get=Server(b"content"))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(DataError, match="answered 404"):
+        download("https://x", tmp_path / "file.h5", "00", get=Server(b"", status=404))
+
+
+def test_the_users_own_copy_is_taken_from_its_folder(flow, tmp_path):
+    content = flow.read_bytes()
+    own = tmp_path / "own"
+    own.mkdir()
+    options = {"file": "f.hdf5", "url": "https://x/f", "md5": hashlib.md5(content).hexdigest()}
+    with pytest.raises(DataError, match=r"f\.hdf5: no such file"):
+        fetch(options, tmp_path / "data.h5", folder=own)
+    (own / "f.hdf5").write_bytes(content)
+    fetch(options, tmp_path / "data.h5", folder=own)
+    assert (tmp_path / "data.h5").read_bytes() == content
+    (own / "f.hdf5").write_bytes(content[:-1])
+    with pytest.raises(DataError, match="not the published file"):
+        fetch(options, tmp_path / "data.h5", folder=own)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"url": "http://x/f"}, "https"), ({"file": "../../f"}, "plain file name"), ({"md5": None}, "missing")],
+)
+def test_bad_sources_are_refused(tmp_path, change, words):
+    options = {"file": "f", "url": "https://x/f", "md5": "0", **change}
+    options = {key: value for key, value in options.items() if value is not None}
+    with pytest.raises(ConfigError, match=words):
+        fetch(options, tmp_path / "data.h5")

@@ -1,0 +1,307 @@
+"""The report: self-contained, complete, safe, and alive in a browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from replication.errors import DataError
+from replication.figures.rollout import Animation
+from replication.report import report as module
+from replication.report.browser import BINS, browser_data, esd_histogram, key_of_path
+from replication.report.report import Sources, page_width, render
+from replication.settings.artifacts import read_index
+from replication.statistics.cells import read_runs, read_stacked
+from replication.statistics.published import read_published
+from replication.statistics.verdicts import verdict_table
+from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs, write_experiment
+
+
+def tiny_png(path: Path) -> Path:
+    import matplotlib.image
+
+    matplotlib.image.imsave(path, np.zeros((4, 300, 3)), dpi=200)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def sources(folder, root) -> Sources:
+    runs = synthetic_runs(diverged=((0.01, "tb", 37),))
+    runs["model_title"] = "</script><b>Toy & model</b>"
+    write_experiment(folder, runs)
+    index = read_index(root / "workflow/resources/artifacts.yaml")
+    plan = index.plan(["fig3_glue_ratio"], scale="smoke")
+    published = read_published(root / "workflow/resources/published_results.csv")
+    table = read_runs([folder / "fig3_glue_ratio/runs.csv"])
+    read = {name: read_stacked([folder / f"fig3_glue_ratio/{name}.csv"]) for name in ("layers", "spectra", "history")}
+    return Sources(
+        scale="smoke", runs=table, **read, published=published,
+        verdicts=verdict_table(table, published, [*plan.figures.values(), *plan.tables.values()]),
+        figures={name: tiny_png(folder / f"{name}.png") for name in plan.figures}, tables=list(plan.tables),
+        eigenvalues=sorted(folder.glob("*/*/*/*/*/*/eigenvalues.npz")), missing=plan.missing,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(sources, root) -> str:
+    return render(
+        read_index(root / "workflow/resources/artifacts.yaml"), sources, root / "workflow/report/template.html.j2"
+    )
+
+
+class Links(HTMLParser):
+    """Everything a page would load, its anchors, and the links to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.anchors: set[str] = set()
+        self.jumps: set[str] = set()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        values = dict(attrs)
+        if "id" in values:
+            self.anchors.add(values["id"])
+        for name in ("src", "href", "data", "poster", "action"):
+            target = values.get(name)
+            if target and target.startswith("#"):
+                self.jumps.add(target[1:])
+            elif target and not target.startswith("data:"):
+                self.loads.append(target)
+
+
+def test_the_page_loads_nothing_and_its_links_lead_somewhere(page) -> None:
+    links = Links()
+    links.feed(page)
+    assert links.loads == []
+    assert links.jumps <= links.anchors
+    assert "@import" not in page
+    assert "url(" not in page.replace("url(#", "")
+
+
+def test_every_artifact_is_shown_or_explained(page, root) -> None:
+    for name in read_index(root / "workflow/resources/artifacts.yaml").artifacts:
+        assert f'id="{name}"' in page or f"<td>{name}</td>" in page
+
+
+def test_stand_ins_diverged_runs_and_the_verdicts_come_first(page) -> None:
+    assert STAND_IN in page[: page.index("<nav")]
+    assert "18 runs of 1 experiment at scale <b>smoke</b>, 1 of them diverged" in page
+    assert page.index('id="verdicts"') < page.index('id="figures"') < page.index('id="tables"')
+
+
+def test_data_cannot_break_out_of_the_page(page) -> None:
+    assert "</script><b>" not in page
+    data = json.loads(page[page.index('id="data">') + 10 :].split("</script>")[0].lstrip(">"))
+    assert data["titles"]["model"]["toy"] == "</script><b>Toy & model</b>"
+    assert len(data["runs"]) == 18
+    frame = pd.read_csv(io.StringIO(data["downloads"]["runs.csv"]["text"]))
+    assert len(frame) == 18
+
+
+def test_the_same_sources_give_the_same_page(page, sources, root) -> None:
+    again = render(
+        read_index(root / "workflow/resources/artifacts.yaml"), sources, root / "workflow/report/template.html.j2"
+    )
+    assert again == page
+
+
+def test_a_page_that_grew_too_large_is_refused(sources, root, monkeypatch) -> None:
+    monkeypatch.setattr(module, "LARGEST", 1000)
+    index = read_index(root / "workflow/resources/artifacts.yaml")
+    with pytest.raises(DataError, match="would take"):
+        render(index, sources, root / "workflow/report/template.html.j2")
+
+
+def test_browser_keeps_one_run_of_every_cell_when_space_is_short(sources) -> None:
+    tables = (sources.runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues)
+    whole = browser_data(*tables, budget=10**9)
+    assert whole["shown"] == whole["total"] == 18
+    size = len(json.dumps(whole["runs"], separators=(",", ":")))
+    part = browser_data(*tables, budget=size // 3)
+    assert 0 < part["shown"] <= 6
+    assert {run["id"][5] for run in part["runs"]} == {13}
+
+
+def test_browser_numbers_are_the_runs_own(sources) -> None:
+    tables = (sources.runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues)
+    run = browser_data(*tables, budget=10**9)["runs"][0]
+    ratio, method, seed = run["id"][3:]
+    layers = sources.layers
+    layers = layers[(layers["ratio"] == ratio) & (layers["method"] == method) & (layers["seed"] == seed)]
+    layer = run["layers"][2]
+    assert layer["alpha"] == pytest.approx(layers["alpha"].iloc[2], rel=1e-4)
+    path = next(p for p in sources.eigenvalues if key_of_path(p) == tuple(run["id"]))
+    values = np.load(path)[f"last/{layer['name']}"]
+    assert sum(layer["esd"]["last"][2:]) == layer["n"] == len(values)
+    assert layer["tail"] == (values >= 1.0).sum()
+    assert layer["course"][-1] == layer["alpha"]
+
+
+def test_histograms() -> None:
+    histogram = esd_histogram(np.array([1.0, 10.0, 100.0]))
+    assert histogram[:2] == [0.0, 2.0]
+    assert len(histogram) == BINS + 2
+    assert sum(histogram[2:]) == 3
+    assert esd_histogram(np.zeros(3)) == []
+    assert sum(esd_histogram(np.full(4, 2.0))[2:]) == 4
+
+
+def test_damaged_inputs_are_named(tmp_path, sources) -> None:
+    broken = sources.eigenvalues[0]
+    copy = tmp_path.joinpath(*broken.parts[-7:])
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"PK broken")
+    with pytest.raises(DataError, match="not a file of eigenvalues"):
+        browser_data(sources.runs, sources.layers, sources.spectra, sources.history, [copy], budget=10**9)
+    with pytest.raises(DataError, match="not a file of a run's folder"):
+        key_of_path(Path("elsewhere/eigenvalues.npz"))
+    with pytest.raises(DataError, match="no PNG"):
+        page_width(b"GIF89a")
+
+
+def test_width_of_a_figure_in_css_pixels(tmp_path) -> None:
+    assert page_width(tiny_png(tmp_path / "x.png").read_bytes()) == 300 * 96 / 200
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def in_browser(page: str, probe: str, folder: Path, *flags: str) -> str:
+    """The page's DOM after a script at its end has run; nothing may be written to the console."""
+    path = folder / "report.html"
+    path.write_text(page.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
+    run = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+         f"--user-data-dir={folder}/profile", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000",
+         *flags, "--dump-dom", f"file://{path}"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert not re.findall(r".*CONSOLE.*", run.stderr)
+    return run.stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
+    """Charts are drawn, a click sorts, and nothing is written to the console."""
+    probe = """
+      document.querySelector("table.verdicts th:nth-child(2) button").click();
+      document.querySelector('[data-picker=spectra] [data-role=method]').value = "tb";
+      document.querySelector('[data-picker=spectra]').dispatchEvent(new Event("change"));
+    """
+    dom = in_browser(page, probe, tmp_path)
+    for chart in ("chart-esd", "chart-alpha", "chart-loss", "chart-score", "chart-rates"):
+        assert re.search(rf'id="{chart}"><svg', dom), chart
+    assert 'aria-sort="ascending"' in dom
+    assert "tail fit, alpha" in dom
+
+
+# ---- the player ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def played(sources, folder, root) -> str:
+    """A page with a figure of sample predictions and an animation of three frames."""
+    gif = folder / "rollout_2d.gif"
+    shades = [Image.new("P", (300, 200), shade) for shade in (1, 2, 3)]
+    for shade in shades:
+        shade.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0, 0, 0, 200])
+    Animation(shades, [f"t = {number}: TB <b>0.{number}</b>" for number in (1, 2, 3)]).save(gif)
+    place = "fig4_cfd_ratio/toy/flow/ratio=0.1"
+    predictions = [
+        synthetic_rollout(folder / f"{place}/{method}/seed=1/predictions.npz", 2) for method in ("baseline", "tb")
+    ]
+    own = replace(
+        sources, animations={"rollout_2d": gif}, predictions=predictions,
+        figures={**sources.figures, "predictions_2d": tiny_png(folder / "predictions_2d.png")},
+    )  # fmt: skip
+    return render(
+        read_index(root / "workflow/resources/artifacts.yaml"), own, root / "workflow/report/template.html.j2"
+    )
+
+
+def test_an_animation_travels_inside_the_page(played) -> None:
+    links = Links()
+    links.feed(played)
+    assert links.loads == []
+    data = json.loads(played[played.index('id="data">') + 10 :].split("</script>")[0].lstrip(">"))
+    player = data["players"]["rollout_2d"]
+    assert [len(player["pictures"]), len(player["labels"]), player["every_ms"]] == [3, 3, 600]
+    article = played[played.index('<article id="rollout_2d">') :].split("</article>")[0]
+    assert 'alt="Rollout of a 2-D flow. t = 1: TB &lt;b&gt;0.1&lt;/b&gt;"' in article
+    assert "Ours; the paper shows no predictions" in article
+    assert "and 2 of our own" in played[: played.index("<nav")]
+
+
+def test_a_figure_of_sample_predictions_comes_with_its_errors(played) -> None:
+    article = played[played.index('<article id="predictions_2d">') :].split("</article>")[0]
+    assert "Data of this figure (nRMSE of the sample)" in article
+    assert article.count("<tr>") == 1 + 2 * 3 * 4
+
+
+# Headless browsers tell of what is in view at no certain time: here the test says when, by `coming`.
+IN_VIEW = """<head><script>
+  const watched = [];
+  window.coming = (inView) => watched.forEach((tell) => tell([{isIntersecting: inView}]));
+  window.IntersectionObserver = class {
+    constructor(tell) { this.tell = tell; }
+    observe() { watched.push(this.tell); }
+    disconnect() { watched.splice(0, watched.length, ...watched.filter((tell) => tell !== this.tell)); }
+  };
+</script>"""
+PLAYER = """
+  const host = document.querySelector("[data-player=rollout_2d]");
+  const role = (name) => host.querySelector(`[data-role=${name}]`);
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> None:
+    come = PLAYER + "coming(true);"
+    dom = in_browser(played.replace("<head>", IN_VIEW), come, tmp_path, "--force-prefers-reduced-motion")
+    player = dom[dom.index('data-player="rollout_2d"') :].split("</article>")[0]
+    assert ">Play</button>" in player
+    assert 'aria-valuetext="1 of 3, t = 1: TB &lt;b&gt;0.1&lt;/b&gt;"' in player
+    assert 'class="controls" hidden' not in player
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
+    page = played.replace("<head>", IN_VIEW)
+    # In view it starts; once, so that it does not start again after a reader has stopped it.
+    views = """
+      const seen = [];
+      const note = () => seen.push(role("play").textContent);
+      note(); coming(false); note(); coming(true); note(); role("play").click(); note(); coming(true); note();
+      document.body.dataset.seen = seen.join();
+    """
+    assert 'data-seen="Play,Play,Pause,Play,Play"' in in_browser(page, PLAYER + views, tmp_path)
+    # Play, then a step stops it; back over the first frame comes the last; the slider is a native one, so keys move it.
+    steps = """
+      const seen = [];
+      const note = () => seen.push(role("play").textContent + role("label").textContent[4] + role("frame").value);
+      role("play").click(); note();
+      role("on").click(); note();
+      role("back").click(); role("back").click(); note();
+      role("frame").value = 2; role("frame").dispatchEvent(new Event("input")); coming(true); note();
+      document.body.dataset.seen = seen.join();
+    """
+    dom = in_browser(page, PLAYER + steps, tmp_path)
+    assert 'data-seen="Pause11,Play22,Play33,Play22"' in dom
+    assert re.search(r'data-player="rollout_2d"[\s\S]*?<button type="button" data-role="play">Play<', dom)

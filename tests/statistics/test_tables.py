@@ -1,0 +1,170 @@
+"""Tables: numbers as text, the paper's arrangement, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from replication.errors import ConfigError, DataError
+from replication.report.render import Cell, Row, Table, latex_text, to_latex, to_markdown
+from replication.report.tables import build_table
+from replication.settings.artifacts import Artifact, read_index
+from replication.statistics.numbers import gain_text, interval, number, p_text, with_uncertainty
+from replication.statistics.published import join_published, published_gains, read_published
+from synthetic_tables import synthetic_runs
+
+
+@pytest.fixture(scope="module")
+def published(root) -> pd.DataFrame:
+    return read_published(root / "workflow/resources/published_results.csv")
+
+
+@pytest.fixture(scope="module")
+def index(root):
+    return read_index(root / "workflow/resources/artifacts.yaml")
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "text"),
+    [
+        (81.2345, 0.4321, "81.23 ± 0.43"),
+        (81.2345, 12.3, "81.2 ± 12.3"),
+        (0.05021, 0.00443, "0.0502 ± 0.0044"),
+        (0.01863, 1.067e-05, "0.01863 ± 0.00001"),
+        (-1.5, math.nan, "−1.5"),
+        (math.nan, 1.0, "n/a"),
+        (3.0, 0.0, "3.00 ± 0.00"),
+    ],
+)
+def test_mean_and_deviation_are_rounded_alike(mean: float, sd: float, text: str) -> None:
+    assert with_uncertainty(mean, sd) == text
+
+
+def test_other_numbers() -> None:
+    assert number(-0.25, 1, signed=True) == "−0.2"
+    assert interval(-0.412, 1.93) == "[−0.41, +1.93]"
+    assert interval(math.nan, 1.0) == ""
+    assert gain_text(1.2345, 0.5, 2.0) == "+1.23 [+0.50, +2.00]"
+    assert gain_text(1.2345, math.nan, math.nan) == "+1.23"
+    assert [p_text(value) for value in (0.0004, 0.0456, math.nan)] == ["< .001", "0.046", "n/a"]
+
+
+def test_latex_is_escaped_and_has_its_rules() -> None:
+    table = Table(
+        "t", "50 % & more_", ("Method", "Score"),
+        (Row(("a_b",), (Cell("1 ± 2", bold=True, dagger=True),)), Row(("c",), (Cell(),), rule=True)), ("note #1",),
+    )  # fmt: skip
+    text = to_latex(table)
+    assert r"a\_b & \textbf{1 $\pm$ 2}$^\dagger$ \\" in text
+    assert r"\caption{50 \% \& more\_. note \#1.}" in text
+    assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
+    assert latex_text("{\\}") == r"\{\textbackslash{}\}"
+
+
+def test_markdown_is_a_table_that_pipes_cannot_break() -> None:
+    table = Table("t", "T", ("a|b", "c"), (Row(("x|y",), (Cell("1", bold=True),)),), ("why",))
+    lines = to_markdown(table).splitlines()
+    assert lines[2:5] == ["| a\\|b | c |", "| --- | ---: |", "| x\\|y | **1** |"]
+    assert lines[-1] == "- why"
+
+
+def test_one_data_set_has_ratios_as_columns_and_bold_gains(index, published) -> None:
+    table, tidy = build_table(index.artifacts["table17_glue"], synthetic_runs(), published)
+    assert table.heads[3:] == ("5 % (n = 500)", "2 % (n = 200)", "1 % (n = 100)")
+    assert [row.labels[2] for row in table.rows] == ["ft", "tb", "tb minus ft"]
+    assert all(cell.bold for cell in table.rows[2].cells)
+    assert all(cell.bold for cell in table.rows[1].cells)
+    assert not any(cell.bold for cell in table.rows[0].cells)
+    assert len(tidy) == 6
+    assert tidy.loc[tidy["method"] == "tb", "ci_low"].notna().all()
+
+
+def test_several_data_sets_have_columns_of_their_own_and_an_average(index, published) -> None:
+    runs = synthetic_runs(models=("roberta-base",), datasets=("sst2", "qnli"), ratios=(0.001, 0.01), stand_in="")
+    table, _ = build_table(index.artifacts["table17_glue"], runs, published)
+    assert table.heads == ("Model", "Ratio", "Method", "sst2", "qnli", "Average")
+    by_label = {row.labels[1:]: row for row in table.rows}
+    paper = by_label["0.1 %", "ft, published"]
+    assert [cell.text for cell in paper.cells] == ["84.13 ± 1.97", "73.57 ± 0.9", ""]
+    means = runs[(runs["method"] == "ft") & (runs["ratio"] == 0.01)].groupby("dataset")["score"].mean() * 100
+    assert by_label["1 %", "ft"].cells[2].text == f"{means.mean():.2f}"
+    assert not any("stand in" in note for note in table.notes)
+
+
+def test_error_table_counts_diverged_runs_and_shows_the_papers_row_as_its_own(index, published) -> None:
+    runs = synthetic_runs(
+        "fig4_cfd_ratio", "sciml", models=("fno",), datasets=("1dcfd-sim",), methods=("baseline", "tb"),
+        ratios=(0.025, 0.1), diverged=((0.025, "tb", 37),),
+    )  # fmt: skip
+    runs["published_dataset"] = "1dcfd"
+    table, tidy = build_table(index.artifacts["table19_cfd"], runs, published)
+    by_label = {row.labels[2]: row for row in table.rows}
+    assert by_label["tb"].cells[1].text.endswith("(1 of 3 diverged)")
+    assert by_label["baseline, published"].cells[0].text == "0.113 ± 0.00479"
+    assert by_label["tb: error reduction against baseline (%)"].cells[1].bold is False  # two pairs: no claim
+    assert any("only stand in" in note for note in table.notes)
+    assert set(tidy["same_setting"].dropna()) == {False}
+
+
+def test_error_over_predicted_frames_stands_below(index, published) -> None:
+    runs = synthetic_runs("fig4_cfd_ratio", "sciml", methods=("baseline", "tb"))
+    runs["test_selected_nrmse_rollout"] = 2 * runs["score"]
+    table, _ = build_table(index.artifacts["table19_cfd"], runs, published)
+    assert [row.labels[2] for row in table.rows][-2:] == [
+        "baseline, predicted frames only",
+        "tb, predicted frames only",
+    ]
+    assert any("averaged over the given frames" in note for note in table.notes)
+    runs["test_selected_nrmse_rollout"] = runs["score"]  # one step: nothing is diluted
+    table, _ = build_table(index.artifacts["table19_cfd"], runs, published)
+    assert not any("predicted frames" in row.labels[2] for row in table.rows)
+    assert not any("given frames" in note for note in table.notes)
+
+
+def test_t_test_table_has_the_published_p(index, published) -> None:
+    runs = synthetic_runs(
+        "table15_ttest", models=("roberta-base",), datasets=("sst2",), ratios=(0.0002, 0.001), seeds=tuple(range(10)),
+    )  # fmt: skip
+    table, _ = build_table(index.artifacts["table15_ttest"], runs, published)
+    assert [row.cells[-1].text for row in table.rows] == ["0.13", "3.85e-09"]
+    assert [row.cells[0].text for row in table.rows] == ["10", "10"]
+
+
+def test_footnotes_hold_in_the_published_numbers(published) -> None:
+    """The inconsistencies the tables footnote are computed here from the published numbers themselves."""
+    small = published_gains(published, "table18", ("ft", "tb"), "nlp").set_index(["dataset", "ratio"])["gain"]
+    assert small["rte", 0.5] == pytest.approx(3.37, abs=0.005)
+    cfd = published_gains(published, "table19_fig4", ("baseline", "tb"), "sciml").set_index(
+        ["model", "dataset", "ratio"]
+    )
+    assert cfd.loc[("unet", "2dcfd", 0.25), "gain"] == pytest.approx(1.63, abs=0.005)
+    rows = published[(published["artifact"] == "table18") & (published["method"] == "tb") & (published["ratio"] == 0.2)]
+    assert rows["mean"].mean() == pytest.approx(73.20, abs=0.01)
+
+
+def test_ablation_tables_call_tb_by_what_they_vary(published) -> None:
+    runs = synthetic_runs("table4_schedule", models=("roberta-base",), datasets=("qnli",), ratios=(0.01,),
+                          methods=("tb-linear", "tb"), stand_in="")  # fmt: skip
+    runs["published_method"] = runs["method"].replace("tb-linear", "tb(schedule=linear_map)")
+    joined = join_published(runs, published, "table4").set_index("method")["published_mean"]
+    assert joined.to_dict() == {"tb-linear": 84.6, "tb": 84.47}
+
+
+def test_an_operators_baseline_is_the_papers_fine_tuning(published) -> None:
+    assert published_gains(published, "table2", ("baseline", "tb"), "sciml")["gain"].gt(0).all()
+    runs = synthetic_runs("table2_dpot", "sciml", models=("dpot-tiny",), datasets=("2dcfd",), ratios=(0.05,),
+                          methods=("baseline", "tb"), stand_in="")  # fmt: skip
+    joined = join_published(runs, published, "table2").set_index("method")["published_mean"]
+    assert joined.to_dict() == {"baseline": 0.01863, "tb": 0.01856}
+
+
+def test_unknown_layouts_and_foreign_runs_are_refused(published) -> None:
+    artifact = Artifact("x", "table", "X", "nlp", "sideways", "nothing", experiments=("fig3_glue_ratio",),
+                        pairs=(("ft", "tb"),))  # fmt: skip
+    with pytest.raises(ConfigError, match="'sideways', expected one of by_method"):
+        build_table(artifact, synthetic_runs(), published)
+    foreign = Artifact(**{**vars(artifact), "layout": "by_method", "pairs": (("lora", "lora+tb"),)})
+    with pytest.raises(DataError, match="none of its methods"):
+        build_table(foreign, synthetic_runs(), published)

@@ -1,0 +1,203 @@
+"""Values of methods along a row of places (data ratios, or data sets), and the gain of one over the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from replication.statistics.cells import summarise, values_of
+from replication.statistics.paired import Pair, gains, paired_table
+from replication.figures.data import FigureData, Panel, count_text, ratio_text
+from replication.figures.multiples import LETTERS
+from replication.figures.style import BALANCED, BASELINE, DIVERGED, PUBLISHED, SERIES, Look
+
+#: Half the distance between two methods' points at one place, so that their bars do not cover each other.
+DODGE = 0.06
+#: Columns of the table of pairs that are drawn; with too few seeds for a claim it has no interval.
+KEPT = ("gain", "ci_low", "ci_high")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The horizontal axis: evenly spaced places with a label each."""
+
+    column: str
+    keys: tuple[object, ...]
+    labels: tuple[str, ...]
+    title: str
+
+    def of(self, values: pd.Series) -> pd.Series:
+        """Positions of values of the column."""
+        return values.map({key: position for position, key in enumerate(self.keys)}).astype(float)
+
+    def apply(self, axis: Axes) -> None:
+        axis.set_xticks(range(len(self.keys)), self.labels)
+        axis.set_xlabel(self.title)
+        axis.set_xlim(-0.4, len(self.keys) - 0.6)
+        axis.grid(visible=False, axis="x")
+
+
+def ratio_places(runs: pd.DataFrame) -> Places:
+    """Data ratios in per cent with the number of training samples below, unless data sets differ in it."""
+    counts = runs.groupby("ratio")["n_train"].agg(["min", "max"])
+    same = (counts["min"] == counts["max"]).all()
+    labels = [
+        ratio_text(ratio) + (f"\n{count_text(counts.loc[ratio, 'min'])}" if same else "") for ratio in counts.index
+    ]
+    title = "training data (%" + (" / samples)" if same else ")")
+    return Places("ratio", tuple(counts.index), tuple(labels), title)
+
+
+def dataset_places(data: FigureData, runs: pd.DataFrame) -> Places:
+    """Data sets by title, with the number of training samples below."""
+    counts = runs.groupby("dataset", sort=False)["n_train"].first()
+    labels = [f"{data.title('dataset', str(name))}\n{count_text(count)}" for name, count in counts.items()]
+    return Places("dataset", tuple(counts.index), tuple(labels), "data set / number of training samples")
+
+
+def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
+    """A mean with its bar at each position, and every seed as a faint point.
+
+    Args:
+        axis: where to draw.
+        seeds: columns ``position``, ``value``.
+        means: columns ``position``, ``mean``, ``below`` and ``above`` (lengths of the bar; NaN draws none).
+        look: colour, dashes and marker; the baseline's marker is hollow.
+        joined: whether a line joins the means.
+        label: for the legend.
+    """
+    axis.plot(
+        seeds["position"], seeds["value"], linestyle="none", marker=look.marker, color=look.color, alpha=0.45,
+        markersize=2.2, markeredgewidth=0,
+    )  # fmt: skip
+    means = means.sort_values("position")
+    bars = [means[side].fillna(0.0).clip(lower=0.0) for side in ("below", "above")]
+    axis.errorbar(
+        means["position"], means["mean"], yerr=bars, color=look.color, linestyle=look.dashes if joined else "none",
+        marker=look.marker, markerfacecolor="white" if look is BASELINE else look.color, capsize=1.8, elinewidth=0.7,
+        capthick=0.7, label=label,
+    )  # fmt: skip
+
+
+def draw_methods(
+    axis: Axes, data: FigureData, runs: pd.DataFrame, places: Places, *, methods: Sequence[str], value: str
+) -> None:
+    """Mean and standard deviation over seeds of each method along the places; every seed as a faint point.
+
+    Args:
+        axis: where to draw.
+        data: titles and published values.
+        runs: the panel's runs.
+        places: the horizontal axis.
+        methods: one or two; two stand side by side.
+        value: ``score`` or a column of ``runs``.
+    """
+    runs = runs[runs["method"].isin(methods)]
+    table = summarise(runs, value)
+    points = runs.assign(position=places.of(runs[places.column]), value=values_of(runs, value))
+    for method, shift, look in sides(methods):
+        means = table[table["method"] == method]
+        means = means.assign(position=places.of(means[places.column]) + shift, below=means["sd"], above=means["sd"])
+        seeds = points[points["method"] == method]
+        draw_series(
+            axis, seeds.assign(position=seeds["position"] + shift), means, look, joined=places.column == "ratio",
+            label=mean_label(data, method, value),
+        )  # fmt: skip
+        if value == "score":
+            _draw_published(axis, data, runs, places, method, look, shift)
+    _mark_diverged(axis, runs, places)
+    places.apply(axis)
+
+
+def sides(methods: Sequence[str]) -> list[tuple[str, float, Look]]:
+    """Each method with its shift and its look: the baseline dashed and square, the balanced one solid and round."""
+    shifts = (-DODGE, DODGE) if len(methods) == 2 else (0.0,)
+    return list(zip(methods, shifts, (BASELINE, BALANCED), strict=False))
+
+
+def mean_label(data: FigureData, method: str, value: str = "score") -> str:
+    """What the legend says of a method's means; one text for all panels of a figure."""
+    cells = summarise(data.shown, value)
+    counts = cells.loc[cells["method"] == method, "n"]
+    return f"{data.title('method', method)} ({'mean ± SD, ' if counts.max() > 1 else ''}{seeds_text(counts)})"
+
+
+def seeds_text(counts: pd.Series) -> str:
+    """``3 seeds``, or ``2-3 seeds`` where cells differ."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low}–{high} seeds"
+
+
+def _draw_published(
+    axis: Axes, data: FigureData, runs: pd.DataFrame, places: Places, method: str, look: Look, shift: float
+) -> None:
+    here = data.reference.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
+    here = here[here["method"] == method]
+    if len(here):
+        axis.plot(
+            places.of(here[places.column]) + shift, here["published_mean"], marker=look.marker,
+            label=f"{data.title('method', method)}, published", **PUBLISHED,
+        )  # fmt: skip
+
+
+def _mark_diverged(axis: Axes, runs: pd.DataFrame, places: Places) -> None:
+    lost = runs[runs["status"] == "diverged"]
+    if lost.empty:
+        return
+    counts = lost.groupby(places.column).size()
+    positions = places.of(pd.Series(counts.index))
+    axis.plot(
+        positions, [0.04] * len(counts), transform=axis.get_xaxis_transform(), label="diverged runs (how many)",
+        **DIVERGED,
+    )  # fmt: skip
+    for position, count in zip(positions, counts, strict=True):
+        axis.annotate(
+            str(count), (position, 0.04), xycoords=axis.get_xaxis_transform(), xytext=(4, 0),
+            textcoords="offset points", va="center", fontsize="x-small", color=DIVERGED["color"],
+        )  # fmt: skip
+
+
+def draw_gains(
+    axis: Axes, data: FigureData, panels: Sequence[Panel], places: Places, *, pair: Pair, value: str
+) -> None:
+    """Mean gain of a method over its baseline, paired by seed; zero is drawn, above it is better.
+
+    A line a panel, named by the panel's letter.
+    """
+    axis.axhline(0, color="0.35", linewidth=0.7)
+    spread = min(DODGE, 0.3 / max(len(panels), 1))
+    for number, (panel, look, letter) in enumerate(zip(panels, SERIES * len(panels), LETTERS, strict=False)):
+        shift = (2 * number - (len(panels) - 1)) * spread
+        seeds = gains(panel.runs, pair, value)
+        if seeds.empty:
+            continue
+        table = paired_table(panel.runs, [pair], value).reindex(columns=[*KEPT, places.column])
+        means = table.assign(
+            position=places.of(table[places.column]) + shift, mean=table["gain"],
+            below=table["gain"] - table["ci_low"], above=table["ci_high"] - table["gain"],
+        )  # fmt: skip
+        points = seeds.assign(position=places.of(seeds[places.column]) + shift, value=seeds["gain"])
+        draw_series(
+            axis, points, means, look, joined=places.column == "ratio", label=f"({letter})" if len(panels) > 1 else ""
+        )
+    places.apply(axis)
+    if len(panels) > 1 and axis.get_legend_handles_labels()[1]:
+        columns = min(4, len(panels))
+        axis.margins(y=0.1)
+        low, high = axis.get_ylim()
+        # Room for the legend above the lines: among many of them matplotlib finds no empty corner.
+        axis.set_ylim(low, high + (high - low) * (0.05 + 0.13 * -(-len(panels) // columns)))
+        axis.legend(loc="upper center", ncols=columns, handlelength=1.6, columnspacing=0.8, borderaxespad=0)
+
+
+def gain_label(data: FigureData, pair: Pair, value: str) -> str:
+    """What the axis of gains says, with the unit; a gain is better when positive."""
+    method, base = data.title("method", pair[1]), data.title("method", pair[0])
+    if value == "alpha_std":
+        return f"STD(α) cut by {method}, %"
+    if (data.shown["family"] == "nlp").all():
+        return f"{method} minus {base}, points"
+    return f"error cut by {method}, %"

@@ -1,0 +1,200 @@
+"""What a figure is drawn from: an artifact's runs and spectra, split into panels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from replication.settings.artifacts import Artifact
+from replication.statistics.cells import read_runs, read_stacked, title_of, with_companions
+from replication.statistics.paired import Pair
+from replication.runs.predictions import Rollout, read_rollout
+from replication.statistics.published import join_published, read_published
+from replication.errors import DataError
+
+METRICS = {
+    "accuracy": "accuracy, %",
+    "accuracy_f1_mean": "mean of accuracy and F1, %",
+    "accuracy_f1_macro_mean": "mean of accuracy and F1, %",
+    "f1": "F1, %",
+    "f1_macro": "macro F1, %",
+    "f1_micro": "micro F1, %",
+    "span_f1": "F1, %",
+    "matthews": "Matthews correlation, %",
+    "pearson_spearman_mean": "mean of Pearson and Spearman, %",
+    "nrmse": "nRMSE",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run belongs; read off its path, which is the workflow's public layout."""
+
+    experiment: str
+    model: str
+    dataset: str
+    ratio: float
+    method: str
+    seed: int
+
+    @classmethod
+    def of(cls, path: Path) -> Place:
+        """The place of a file in a run's folder. Raises DataError for a path of another form."""
+        try:
+            experiment, model, dataset, ratio, method, seed = path.parts[-7:-1]
+            return cls(
+                experiment, model, dataset, float(ratio.removeprefix("ratio=")), method,
+                int(seed.removeprefix("seed=")),
+            )  # fmt: skip
+        except ValueError:
+            raise DataError(
+                f"{path}: a path <experiment>/<model>/<dataset>/ratio=<r>/<method>/seed=<s>/... was expected"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One model on one data set."""
+
+    title: str
+    runs: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """Everything a figure may show.
+
+    Attributes:
+        artifact: the figure's entry in the index.
+        runs: ``runs.csv`` of its experiments below each other.
+        layers: their ``layers.csv``.
+        spectra: their ``spectra.csv``.
+        published: the table of published results.
+        eigenvalues: trained weights' spectra of the runs that Figure 1 shows: layer -> ``[N]`` ascending.
+        predictions: rollouts of one test sample, of the runs that a figure of sample predictions shows.
+    """
+
+    artifact: Artifact
+    runs: pd.DataFrame
+    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    spectra: pd.DataFrame = field(default_factory=pd.DataFrame)
+    published: pd.DataFrame = field(default_factory=pd.DataFrame)
+    eigenvalues: Mapping[Place, Mapping[str, NDArray[np.floating]]] = field(default_factory=dict)
+    predictions: Mapping[Place, Rollout] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        artifact: Artifact,
+        *,
+        runs: Sequence[Path],
+        layers: Sequence[Path] = (),
+        spectra: Sequence[Path] = (),
+        eigenvalues: Sequence[Path] = (),
+        predictions: Sequence[Path] = (),
+        published: Path | None = None,
+    ) -> FigureData:
+        """The data of an artifact from its files. Raises DataError where one cannot be read."""
+        return cls(
+            artifact=artifact,
+            runs=read_runs(runs),
+            layers=read_stacked(layers),
+            spectra=read_stacked(spectra),
+            published=pd.DataFrame() if published is None else read_published(published),
+            eigenvalues={Place.of(path): read_eigenvalues(path) for path in eigenvalues},
+            predictions={Place.of(path): read_rollout(path) for path in predictions},
+        )
+
+    @cached_property
+    def pair(self) -> Pair:
+        """Baseline and balanced method. Raises DataError where the runs have none of the artifact's pairs."""
+        present = set(self.runs["method"])
+        for pair in self.artifact.pairs:
+            if set(pair) <= present:
+                return pair
+        raise DataError(
+            f"{self.artifact.name}: the runs have the methods {', '.join(sorted(present))}, "
+            f"but one of the pairs {list(self.artifact.pairs)} was expected"
+        )
+
+    @cached_property
+    def shown(self) -> pd.DataFrame:
+        """Runs of the pair's methods."""
+        own = with_companions(self.runs, self.artifact.experiments)
+        return own[own["method"].isin(self.pair)].reset_index(drop=True)
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """One a model and data set, in the order of the tables."""
+        mixed = 0 < (self.shown["stand_in"] != "").sum() < len(self.shown)
+        panels = []
+        for (model, dataset), runs in self.shown.groupby(["model", "dataset"], sort=False):
+            title = f"{self.title('model', str(model))}\n{self.title('dataset', str(dataset))}"
+            panels.append(Panel(title + " (stand-in)" * bool(mixed and (runs["stand_in"] != "").any()), runs))
+        return panels
+
+    @cached_property
+    def stand_ins(self) -> list[str]:
+        """What the figure's runs stand in for, each text once."""
+        return [text for text in dict.fromkeys(self.shown["stand_in"]) if text]
+
+    @cached_property
+    def reference(self) -> pd.DataFrame:
+        """Published values of the cells whose model and data are the paper's own; empty for stand-ins."""
+        columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd"]
+        if self.published.empty or self.artifact.published is None:
+            return pd.DataFrame(columns=columns)
+        joined = join_published(self.shown, self.published, self.artifact.published)
+        return joined.loc[joined["same_setting"].astype(bool), columns]
+
+    def spread_before(self, runs: pd.DataFrame) -> float | None:
+        """STD of the exponents before training, mean over a panel's runs; None where it is not recorded.
+
+        Over the layers that the spread after training is taken over, else the two would not compare.
+        """
+        if self.spectra.empty or self.layers.empty:
+            return None
+        keys = ["experiment", "model", "dataset", "ratio", "method", "seed"]
+        own = runs[keys].drop_duplicates()
+        counted = own.merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer"]], on=keys)
+        first = self.spectra[self.spectra["epoch"] == 0][[*keys, "layer", "alpha"]]
+        joined = counted.merge(first, on=[*keys, "layer"], how="left")
+        if joined.empty or joined["alpha"].isna().any():
+            return None
+        return float(joined.groupby(keys)["alpha"].std(ddof=0).mean())
+
+    def title(self, kind: str, name: str) -> str:
+        """The catalogue's title of a model, data set or method, else its id."""
+        return title_of(self.runs, kind, name)
+
+    def score_label(self, runs: pd.DataFrame) -> str:
+        """What the axis of scores says, with the unit."""
+        labels = [METRICS.get(name, str(name).replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
+        if all(label.endswith(", %") for label in labels):
+            labels = [label.removesuffix(", %") for label in labels[:-1]] + labels[-1:]
+        return ", ".join(labels) or "score"
+
+
+def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
+    """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete it and analyse the run again") from None
+
+
+def ratio_text(ratio: float) -> str:
+    """A data ratio in per cent, three significant figures: ``0.00875`` -> ``0.875``."""
+    return f"{100 * ratio:.3g}"
+
+
+def count_text(count: float) -> str:
+    """A number of samples, short enough for a tick: ``67``, ``19.6k``."""
+    return f"{count:.0f}" if count < 10_000 else f"{count / 1000:.3g}k"

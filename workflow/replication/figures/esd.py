@@ -1,0 +1,141 @@
+"""Figure 1: two layers' empirical spectral densities with their fitted tails, and the exponents of all blocks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from replication.errors import DataError
+from replication.figures.curves import Places, draw_series, mean_label, sides
+from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.multiples import Cell, small_multiples
+from replication.figures.style import BALANCED, BASELINE
+
+BINS = 40
+#: Eigenvalues below this share of the largest are rounding, not spectrum.
+NOISE = 1e-7
+#: More names than this on an axis are drawn as numbers.
+NAMES = 14
+
+Array = NDArray[np.floating]
+
+
+def density(eigenvalues: Array, bins: int = BINS) -> tuple[Array, Array]:
+    """Density of eigenvalues in logarithmic bins.
+
+    Args:
+        eigenvalues: ``[N]``; those that are zero to rounding are in no bin but counted in the norm.
+        bins: how many.
+
+    Returns edges ``[bins + 1]`` and densities ``[bins]``; their integral is the share of eigenvalues in the bins.
+    """
+    shown = eigenvalues[eigenvalues > NOISE * eigenvalues.max()]
+    edges = np.geomspace(shown.min(), shown.max() * (1 + 1e-6), bins + 1)
+    counts, _ = np.histogram(shown, edges)
+    return edges, counts / (np.diff(edges) * len(eigenvalues))
+
+
+def tail_density(eigenvalues: Array, alpha: float, lambda_min: float, points: int = 50) -> tuple[Array, Array]:
+    """The fitted power law ``p ~ lambda^-alpha`` from ``lambda_min`` on, scaled to the tail's share of eigenvalues."""
+    share = float((eigenvalues >= lambda_min * (1 - 1e-6)).mean())
+    grid = np.geomspace(lambda_min, eigenvalues.max(), points)
+    return grid, share * (alpha - 1) / lambda_min * (grid / lambda_min) ** -alpha
+
+
+def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) -> None:
+    """A layer's density on logarithmic axes, its fitted tail, and where the tail starts."""
+    edges, heights = density(eigenvalues)
+    axis.stairs(heights, edges, fill=True, color="0.78", label="density of eigenvalues")
+    axis.axvline(lambda_min, color=BASELINE.color, linestyle=":", linewidth=1.0, label="start of the tail, λ$_{min}$")
+    axis.plot(*tail_density(eigenvalues, alpha, lambda_min), color=BALANCED.color, label="fitted tail ∝ λ$^{-α}$")
+    axis.set(xscale="log", yscale="log", xlabel="eigenvalue λ of WᵀW", ylabel="density")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    if edges[-1] < 100 * edges[0]:  # powers of ten alone would leave one label or none
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter("{x:g}")
+    shown = heights[heights > 0]
+    axis.set_ylim(shown.min() / 3, shown.max() * 3)
+
+
+def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
+    """The layers with the smallest and the largest exponent, of the shape that most layers have.
+
+    One shape, because an exponent depends on the shape too (larger for flatter matrices): a difference between
+    shapes says nothing of training.
+
+    Raises DataError where fewer than two layers have an exponent.
+    """
+    known = layers.dropna(subset=["alpha"])
+    if len(known) < 2:
+        raise DataError("fig1_esd: fewer than two layers have an exponent, so there is nothing to compare")
+    counts = known["shape"].value_counts()
+    same = known[known["shape"] == counts.index[0]] if counts.iloc[0] > 1 else known
+    return same.loc[[same["alpha"].idxmin(), same["alpha"].idxmax()]]
+
+
+def spectra_and_exponents(data: FigureData) -> Figure:
+    """Figure 1 from one baseline run's eigenvalues and all seeds' exponents at the same place.
+
+    Raises DataError where the baseline's eigenvalues or exponents are missing.
+    """
+    baseline = data.pair[0]
+    place = next((key for key in data.eigenvalues if key.method == baseline), None)
+    if place is None or data.layers.empty:
+        raise DataError(f"{data.artifact.name}: the eigenvalues or layers.csv of a run of '{baseline}' are missing")
+    here = {"experiment": place.experiment, "model": place.model, "dataset": place.dataset, "ratio": place.ratio}
+    layers = data.layers[(data.layers[list(here)] == pd.Series(here)).all(axis=1)]
+    layers = layers[layers["method"].isin(data.pair)]
+    chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == place.seed)])
+    cells: list[Cell | None] = []
+    for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
+        values = data.eigenvalues[place][str(row["layer"])]
+        draw = partial(draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]))
+        cells.append(Cell(f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}", draw))
+    sizes = [str(shape).replace("x", " × ") for shape in chosen["shape"].unique()]
+    shapes = f", among its layers of {sizes[0]}" if len(sizes) == 1 else ""
+    unit = "block" if layers["block"].notna().any() else "layer"
+    cells.append(Cell(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
+    notes = [f"Stand-in: {text}" for text in data.stand_ins]
+    share = f"{ratio_text(place.ratio)} % of the training data ({count_text(layers['n_train'].iloc[0])} samples)"
+    where = f"{data.title('model', place.model)} on {data.title('dataset', place.dataset)}, {share}"
+    notes.append(f"{where}. Panels (a) and (b): {data.title('method', baseline)}, seed {place.seed}{shapes}.")
+    return small_multiples(cells, columns=3, notes=notes, panel_height=2.0)
+
+
+def short_name(layer: str) -> str:
+    """``bert.encoder.layer.3.attention.self.key`` -> ``block 3, attention.self.key``."""
+    parts = layer.split(".")
+    numbers = [position for position, part in enumerate(parts) if part.isdigit()]
+    if not numbers or numbers[0] == len(parts) - 1:
+        return layer
+    return f"block {parts[numbers[0]]}, {'.'.join(parts[numbers[0] + 1 :])}"
+
+
+def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
+    """Mean exponent of every block (of every layer where a model has no blocks): both methods, over seeds."""
+    column = "block" if layers["block"].notna().any() else "layer"
+    rows = layers.dropna(subset=[column, "alpha"])
+    seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().rename("value").reset_index()
+    keys = [str(key) for key in dict.fromkeys(seeds[column])]
+    labels = [key.rsplit(".", 1)[-1] for key in keys]
+    numbered = all(label.isdigit() for label in labels)
+    if len(labels) > NAMES and not numbered:
+        labels, numbered = [str(number) for number in range(1, len(keys) + 1)], True
+    places = Places(column, tuple(keys), tuple(labels), column)
+    seeds["position"] = places.of(seeds[column])
+    for method, shift, look in sides(data.pair):
+        points = seeds[seeds["method"] == method].copy()
+        points["position"] += shift
+        means = points.groupby("position")["value"].agg(["mean", "std"]).reset_index()
+        means = means.assign(below=means["std"], above=means["std"])
+        draw_series(axis, points, means, look, joined=True, label=mean_label(data, method, "alpha_mean"))
+    places.apply(axis)
+    if not numbered:
+        axis.tick_params(axis="x", rotation=90)
+    axis.set_ylabel("mean α of the block" if column == "block" else "α")

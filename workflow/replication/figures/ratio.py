@@ -1,0 +1,111 @@
+"""Figures 2 to 8: test metric and spread of exponents against the data ratio, and domain sets side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from replication.statistics.cells import ENOUGH_SEEDS, summarise
+from replication.errors import DataError
+from replication.figures.curves import Places, dataset_places, draw_gains, draw_methods, gain_label, ratio_places
+from replication.figures.data import FigureData, Panel
+from replication.figures.multiples import Cell, columns_for, small_multiples
+
+ALPHA_STD = "STD(α) over layers"
+
+
+def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str]:
+    """Small print on the figure itself: what is a stand-in, what bars of a gain are, and where seeds are too few."""
+    notes = [f"Stand-in: {text}" for text in data.stand_ins]
+    counts = summarise(data.shown, value)["n"]
+    if counts.min() < ENOUGH_SEEDS:
+        notes.append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds are shown without a claim or an interval.")
+    if intervals and counts.max() >= ENOUGH_SEEDS:
+        notes.append("Bars of the improvement: bootstrap 95 % interval over paired seeds.")
+    return notes
+
+
+def _curve(
+    data: FigureData, panel: Panel, places: Places, methods: tuple[str, ...], value: str
+) -> Callable[[Axes], None]:
+    def draw(axis: Axes) -> None:
+        draw_methods(axis, data, panel.runs, places, methods=methods, value=value)
+        axis.set_ylabel(data.score_label(panel.runs) if value == "score" else ALPHA_STD)
+        before = data.spread_before(panel.runs) if value == "alpha_std" else None
+        if before is not None:
+            axis.axhline(before, color="0.5", linestyle=":", linewidth=0.9, label="before training")
+
+    return draw
+
+
+def _require(data: FigureData, value: str) -> None:
+    lost = (data.shown["status"] == "diverged").all()
+    if not lost and (value not in data.shown or data.shown[value].notna().sum() == 0):
+        raise DataError(f"{data.artifact.name}: no run has a value of '{value}'; collect the runs again")
+
+
+def methods_and_gain(data: FigureData, *, value: str) -> Figure:
+    """Figures 3 and 4 (``score``), 7 and 8 (``alpha_std``): both methods a panel, then the improvement of all panels.
+
+    Raises DataError where no run has the value.
+    """
+    _require(data, value)
+    pair = data.pair
+    cells: list[Cell | None] = [
+        Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), pair, value)) for panel in data.panels
+    ]
+
+    def improvement(axis: Axes) -> None:
+        draw_gains(axis, data, data.panels, ratio_places(data.shown), pair=pair, value=value)
+        axis.set_ylabel(gain_label(data, pair, value))
+
+    cells.append(Cell("Improvement\n(above zero is better)", improvement))
+    return small_multiples(cells, columns=columns_for(len(cells)), notes=_notes(data, value, intervals=True))
+
+
+def score_and_spread(data: FigureData) -> Figure:
+    """Figures 2 and 6: the baseline's test metric, and below it the spread of its exponents.
+
+    Raises DataError where no run has exponents.
+    """
+    _require(data, "alpha_std")
+    baseline = data.pair[:1]
+    columns = columns_for(len(data.panels))
+    cells: list[Cell | None] = []
+    for start in range(0, len(data.panels), columns):
+        row: list[Panel | None] = [*data.panels[start : start + columns]]
+        row += [None] * (columns - len(row))
+        for value in ("score", "alpha_std"):
+            cells += [
+                Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), baseline, value)) if panel else None
+                for panel in row
+            ]
+    return small_multiples(cells, columns=columns, notes=_notes(data, "score"))
+
+
+def domain_sets(data: FigureData) -> Figure:
+    """Figure 5: both methods on each domain set, and the improvement.
+
+    Raises DataError where no run has a score.
+    """
+    _require(data, "score")
+    pair = data.pair
+    cells: list[Cell | None] = []
+    for model, runs in data.shown.groupby("model", sort=False):
+        panel = Panel(data.title("model", str(model)), runs)
+        places = dataset_places(data, runs)
+        cells.append(Cell(panel.title, _curve(data, panel, places, pair, "score")))
+
+        def improvement(axis: Axes, panel: Panel = panel, places: Places = places) -> None:
+            draw_gains(axis, data, [panel], places, pair=pair, value="score")
+            axis.set_ylabel(gain_label(data, pair, "score"))
+
+        cells.append(Cell("Improvement (above zero is better)", improvement))
+    return small_multiples(cells, columns=2, notes=_notes(data, "score", intervals=True))
+
+
+scores_and_gain = partial(methods_and_gain, value="score")
+spread_and_gain = partial(methods_and_gain, value="alpha_std")

@@ -1,0 +1,162 @@
+"""The animation of a 2-D rollout: target, both predictions and both errors, predicted frame after predicted frame."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from replication.runs.checkpoint import write_atomically
+from replication.figures.data import FigureData
+from replication.figures.multiples import small_print
+from replication.figures.samples import MINUS, OURS, Sample, draw_error, draw_field, draw_words, edges, number_text
+from replication.figures.style import BALANCED, BASELINE, ERROR_COLORS, FIELD_COLORS, PAGE
+
+#: Pixels an inch; with it a page-wide picture stays far below a megabyte.
+DPI = 120
+HEIGHT = 3.8
+FRAME_MS = 600
+#: The channel that is shown: the first, which is density in PDEBench's layout.
+CHANNEL = 0
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Pictures of one size and what each shows, in words."""
+
+    pictures: list[Image.Image]
+    labels: list[str]
+
+    def save(self, path: Path) -> None:
+        """Write an endless GIF; its comment holds the labels, a line a picture. Equal pictures give equal bytes."""
+        buffer = io.BytesIO()
+        first, *others = self.pictures
+        first.save(
+            buffer, format="GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0,
+            comment="\n".join(self.labels).encode(),
+        )  # fmt: skip
+        write_atomically(path, buffer.getvalue())
+
+
+def animate(data: FigureData) -> Animation:
+    """The first channel of a 2-D sample over its predicted frames, all scales fixed.
+
+    Raises DataError where a method's sample predictions are missing, or not of a 2-D flow.
+    """
+    sample = Sample.of(data, 2)
+    truth = sample.truth
+    figure = Figure(figsize=(PAGE, HEIGHT), dpi=DPI, layout="compressed")
+    canvas = FigureCanvasAgg(figure)
+    show = _build(figure, sample)
+    # Arranged once: were it arranged anew for every title, panels would jump.
+    show(0)
+    canvas.draw()
+    figure.set_layout_engine("none")
+    pixels = []
+    for frame in range(truth.frames):
+        show(frame)
+        canvas.draw()
+        pixels.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    labels = [_words(sample, frame) for frame in range(truth.frames)]
+    return Animation(_with_one_palette(pixels), labels)
+
+
+def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
+    """Draw the first frame; returns what shows another."""
+    truth = sample.truth
+    extent = (*edges(truth.grid[:, 0, 0]), *edges(truth.grid[0, :, 1]))
+    grid = figure.subplots(2, 3)
+    target = truth.target[..., CHANNEL]
+    limits, pointed = sample.field_limits(CHANNEL, slice(None))
+    limit = sample.error_limit(CHANNEL, slice(None))
+    images = [(draw_field(grid[0, 0], target[..., 0], extent, limits), target)]
+    errors = []
+    for axes, method, rollout in zip(grid.T[1:], sample.methods, sample.rollouts, strict=True):
+        prediction, error = rollout.prediction, rollout.errors()
+        axes[0].set_title(method)
+        axes[1].set_title(f"{method} {MINUS} target")
+        if prediction is None or error is None:
+            for axis in axes:
+                draw_words(axis, "diverged", extent)
+            continue
+        predicted, off = prediction[..., CHANNEL], error[..., CHANNEL]
+        images.append((draw_field(axes[0], predicted[..., 0], extent, limits), predicted))
+        errors.append((draw_error(axes[1], off[..., 0], extent, limit), off))
+    for axis in (*grid[0], *grid[1, 1:]):
+        axis.set_box_aspect((extent[3] - extent[2]) / (extent[1] - extent[0]))
+        axis.set(xlabel="x", ylabel="y")
+    for axis in (*grid[0, 1:], grid[1, 2]):
+        axis.set_ylabel("")
+        axis.tick_params(labelleft=False)
+    for axis in grid[0]:
+        axis.set_xlabel("")
+        axis.tick_params(labelbottom=False)
+    grid[0, 0].set_title("target")
+    name = truth.channels[CHANNEL]
+    figure.colorbar(images[0][0], ax=list(grid[0]), label=name, extend=pointed, pad=0.01)
+    if errors:
+        figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
+    mark = _draw_course(grid[1, 0], sample)
+    figure.supxlabel(small_print([*sample.stand_ins_and_place(), OURS], PAGE), fontsize=6, style="italic", color="0.25")
+
+    def show(frame: int) -> None:
+        for image, values in (*images, *errors):
+            image.set_data(np.ma.masked_invalid(values[..., frame].T))
+        mark.set_xdata([truth.places[frame]] * 2)
+        figure.suptitle(f"{name}, {truth.moment(frame)} (predicted frame {frame + 1} of {truth.frames})", fontsize=8)
+
+    return show
+
+
+def _draw_course(axis: Axes, sample: Sample) -> Line2D:
+    """Each method's nRMSE over the predicted frames; returns the line that marks the frame shown."""
+    places = sample.truth.places
+    for method, look, rollout in zip(sample.methods, (BASELINE, BALANCED), sample.rollouts, strict=True):
+        nrmse = rollout.nrmse()
+        if nrmse is not None:
+            axis.plot(
+                places, np.ma.masked_invalid(nrmse[:, CHANNEL]), color=look.color, linestyle=look.dashes,
+                marker=look.marker, markerfacecolor="white" if look is BASELINE else look.color, label=method,
+            )  # fmt: skip
+    axis.set(
+        xlabel="t" if len(sample.truth.times) else "predicted frame", title=f"nRMSE of {sample.truth.channels[CHANNEL]}"
+    )
+    axis.set_box_aspect(1)
+    if axis.get_legend_handles_labels()[1]:
+        axis.set_ylim(0, 1.5 * axis.get_ylim()[1])  # room for the legend above the lines
+        axis.legend(loc="upper right")
+    return axis.axvline(places[0], color="0.5", linewidth=0.8, linestyle=":")
+
+
+def _words(sample: Sample, frame: int) -> str:
+    """A frame for those who do not see it: its time, and each method's nRMSE."""
+    parts = []
+    for method, rollout in zip(sample.methods, sample.rollouts, strict=True):
+        nrmse = rollout.nrmse()
+        parts.append(
+            f"{method} diverged" if nrmse is None else f"{method} nRMSE {number_text(float(nrmse[frame, CHANNEL]))}"
+        )
+    return f"{sample.truth.moment(frame)}: {', '.join(parts)}"
+
+
+def _with_one_palette(pixels: list[np.ndarray]) -> list[Image.Image]:
+    """Pictures ``[height, width, 3]`` in one palette that holds both colour maps evenly.
+
+    A palette of a picture's own would flicker from frame to frame, and thin out the ends of the maps, which are rare.
+    """
+    maps = [mpl.colormaps[name](np.linspace(0, 1, 96))[:, :3] for name in (FIELD_COLORS, ERROR_COLORS)]
+    # From each colour of lines and letters to white: their edges are smoothed.
+    inks = [np.linspace(mpl.colors.to_rgb(color), (1, 1, 1), 21) for color in ("k", BASELINE.color, BALANCED.color)]
+    colors = (255 * np.concatenate([*maps, *inks])).round().astype(np.uint8)
+    holder = Image.new("P", (1, 1))
+    holder.putpalette(colors.tobytes())
+    return [Image.fromarray(each).quantize(palette=holder, dither=Image.Dither.NONE) for each in pixels]

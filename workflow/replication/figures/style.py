@@ -1,0 +1,134 @@
+"""The one style of all figures: sizes, colours, dashes, markers; readable in grey and by colour-blind readers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+
+from replication.errors import ConfigError
+from replication.runs.checkpoint import write_atomically
+from replication.settings.yamlfile import suggestion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Widths in inches of the ACL template: one column, and the page's text.
+COLUMN = 3.03
+PAGE = 6.30
+#: Height in inches of one panel of a small-multiples figure.
+PANEL = 1.75
+
+RC: dict[str, Any] = {
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # TrueType: fonts are embedded and text stays text
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tempbalance",  # equal data give equal files
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so a figure looks alike on every machine
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6.5,
+    "figure.titlesize": 6.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.88",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.8,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "figure.constrained_layout.w_pad": 0.05,
+    "figure.constrained_layout.h_pad": 0.05,
+}
+
+#: A line's dashes: a name, or lengths of strokes and gaps.
+Dashes = str | tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method, or one panel's line, is drawn. Two looks differ in more than their colour."""
+
+    color: str
+    dashes: Dashes
+    marker: str
+
+
+#: Apart in lightness too, for grey print. The colours are Okabe and Ito's, the baseline's darkened.
+BASELINE = Look("#123a5e", "--", "s")
+BALANCED = Look("#d55e00", "-", "o")
+#: For lines that are no method, such as the data sets of a panel of improvements.
+SERIES = (
+    Look("#d55e00", "-", "o"),
+    Look("#0072b2", "--", "s"),
+    Look("#009e73", "-.", "^"),
+    Look("#7a3f69", ":", "D"),
+    Look("#222222", (0, (4, 1, 1, 1, 1, 1)), "v"),
+    Look("#b8860b", (0, (6, 2)), "P"),
+)
+#: The paper's own values: hollow and grey, behind ours.
+PUBLISHED: dict[str, Any] = {
+    "color": "0.55", "markerfacecolor": "none", "markeredgewidth": 0.8, "markersize": 5.5, "linestyle": "none",
+    "zorder": 1, "gid": "published",
+}  # fmt: skip
+DIVERGED: dict[str, Any] = {
+    "color": "#b30000", "marker": "x", "linestyle": "none", "markersize": 4.5, "markeredgewidth": 1.2,
+    "clip_on": False, "gid": "diverged",
+}  # fmt: skip
+#: Colour maps of fields and of signed errors: even in lightness, and told apart by colour-blind readers.
+FIELD_COLORS = "viridis"
+ERROR_COLORS = "RdBu_r"
+
+
+@contextmanager
+def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Draw and save under the project's style, with a user's rc parameters over it.
+
+    Raises ConfigError for a name or value that matplotlib does not know.
+    """
+    import seaborn as sns
+
+    with mpl.rc_context():
+        parameters: dict[Any, Any] = mpl.rcParams
+        parameters.update({**sns.axes_style("ticks"), **RC})
+        for name, value in (overrides or {}).items():
+            if name not in parameters:
+                raise ConfigError(
+                    f"config.yaml: key 'style' names {name!r}, "
+                    f"which is no matplotlib rc parameter{suggestion(name, list(parameters))}"
+                )
+            try:
+                parameters[name] = value
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"config.yaml: key 'style.{name}' is {value!r}: {error}") from None
+        yield
+
+
+def save(figure: Figure, *paths: Path) -> None:
+    """Write a figure to each path in the format of its suffix: equal figures give equal bytes, without a date."""
+    without_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    for path in paths:
+        kind = path.suffix.lstrip(".")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata=without_date.get(kind))
+        write_atomically(path, buffer.getvalue())

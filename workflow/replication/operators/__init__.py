@@ -1,0 +1,1 @@
+"""Neural operators: models, rollout, training."""

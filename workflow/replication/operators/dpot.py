@@ -1,0 +1,193 @@
+"""DPOT, a transformer pretrained on many flows (Hao et al., arXiv 2403.03542), written from its paper.
+
+The parameter counts of its Tiny and Small sizes are those of the published models.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from replication.errors import ConfigError
+
+NDIM = 2
+
+
+class FourierMixer(nn.Module):
+    """Fourier attention: a two-layer complex network that acts on every kept mode alike, in blocks of channels.
+
+    Args:
+        width: channels.
+        heads: blocks of channels that do not mix.
+        modes: wavenumbers kept along each axis; the others pass by the residual path alone.
+    """
+
+    def __init__(self, width: int, heads: int, modes: int) -> None:
+        super().__init__()
+        self.heads, self.modes = heads, modes
+        size = width // heads
+        scale = 1 / size**2
+        self.w1 = nn.Parameter(scale * torch.rand(2, heads, size, size))
+        self.b1 = nn.Parameter(scale * torch.rand(2, heads, size))
+        self.w2 = nn.Parameter(scale * torch.rand(2, heads, size, size))
+        self.b2 = nn.Parameter(scale * torch.rand(2, heads, size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix ``[batch, width, x, y]`` over space."""
+        modes = torch.fft.rfft2(x.float(), norm="ortho").unflatten(1, (self.heads, -1))
+        kept = modes[..., : self.modes, : self.modes]
+        hidden = self._affine(kept, self.w1, self.b1)
+        hidden = torch.complex(functional.gelu(hidden.real), functional.gelu(hidden.imag))
+        mixed = torch.zeros_like(modes)
+        mixed[..., : self.modes, : self.modes] = self._affine(hidden, self.w2, self.b2)
+        return x + torch.fft.irfft2(mixed.flatten(1, 2), s=x.shape[-2:], norm="ortho")
+
+    @staticmethod
+    def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """A complex linear map within each head; ``x`` is ``[batch, head, channel, kx, ky]``."""
+        out = torch.einsum("bhixy,hio->bhoxy", x, torch.complex(weight[0].float(), weight[1].float()))
+        return out + torch.complex(bias[0].float(), bias[1].float())[None, :, :, None, None]
+
+
+class PatchEmbedding(nn.Module):
+    """Square patches of a frame to one vector each."""
+
+    def __init__(self, channels: int, width: int, patch: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Sequential(
+            nn.Conv2d(channels, hidden, patch, stride=patch), nn.GELU(), nn.Conv2d(hidden, width, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[batch, channels, x, y]`` to ``[batch, width, x / patch, y / patch]``."""
+        return self.proj(x)
+
+
+class Block(nn.Module):
+    """Norm, Fourier attention, norm, a pointwise network; residual."""
+
+    def __init__(self, width: int, heads: int, modes: int, hidden: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, width)
+        self.filter = FourierMixer(width, heads, modes)
+        self.norm2 = nn.GroupNorm(8, width)
+        self.mlp = nn.Sequential(nn.Conv2d(width, hidden, 1), nn.GELU(), nn.Conv2d(hidden, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform ``[batch, width, x, y]``."""
+        mixed = x + self.filter(self.norm1(x))
+        return mixed + self.mlp(self.norm2(mixed))
+
+
+class TimeAggregation(nn.Module):
+    """Frames to one: ``sum_t W_t (z_t * cos(gamma t))``, t in [0, 1] (the paper's exponential form, real part)."""
+
+    def __init__(self, frames: int, width: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(frames, width, width) / (frames * math.sqrt(width)))
+        self.gamma = nn.Parameter(2 ** torch.linspace(-10, 10, width)[None])
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """``[batch, t, width, x, y]`` to ``[batch, width, x, y]``."""
+        times = torch.linspace(0, 1, frames.shape[1], device=frames.device)
+        wave = torch.cos(times[:, None] * self.gamma)
+        return torch.einsum("btixy,ti,tio->boxy", frames, wave, self.w)
+
+
+class DPOT(nn.Module):
+    """Denoising pretrained operator transformer, without the denoising: the network that is fine-tuned.
+
+    Args:
+        in_channels: channels of all given frames together, frame by frame.
+        out_channels: channels of a frame.
+        ndim: 2.
+        width: channels of the hidden layers (Tiny 512, Small 1024).
+        depth: blocks (Tiny 4, Small 6).
+        heads: blocks of channels of the Fourier attention (Tiny 4, Small 8).
+        modes: wavenumbers kept.
+        mlp_ratio: hidden channels of a block's pointwise network over ``width``.
+        patch: grid points a side of a patch.
+        size: grid points a side that the positions are made for; they are interpolated to any other.
+        head_width: channels after the patches are taken apart.
+        classes: data sets that pretraining told apart. The classifier belongs to the published parameters, and to
+            its layers' spectra, but predicts nothing here.
+
+    Raises ConfigError for sizes that do not divide.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        ndim: int,
+        *,
+        width: int = 512,
+        depth: int = 4,
+        heads: int = 4,
+        modes: int = 32,
+        mlp_ratio: float = 1.0,
+        patch: int = 8,
+        size: int = 128,
+        head_width: int = 32,
+        classes: int = 12,
+    ) -> None:
+        if ndim != NDIM:
+            raise ConfigError(f"DPOT works in 2 space dimensions, the data has {ndim}; take fno or unet")
+        if width % heads or width % 8 or size % patch:
+            raise ConfigError(
+                f"DPOT: width {width} must be a multiple of heads {heads} and of 8, and size {size} of patch {patch}"
+            )
+        super().__init__()
+        self.channels, self.patch = out_channels, patch
+        frames = in_channels // out_channels
+        # A frame comes with its coordinates: x, y and t.
+        self.patch_embed = PatchEmbedding(out_channels + 3, width, patch, hidden=out_channels * patch + 3)
+        self.pos_embed = nn.Parameter(torch.empty(1, width, size // patch, size // patch))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.time_agg_layer = TimeAggregation(frames, width)
+        self.blocks = nn.ModuleList(Block(width, heads, modes, int(width * mlp_ratio)) for _ in range(depth))
+        self.out_layer = nn.Sequential(
+            nn.ConvTranspose2d(width, head_width, patch, stride=patch),
+            nn.GELU(),
+            nn.Conv2d(head_width, head_width, 1),
+            nn.GELU(),
+            nn.Conv2d(head_width, out_channels, 1),
+        )
+        self.cls_head = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, classes)
+        )
+
+    def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
+        """Predict a frame.
+
+        Args:
+            frames: ``[batch, x, y, in_channels]``; each axis a multiple of the patch.
+            grid: coordinates ``[batch, x, y, 2]``.
+
+        Returns ``[batch, x, y, out_channels]``.
+
+        Raises ConfigError for a grid that patches do not fill.
+        """
+        if any(points % self.patch for points in frames.shape[1:3]):
+            raise ConfigError(
+                f"DPOT cuts its grid into patches of {self.patch} x {self.patch} points, but the data has "
+                f"{frames.shape[1]} x {frames.shape[2]}; change the data set's cells (or reduced_resolution) or 'patch'"
+            )
+        given = frames.unflatten(-1, (-1, self.channels)).movedim((3, 4), (1, 2))  # [batch, t, channel, x, y]
+        times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]
+        places = grid.movedim(-1, 1)[:, None].expand(-1, given.shape[1], -1, -1, -1)
+        given = torch.cat((given, places, times.expand(len(given), -1, 1, *given.shape[-2:])), dim=2)
+        patches = self.patch_embed(given.flatten(0, 1))
+        patches = patches + self._positions(patches.shape[-2:])
+        x = self.time_agg_layer(patches.unflatten(0, given.shape[:2]))
+        for block in self.blocks:
+            x = block(x)
+        return self.out_layer(x).movedim(1, -1)
+
+    def _positions(self, shape: torch.Size) -> Tensor:
+        if self.pos_embed.shape[-2:] == shape:
+            return self.pos_embed
+        return functional.interpolate(self.pos_embed, size=shape, mode="bilinear")

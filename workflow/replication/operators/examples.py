@@ -1,0 +1,69 @@
+"""Rollouts of the first test samples, kept with every run for the figures of sample predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from replication.operators.rollout import Fields, Scale, predict
+from replication.simulation.data import PDEFile
+
+#: How many test samples a run keeps.
+COUNT = 2
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is known of the kept samples before a model predicts them.
+
+    Attributes:
+        fields: the samples, in physical units.
+        channels: names of the channels, in order.
+        times: times of the predicted frames, ``[predicted frames]``; empty where the file has none.
+        rows: row of each sample in the data file, ``[sample]``.
+    """
+
+    fields: Fields
+    channels: tuple[str, ...]
+    times: NDArray[np.floating]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, file: PDEFile, rows: NDArray[np.int64], fields: Fields, options: Mapping[str, Any]) -> Examples:
+        """The first of a file's test samples.
+
+        Args:
+            file: the data.
+            rows: of the test set.
+            fields: the test set.
+            options: the data set's; ``reduced_resolution_t`` thins the times as it thins the frames.
+        """
+        times = file.times(options.get("reduced_resolution_t", 1))[-fields.target.shape[-2] :]
+        # Picked by number, which copies them: a slice would hold the whole test set in memory beside the device's copy.
+        few = fields.part(torch.arange(min(COUNT, len(fields))))
+        return cls(few, file.fields, times, rows[:COUNT])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays of a run that diverged: the prediction has no sample.
+
+        ``target`` and ``prediction`` are ``[sample, x, (y), predicted frames, channel]`` in physical units, ``grid`` is
+        ``[x, (y), ndim]``; ``channels``, ``times`` and ``samples`` (rows of the data file) name their axes.
+        """
+        target = self.fields.target.cpu().numpy()
+        return {
+            "target": target, "prediction": target[:0], "grid": self.fields.grid.cpu().numpy(),
+            "channels": np.array(self.channels), "times": self.times, "samples": self.rows,
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def predicted(self, model: nn.Module, scale: Scale) -> dict[str, NDArray[Any]]:
+        """The same arrays with the model's prediction of every sample."""
+        model.eval()
+        prediction = predict(model, self.fields.to(str(scale.target_mean.device)), scale)
+        return {**self.arrays(), "prediction": prediction.cpu().numpy()}

@@ -1,0 +1,140 @@
+"""Operators by name."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from replication.errors import ConfigError, DataError
+from replication.runs.checkpoint import sha256
+
+
+def _fno(in_channels: int, out_channels: int, ndim: int, modes: int = 12, width: int = 20) -> nn.Module:
+    from replication.operators.fno import FNO
+
+    return FNO(in_channels, out_channels, ndim, modes=modes, width=width)
+
+
+def _unet(in_channels: int, out_channels: int, ndim: int, init_features: int = 32) -> nn.Module:
+    from replication.operators.unet import UNet
+
+    return UNet(in_channels, out_channels, ndim, init_features=init_features)
+
+
+def _dpot(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
+    from replication.operators.dpot import DPOT
+
+    return DPOT(in_channels, out_channels, ndim, **options)
+
+
+def _stock_fno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
+    from replication.operators.stock import stock_fno
+
+    return stock_fno(in_channels, out_channels, ndim, **options)
+
+
+def _stock_tfno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
+    from replication.operators.stock import stock_tfno
+
+    return stock_tfno(in_channels, out_channels, ndim, **options)
+
+
+#: kind -> builder; a builder's further arguments are the model's options in the catalogue.
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "fno": _fno,
+    "unet": _unet,
+    "dpot": _dpot,
+    "neuralop-fno": _stock_fno,
+    "neuralop-tfno": _stock_tfno,
+}
+#: Options that count something: whole numbers of at least 1.
+COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")
+#: Options of a model that say how it is treated, not how it is built.
+OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
+
+
+def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int, ndim: int) -> nn.Module:
+    """A freshly initialised operator ``model(frames, grid) -> frame``.
+
+    Args:
+        options: ``kind`` and the builder's arguments.
+        in_channels: channels of all given frames together.
+        out_channels: channels of one predicted frame.
+        ndim: space dimensions.
+
+    Raises ConfigError for an unknown kind or argument, or a size below 1.
+    """
+    kind = options.get("kind")
+    if kind not in BUILDERS:
+        raise ConfigError(f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}")
+    arguments = {key: value for key, value in options.items() if key not in OTHER_OPTIONS}
+    for key in COUNTS:
+        value = arguments.get(key, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"model option '{key}' is {value!r}, expected a whole number of at least 1")
+    try:
+        model = BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"model options of kind '{kind}' do not fit: {error}") from None
+    if "weights" in options:
+        load_weights(model, weights_file(options))
+    return model
+
+
+def weights_file(options: Mapping[str, Any]) -> Path:
+    """The file of a model's pretrained weights.
+
+    Raises ConfigError where none is named, DataError where it is missing.
+    """
+    if not isinstance(options["weights"], str):
+        raise ConfigError(
+            f"model option 'weights' is {options['weights']!r}: name the file of {options.get('title', 'the model')}'s "
+            "pretrained weights under 'models' in config.yaml"
+        )
+    path = Path(options["weights"])
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; model option 'weights' names a pretrained state dict")
+    return path
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Start a model from pretrained weights.
+
+    Args:
+        model: the operator.
+        path: a state dict as ``.safetensors``, or written by ``torch.save``, alone or under the key ``model``. It is
+            read without unpickling objects.
+
+    Raises DataError for a file that cannot be read, or whose tensors are not the model's.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            tensors: Any = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: pretrained weights cannot be read ({reason}); give a state dict") from None
+    tensors = tensors.get("model", tensors) if isinstance(tensors, Mapping) else {}
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if not isinstance(tensors.get(name), torch.Tensor) or tensors[name].shape != tensor.shape:
+            found = f"has {list(tensors[name].shape)}" if isinstance(tensors.get(name), torch.Tensor) else "lacks it"
+            raise DataError(f"{path}: the model needs tensor '{name}' {list(tensor.shape)}, the file {found}")
+    strangers = sorted(set(tensors) - set(wanted))
+    if strangers:
+        raise DataError(f"{path}: tensor '{strangers[0]}' is none of the model's")
+    model.load_state_dict(tensors)
+
+
+def fingerprint(model_options: Mapping[str, Any]) -> str:
+    """SHA-256 of a model's pretrained weights; raises as :func:`weights_file`."""
+    return sha256(weights_file(model_options))

@@ -1,0 +1,187 @@
+"""Autoregressive prediction, and the fields it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from replication.errors import ConfigError
+from replication.operators.metrics import Errors
+from replication.simulation.data import PDEFile
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Samples in memory.
+
+    Attributes:
+        given: ``[sample, x, (y), given frames, channel]``; Darcy's coefficient is its one given frame.
+        target: ``[sample, x, (y), predicted frames, channel]``.
+        grid: ``[x, (y), ndim]``.
+        steady: whether ``given`` is another quantity than ``target`` (Darcy), so it is no part of the solution.
+    """
+
+    given: Tensor
+    target: Tensor
+    grid: Tensor
+    steady: bool
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    @property
+    def ndim(self) -> int:
+        """Space dimensions."""
+        return self.grid.shape[-1]
+
+    @property
+    def in_channels(self) -> int:
+        """Channels a model is shown."""
+        return self.given.shape[-1] * self.given.shape[-2]
+
+    @property
+    def out_channels(self) -> int:
+        """Channels a model predicts."""
+        return self.target.shape[-1]
+
+    def part(self, which: slice | Tensor) -> Fields:
+        """Some of the samples."""
+        return Fields(self.given[which], self.target[which], self.grid, self.steady)
+
+    def to(self, device: str) -> Fields:
+        """The same samples on a device."""
+        return Fields(self.given.to(device), self.target.to(device), self.grid.to(device), self.steady)
+
+
+def read_fields(
+    file: PDEFile, rows: Sequence[int] | np.ndarray, options: Mapping[str, Any], given_frames: int
+) -> Fields:
+    """Samples of a file.
+
+    Args:
+        file: the data.
+        rows: sample numbers.
+        options: ``reduced_resolution`` and ``reduced_resolution_t`` (strides; 1 by default).
+        given_frames: how many first frames a flow's model is shown; Darcy has one.
+
+    Raises ConfigError for a stride below 1, and where no frame is left to predict.
+    """
+    resolution, time_stride = (_stride(options, key) for key in ("reduced_resolution", "reduced_resolution_t"))
+    grid = torch.from_numpy(file.grid(resolution))
+    if file.steady:
+        coefficient, solution = file.read_steady(list(rows), resolution)
+        given, target = (torch.from_numpy(field).unsqueeze(-2) for field in (coefficient, solution))
+        return Fields(given, target, grid, steady=True)
+    values = torch.from_numpy(file.read(list(rows), resolution, time_stride))
+    if given_frames >= values.shape[-2]:
+        raise ConfigError(
+            f"hyper-parameter given_frames is {given_frames}, but {file.path} has {values.shape[-2]} frames: "
+            "at least one must be left to predict"
+        )
+    return Fields(values[..., :given_frames, :], values[..., given_frames:, :], grid, steady=False)
+
+
+def _stride(options: Mapping[str, Any], key: str) -> int:
+    value = options.get(key, 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
+    return value
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Channel-wise standardisation: mean and standard deviation of the given and the predicted quantities."""
+
+    given_mean: Tensor
+    given_std: Tensor
+    target_mean: Tensor
+    target_std: Tensor
+
+    @classmethod
+    def of(cls, fields: Fields) -> Scale:
+        """Statistics of the training samples; a flow's given and predicted frames share them."""
+
+        def moments(values: Tensor) -> tuple[Tensor, Tensor]:
+            flat = values.flatten(0, -2)
+            return flat.mean(0), flat.std(0, correction=0).clamp_min(1e-6)
+
+        if fields.steady:
+            return cls(*moments(fields.given), *moments(fields.target))
+        both = moments(torch.cat((fields.given, fields.target), dim=-2))
+        return cls(*both, *both)
+
+    @classmethod
+    def identity(cls, fields: Fields) -> Scale:
+        """No standardisation, as in the paper."""
+        ones = [torch.ones(values.shape[-1]) for values in (fields.given, fields.target)]
+        return cls(torch.zeros_like(ones[0]), ones[0], torch.zeros_like(ones[1]), ones[1])
+
+    def to(self, device: str) -> Scale:
+        """The same numbers on a device."""
+        return Scale(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+    def apply(self, fields: Fields) -> Fields:
+        """Standardised samples."""
+        given = (fields.given - self.given_mean) / self.given_std
+        target = (fields.target - self.target_mean) / self.target_std
+        return Fields(given, target, fields.grid, fields.steady)
+
+    def restore(self, predicted: Tensor) -> Tensor:
+        """Predictions in physical units."""
+        return predicted * self.target_std + self.target_mean
+
+
+def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
+    """Predict frame after frame, each from the last given or predicted ones.
+
+    Args:
+        model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
+        given: ``[batch, x, (y), frames, channel]``.
+        grid: ``[x, (y), ndim]``.
+        steps: frames to predict.
+        unroll: how many of them, the last ones, carry a gradient; 0: all.
+
+    Returns ``[batch, x, (y), steps, channel]``, float32.
+    """
+    gradient = torch.is_grad_enabled()
+    places = grid.expand(len(given), *grid.shape)
+    frames = given
+    predicted = []
+    for step in range(steps):
+        with torch.set_grad_enabled(gradient and (unroll == 0 or step >= steps - unroll)):
+            frame = model(frames.flatten(-2), places).float().unsqueeze(-2)
+        predicted.append(frame)
+        if step + 1 < steps:
+            frames = torch.cat((frames[..., 1:, :], frame), dim=-2)
+    return torch.cat(predicted, dim=-2)
+
+
+def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """The paper's loss: the mean squared error of each predicted frame, summed over frames."""
+    return functional.mse_loss(predicted, target) * target.shape[-2]
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
+    """Error measures in physical units (:class:`replication.operators.metrics.Errors`), batch by batch."""
+    model.eval()
+    shown = 0 if fields.steady else fields.given.shape[-2]
+    errors = Errors(given=shown)
+    for start in range(0, len(fields), batch_size):
+        part = fields.part(slice(start, start + batch_size))
+        predicted, target = predict(model, part, scale), part.target
+        if not fields.steady:  # PDEBench measures over all frames, the given ones included
+            predicted, target = (torch.cat((part.given, frames), dim=-2) for frames in (predicted, target))
+        errors.update(predicted, target)
+    return errors.result()
+
+
+def predict(model: nn.Module, fields: Fields, scale: Scale) -> Tensor:
+    """Predicted frames in physical units, ``[sample, x, (y), predicted frames, channel]``."""
+    return scale.restore(rollout(model, scale.apply(fields).given, fields.grid, fields.target.shape[-2]))

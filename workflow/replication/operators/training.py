@@ -1,0 +1,286 @@
+"""Training a neural operator: one plain loop, for the baseline and for TempBalance alike."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import StepLR
+
+from replication.errors import ConfigError, DataError
+from replication.operators.examples import Examples
+from replication.operators.hyper import Hyper, balance_options, parse_hyper
+from replication.operators.models import build_model
+from replication.operators.optim import build_optimizer
+from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
+from replication.runs.rundir import RunDir
+from replication.settings.spec import RunSpec
+from replication.simulation.data import PDEFile, split
+from tempbalance.balance import Diagnostics, TempBalance
+
+PRIMARY = "nrmse"
+
+
+@dataclass
+class Best:
+    """The best epoch so far on one set, and its weights where they are wanted."""
+
+    score: float = math.inf
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, epoch: int, metrics: dict[str, float], model: nn.Module | None = None) -> None:
+        """Take an epoch's metrics if they are better."""
+        if metrics[PRIMARY] < self.score:
+            self.score, self.epoch, self.metrics = metrics[PRIMARY], epoch, metrics
+            if model is not None:
+                self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+@dataclass
+class State:
+    """Everything that changes while a run trains; what a checkpoint holds."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: StepLR
+    monitor: TempBalance | Diagnostics
+    shuffler: torch.Generator
+    selected: Best = field(default_factory=Best)
+    paper: Best = field(default_factory=Best)
+    last_val: dict[str, float] = field(default_factory=dict)
+    epoch: int = 0
+
+    def save(self, folder: Path) -> None:
+        """Write all of it into a folder."""
+        values: dict[str, Any] = {
+            name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler", "monitor")
+        }
+        values |= {
+            "shuffler": self.shuffler.get_state(),
+            "rng": torch.get_rng_state(),
+            "selected": vars(self.selected),
+            "paper": vars(self.paper),
+            "last_val": self.last_val,
+            "epoch": self.epoch,
+        }
+        torch.save(values, folder / "state.pt")
+
+    def load(self, folder: Path) -> None:
+        """Take all of it back."""
+        values = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
+        for name in ("model", "optimizer", "scheduler", "monitor"):
+            getattr(self, name).load_state_dict(values[name])
+        self.shuffler.set_state(values["shuffler"])
+        torch.set_rng_state(values["rng"])
+        self.selected, self.paper = Best(**values["selected"]), Best(**values["paper"])
+        self.last_val, self.epoch = values["last_val"], values["epoch"]
+
+
+def train_epoch(
+    model: nn.Module, optimizer: Optimizer, fields: Fields, batches: Sequence[Tensor], unroll: int = 0
+) -> float:
+    """One pass over the training samples; returns the sum of the batches' losses.
+
+    Args:
+        model: the operator.
+        optimizer: its optimizer.
+        fields: samples, standardised where that is wanted.
+        batches: sample numbers of each batch.
+        unroll: predicted frames that carry a gradient, the last ones; 0: all.
+    """
+    model.train()
+    total = 0.0
+    for batch in batches:
+        given, target = fields.given[batch], fields.target[batch]
+        loss = rollout_loss(rollout(model, given, fields.grid, target.shape[-2], unroll), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+    return total
+
+
+def _set_numerics(seed: int, device: str, precision: str) -> None:
+    """Seed, determinism, and the precision of matrix products: everything torch keeps for the whole process."""
+    torch.manual_seed(seed)
+    if device.startswith("cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        # torch lets convolutions round to TF32 by default.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    else:
+        # A small operator is faster on one thread than on two, and its bytes do not depend on their number.
+        torch.set_num_threads(1)
+
+
+def _prepare(model: nn.Module, hyper: Hyper, device: str) -> nn.Module:
+    """Reduced precision and compilation, where they are asked for; names of parameters stay."""
+    if hyper.precision == "bf16":
+        autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
+        model.forward = autocast(model.forward)
+    if hyper.compile:
+        model.compile()
+    return model
+
+
+def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, device: str = "cpu") -> None:
+    """Train an operator on a subset of the training pool, and record it.
+
+    The order after an epoch is the released code's: scheduler, exponents, rescaled rates, evaluation. The epoch is
+    chosen on the validation set and the test set is evaluated with the chosen and the final weights; with
+    ``evaluate_test_every`` the released protocol (best epoch on the test set) is recorded beside it.
+
+    Args:
+        spec: the run; ``hyper`` as in :class:`replication.operators.hyper.Hyper`, ``method_options`` with ``balance``
+            (TempBalance's options, or null for the baseline).
+        data: HDF5 file in PDEBench's layout.
+        indices: rows of the training pool.
+        run: where rows, checkpoints and results go.
+        device: torch device.
+
+    Raises ConfigError for options that are not valid, DataError for data that cannot be used.
+    """
+    hyper = parse_hyper(spec.hyper)
+    if (name := spec.method_options.get("optimizer", "adam")) != "adam":
+        raise ConfigError(f"method option 'optimizer' is {name!r}, expected adam (operators know no other)")
+    options = spec.dataset_options
+    with PDEFile(data) as file:
+        parts = split(file.rows, options)
+        if len(indices) < 2 or max(indices) >= len(parts.train):
+            raise DataError(
+                f"{data}: the subset names {len(indices)} rows up to {max(indices, default=-1)}, "
+                f"the training pool has {len(parts.train)}; make the subset again"
+            )
+        rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
+        sets = {name: read_fields(file, row, options, hyper.given_frames) for name, row in rows.items()}
+        examples = Examples.of(file, rows["test"], sets["test"], options)
+    scale = Scale.of(sets["train"]) if hyper.standardise else Scale.identity(sets["train"])
+    if hyper.standardise:
+        sets["train"] = scale.apply(sets["train"])
+    sets = {name: fields.to(device) for name, fields in sets.items()}
+    scale = scale.to(device)
+    _set_numerics(spec.seed, device, hyper.precision)
+    shape = sets["train"]
+    model = build_model(spec.model_options, shape.in_channels, shape.out_channels, shape.ndim).to(device)
+    state = _start(spec, hyper, _prepare(model, hyper, device))
+    initial = state.monitor.initial_eigenvalues()
+    checkpoint = run.resume()
+    if checkpoint is not None:
+        state.load(checkpoint)
+        initial = state.monitor.initial_eigenvalues()
+    else:
+        run.spectra([{"epoch": 0, "step": 0, **row} for row in state.monitor.rows()])
+    diverged = _epochs(state, hyper, sets, scale, run)
+    _finish(state, hyper, sets, scale, run, diverged, initial, examples)
+
+
+def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
+    optimizer = build_optimizer(model, hyper)
+    reading = {"preset": "sciml", **spec.model_options.get("spectra", {})}
+    balance = balance_options(spec.method_options, spec.hyper)
+    monitor: TempBalance | Diagnostics
+    if balance is None:
+        monitor = Diagnostics(model, optimizer, **reading)
+    else:
+        monitor = TempBalance(model, optimizer, **{**reading, **balance})
+    scheduler = StepLR(optimizer, hyper.step_size, hyper.gamma)
+    return State(model, optimizer, scheduler, monitor, torch.Generator().manual_seed(spec.seed))
+
+
+def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
+    """Train to the end; the epoch after which loss, weights or every validation error were not finite, or None."""
+    training = sets["train"]
+    while state.epoch < hyper.epochs:
+        order = torch.randperm(len(training), generator=state.shuffler)
+        batches = order.split(hyper.batch_size)
+        loss = train_epoch(state.model, state.optimizer, training, batches, hyper.unroll_frames)
+        state.epoch += 1
+        epoch = state.epoch
+        if not (math.isfinite(loss) and _weights_are_finite(state.model)):
+            run.history(epoch=epoch, train_loss=loss)
+            return _diverged(run, epoch, "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}")
+        state.scheduler.step()
+        if isinstance(state.monitor, TempBalance):
+            state.monitor.step()
+        row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "lr": state.optimizer.param_groups[0]["lr"]}
+        if epoch % hyper.evaluate_every == 0 or epoch == hyper.epochs:
+            state.last_val = evaluate(state.model, sets["validation"], scale, hyper.eval_batch_size)
+            state.selected.offer(epoch, state.last_val, state.model)
+            row |= {f"val_{name}": value for name, value in state.last_val.items()}
+            run.spectra([{"epoch": epoch, "step": epoch, **layer} for layer in state.monitor.rows()])
+        if hyper.evaluate_test_every and epoch % hyper.evaluate_test_every == 0:
+            metrics = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
+            state.paper.offer(epoch, metrics)
+            row |= {f"test_{name}": value for name, value in metrics.items()}
+        run.history(**row)
+        run.heartbeat(epoch, hyper.epochs, loss=loss, lr=row["lr"], val_nrmse=state.last_val.get(PRIMARY, math.nan))
+        if epoch < hyper.epochs and run.checkpoint_due(hyper.checkpoint_every_s):
+            run.checkpoint(epoch, state.save)
+    if not state.selected.epoch:
+        return _diverged(run, state.epoch, f"no epoch has a finite {PRIMARY} on the validation set")
+    return None
+
+
+def _diverged(run: RunDir, epoch: int, reason: str) -> int:
+    print(f"{run.spec.path}  diverged in epoch {epoch}: {reason}", file=sys.stderr)
+    return epoch
+
+
+def _weights_are_finite(model: nn.Module) -> bool:
+    # The sum of a tensor's sizes is finite only if all its numbers are; a single tensor goes to the host.
+    total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
+    return math.isfinite(total.item())
+
+
+def _finish(
+    state: State,
+    hyper: Hyper,
+    sets: dict[str, Fields],
+    scale: Scale,
+    run: RunDir,
+    diverged: int | None,
+    initial: dict[str, Any],
+    examples: Examples,
+) -> None:
+    """Evaluate on the test set, and write the record."""
+    final = {name: tensor.detach().cpu().clone() for name, tensor in state.model.state_dict().items()}
+    metrics: dict[str, Any] = {
+        "val": {"selected": state.selected.metrics or None, "final": state.last_val or None},
+        "test": {"selected": None, "final": None, "paper": state.paper.metrics or None},
+    }
+    predictions = examples.arrays()
+    if diverged is None:
+        test = metrics["test"]
+        test["final"] = test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
+        if state.selected.weights and state.selected.epoch != hyper.epochs:
+            state.model.load_state_dict(state.selected.weights)
+            test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
+        predictions = examples.predicted(state.model, scale)
+    run.finish(
+        {
+            "status": "finished" if diverged is None else "diverged",
+            "diverged_epoch": diverged,
+            "primary": PRIMARY,
+            "higher_is_better": False,
+            "metrics": metrics,
+            "selected_epoch": state.selected.epoch,
+            "paper_epoch": state.paper.epoch or None,
+            "epochs": hyper.epochs,
+            "n_train": len(sets["train"]),
+            "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        },
+        model=final,
+        initial_eigenvalues=initial,
+        predictions=predictions,
+    )

@@ -1,0 +1,74 @@
+"""The page that stands in the report's place where jobs failed: which, why, and how far every experiment is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from replication.runs.checkpoint import write_atomically
+from replication.settings.grid import Experiment
+
+#: Older than any input of the report, so that the workflow makes the real one as soon as it can.
+LONG_AGO = 1
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job that failed.
+
+    Attributes:
+        rule: its rule.
+        label: the run's folder, or its first output.
+        reason: exit status or signal; empty where it is not known.
+        logs: path of each log -> its last lines.
+    """
+
+    rule: str
+    label: str
+    reason: str
+    logs: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an experiment is: finished of planned trainings."""
+
+    experiment: str
+    title: str
+    finished: int
+    planned: int
+
+
+def progress(experiments: Mapping[str, Experiment], results: Path) -> list[Progress]:
+    """Trainings of every experiment whose record is there."""
+    rows = []
+    for name, experiment in experiments.items():
+        jobs = {job.path for run in experiment.runs for job in experiment.trials.get(run.cell, (run,))}
+        finished = sum((results / path / "metrics.json").is_file() for path in jobs)
+        rows.append(Progress(name, experiment.title, finished, len(jobs)))
+    return rows
+
+
+def write_incomplete_report(
+    out: Path, *, failed: Sequence[FailedJob], waiting: int, rows: Sequence[Progress], template: Path
+) -> None:
+    """Write the page, with a time stamp that makes the workflow replace it.
+
+    Args:
+        out: where the report would be.
+        failed: the failed jobs.
+        waiting: how many jobs did not run.
+        rows: how far every experiment is.
+        template: the Jinja2 template; ``report.css`` lies beside it.
+    """
+    loader = FileSystemLoader(template.parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    css = Markup(loader.get_source(environment, "report.css")[0])  # noqa: S704 our own file, not data
+    page = environment.get_template(template.name).render(css=css, failed=failed, waiting=waiting, rows=rows)
+    write_atomically(out, page)
+    os.utime(out, (LONG_AGO, LONG_AGO))

@@ -1,0 +1,56 @@
+"""An animation as the report's player shows it: single pictures that a reader can stop at."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageSequence, UnidentifiedImageError
+
+from replication.errors import DataError
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a player shows.
+
+    Attributes:
+        pictures: PNGs, base64.
+        labels: what each shows, in words.
+        width: pixels across.
+        every_ms: how long one is shown.
+    """
+
+    pictures: list[str]
+    labels: list[str]
+    width: int
+    every_ms: int
+
+
+def read_frames(path: Path) -> Frames:
+    """The pictures of a GIF; their labels are the lines of its comment.
+
+    Raises DataError, naming the file, where it is no GIF or its labels are not one a picture.
+    """
+    try:
+        with Image.open(path, formats=["GIF"]) as gif:
+            labels = bytes(gif.info.get("comment", b"")).decode().splitlines()
+            width, every = gif.width, int(gif.info.get("duration", 0))
+            pictures = [_png(frame) for frame in ImageSequence.Iterator(gif)]
+    except (OSError, ValueError, UnidentifiedImageError) as error:
+        raise DataError(f"{path}: not an animation ({error}); delete it and draw it again") from None
+    if len(labels) != len(pictures):
+        raise DataError(
+            f"{path}: {len(pictures)} pictures with {len(labels)} labels, one each was expected; "
+            "delete it and draw it again"
+        )
+    return Frames(pictures, labels, width, every)
+
+
+def _png(frame: Image.Image) -> str:
+    buffer = io.BytesIO()
+    # The frames share one palette, so no colour is lost; a GIF's later frames come as differences, in full colour.
+    frame.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""A run on disk: its folder, checkpoints, record and device; reading records back as tidy tables."""

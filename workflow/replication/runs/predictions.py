@@ -1,0 +1,170 @@
+"""Rollouts of test samples as runs keep them, which runs are shown, and how far their predictions are off."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from replication.errors import DataError
+from replication.runs.paths import IDENTITY, key_of_path
+from replication.settings.artifacts import Artifact
+from replication.settings.grid import Experiment
+
+Array = NDArray[np.floating]
+#: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
+FLOW_DIMENSIONS = {"cfd1d": 1, "cfd2d": 2}
+ARRAYS = ("target", "prediction", "grid", "channels", "times", "samples")
+
+
+def flow_dimensions(experiments: Mapping[str, Experiment]) -> dict[str, set[int]]:
+    """Experiment -> space dimensions of the flows that it predicts."""
+    return {
+        name: {
+            FLOW_DIMENSIONS[run.dataset_options["pde"]]
+            for run in experiment.runs
+            if run.dataset_options.get("pde") in FLOW_DIMENSIONS
+        }
+        for name, experiment in experiments.items()
+    }
+
+
+def example_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Paths (below the results folder) of the runs whose predictions an artifact shows; empty for most artifacts.
+
+    One run of each method of the pair: the main experiment's first model on a flow of the artifact's dimension, at
+    its smallest ratio, with its first seed.
+    """
+    if artifact.flow_dimension is None:
+        return []
+    fitting = [
+        run
+        for run in experiments[artifact.experiments[0]].runs
+        if FLOW_DIMENSIONS.get(run.dataset_options.get("pde", "")) == artifact.flow_dimension
+    ]
+    first = fitting[0]
+    here = [run for run in fitting if (run.model, run.dataset, run.seed) == (first.model, first.dataset, first.seed)]
+    ratio = min(run.ratio for run in here)
+    methods = set(artifact.pairs[0])
+    return sorted(run.path for run in here if run.ratio == ratio and run.method in methods)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One test sample as a run predicted it.
+
+    Attributes:
+        target: ``[x, (y), predicted frames, channel]``, in physical units.
+        prediction: the same shape; None where the run diverged.
+        grid: coordinates ``[x, (y), ndim]``.
+        channels: names of the channels.
+        times: times of the predicted frames, ``[predicted frames]``; empty where the data have none.
+        sample: row of the sample in the data file.
+    """
+
+    target: Array
+    prediction: Array | None
+    grid: Array
+    channels: tuple[str, ...]
+    times: Array
+    sample: int
+
+    @property
+    def ndim(self) -> int:
+        """Space dimensions."""
+        return self.grid.shape[-1]
+
+    @property
+    def frames(self) -> int:
+        """Number of predicted frames."""
+        return self.target.shape[-2]
+
+    @property
+    def places(self) -> Array:
+        """Where each predicted frame stands on an axis of time: at its time, else at its number from 1."""
+        return self.times if len(self.times) else np.arange(1.0, self.frames + 1)
+
+    def moment(self, frame: int) -> str:
+        """When a predicted frame (-1: the last) is: its time, else its number from 1."""
+        return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"
+
+    def errors(self) -> Array | None:
+        """Prediction minus target, ``[x, (y), predicted frames, channel]``; None where the run diverged."""
+        return None if self.prediction is None else self.prediction - self.target
+
+    def nrmse(self) -> Array | None:
+        """Root mean square of the error over that of the target, ``[predicted frames, channel]``.
+
+        PDEBench's nRMSE of this sample before it is averaged over frames and channels.
+        """
+        errors = self.errors()
+        if errors is None:
+            return None
+        space = tuple(range(self.ndim))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            root = [np.sqrt(np.square(part, dtype=np.float64).mean(space)) for part in (errors, self.target)]
+            return root[0] / root[1]
+
+
+def read_rollout(path: Path, position: int = 0) -> Rollout:
+    """One sample of a ``predictions.npz``, by its position among those kept.
+
+    Raises DataError, naming the file, where it is damaged or its arrays do not fit each other.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays: dict[str, NDArray[Any]] = {name: stored[name] for name in ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = f"{error.args[0]}" if isinstance(error, KeyError) else f"{error}"
+        raise DataError(f"{path}: not a run's sample predictions ({reason}); train the run again") from None
+    if not _fit(arrays):
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+        raise DataError(f"{path}: its arrays do not fit each other ({shapes}); train the run again")
+    prediction = arrays["prediction"]
+    return Rollout(
+        target=arrays["target"][position],
+        prediction=prediction[position] if len(prediction) else None,
+        grid=arrays["grid"],
+        channels=tuple(str(name) for name in arrays["channels"]),
+        times=arrays["times"],
+        sample=int(arrays["samples"][position]),
+    )
+
+
+def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether shapes and kinds are those of a run's sample predictions, of a diverged run's too."""
+    target, grid = arrays["target"], arrays["grid"]
+    if grid.ndim not in (2, 3) or target.ndim != grid.ndim + 2 or 0 in target.shape:
+        return False
+    samples, *space, frames, channels = target.shape
+    return (
+        grid.shape == (*space, len(space))
+        and arrays["prediction"].shape in (target.shape, (0, *target.shape[1:]))
+        and arrays["channels"].shape == (channels,)
+        and arrays["times"].shape in ((frames,), (0,))
+        and arrays["samples"].shape == (samples,)
+        and all(arrays[name].dtype.kind == "f" for name in ("target", "prediction", "grid", "times"))
+    )
+
+
+def error_table(paths: Iterable[Path]) -> pd.DataFrame:
+    """nRMSE of the shown sample: a row a run, predicted frame and channel; none where a run diverged."""
+    rows = []
+    for path in paths:
+        rollout = read_rollout(path)
+        identity = dict(zip(IDENTITY, key_of_path(path), strict=True))
+        nrmse = rollout.nrmse()
+        for frame in range(rollout.frames):
+            for channel, name in enumerate(rollout.channels):
+                rows.append({
+                    **identity, "flow_dimension": rollout.ndim, "sample": rollout.sample, "frame": frame + 1,
+                    "time": float(rollout.times[frame]) if len(rollout.times) else np.nan, "channel": name,
+                    "nrmse": np.nan if nrmse is None else float(nrmse[frame, channel]),
+                })  # fmt: skip
+    return pd.DataFrame(rows)

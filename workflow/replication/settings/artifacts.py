@@ -1,0 +1,144 @@
+"""The artifact index: every figure and table of the paper (and ours), what it is made from, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from replication.errors import ConfigError
+from replication.settings.grid import Experiment
+from replication.settings.yamlfile import read_yaml, validate
+
+SCHEMA = Path(__file__).parents[2] / "schemas/artifacts.schema.yaml"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One figure or table; fields as in ``workflow/resources/artifacts.yaml``."""
+
+    name: str
+    kind: str
+    title: str
+    family: str
+    layout: str
+    needs: str
+    caption: str = ""
+    experiments: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    published: str | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
+    claims: tuple[str, ...] = ()
+    claims_of: str | None = None
+    footnotes: tuple[str, ...] = ()
+    unavailable: str = ""
+    ours: bool = False
+    flow_dimension: int | None = None
+
+    def shows_one_of(self, dimensions: Collection[int]) -> bool:
+        """Whether an experiment with flows of these space dimensions has what it shows."""
+        return self.flow_dimension is None or self.flow_dimension in dimensions
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every experiment whose runs it shows, those that it is about first."""
+        return (*self.experiments, *self.companions)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a configuration can build; ``missing`` says of every other artifact why not."""
+
+    figures: Mapping[str, Artifact]
+    tables: Mapping[str, Artifact]
+    animations: Mapping[str, Artifact]
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Index:
+    """All artifacts, in the paper's order."""
+
+    artifacts: Mapping[str, Artifact]
+
+    def plan(
+        self,
+        experiments: Iterable[str],
+        *,
+        scale: str,
+        skipped: Mapping[str, str] | None = None,
+        flows: Mapping[str, Collection[int]] | None = None,
+    ) -> Plan:
+        """Which artifacts the given experiments make.
+
+        Args:
+            experiments: those of the configured grid.
+            scale: the configured scale, for the sentences about what is missing.
+            skipped: experiments that the configuration leaves out, with the reason.
+            flows: experiment -> space dimensions of the flows it predicts, for artifacts that show sample predictions.
+        """
+        present, reasons = set(experiments), dict(skipped or {})
+        built: dict[str, dict[str, Artifact]] = {"figure": {}, "table": {}, "animation": {}}
+        missing: dict[str, str] = {}
+        for name, artifact in self.artifacts.items():
+            configured = tuple(item for item in artifact.experiments if item in present)
+            own = tuple(item for item in configured if artifact.shows_one_of((flows or {}).get(item, ())))
+            if artifact.unavailable:
+                missing[name] = artifact.unavailable
+            elif own:
+                companions = tuple(item for item in artifact.companions if item in present)
+                built[artifact.kind][name] = replace(artifact, experiments=own, companions=companions)
+            else:
+                why = "; ".join(
+                    f"experiment {item} has no {artifact.flow_dimension}-D flow at scale {scale}"
+                    if item in present
+                    else f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
+                    for item in artifact.experiments
+                )
+                missing[name] = f"{why}. It needs {artifact.needs}"
+        return Plan(built["figure"], built["table"], built["animation"], missing)
+
+
+def read_index(path: Path | str) -> Index:
+    """The index of a file.
+
+    Raises ConfigError where it breaks its schema, or an artifact takes its claims from one that does not exist.
+    """
+    path = Path(path)
+    content = read_yaml(path)
+    validate(content, SCHEMA, str(path))
+    artifacts = {name: _artifact(name, values) for name, values in content["artifacts"].items()}
+    for name, artifact in artifacts.items():
+        if artifact.claims_of is not None and artifact.claims_of not in artifacts:
+            raise ConfigError(f"{path}: artifacts.{name}.claims_of names '{artifact.claims_of}', which is no artifact")
+        if not artifact.experiments and not artifact.unavailable:
+            raise ConfigError(f"{path}: artifacts.{name} has neither experiments nor a reason why it is unavailable")
+    return Index(artifacts)
+
+
+def _artifact(name: str, values: Mapping[str, Any]) -> Artifact:
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    fields["pairs"] = tuple((base, other) for base, other in values.get("pairs", ()))
+    return Artifact(name=name, **fields)
+
+
+def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Paths (below the results folder) of the runs whose eigenvalues a figure draws; empty for most figures.
+
+    Figure 1 shows one baseline run and its TB counterpart: the main experiment's first model, data set and seed
+    at its smallest ratio.
+    """
+    if artifact.layout != "fig1_esd":
+        return []
+    runs = experiments[artifact.experiments[0]].runs
+    methods = set(artifact.pairs[0])
+    first = runs[0]
+    ratio = min(run.ratio for run in runs)
+    chosen = [
+        run.path
+        for run in runs
+        if (run.model, run.dataset, run.seed, run.ratio) == (first.model, first.dataset, first.seed, ratio)
+        and run.method in methods
+    ]
+    return sorted(chosen)

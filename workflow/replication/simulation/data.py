@@ -1,0 +1,191 @@
+"""Reading PDE files in PDEBench's layout: only the rows, grid points and times that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from replication.errors import ConfigError, DataError
+from replication.simulation.hdf5 import COORDINATES, FLOW_FIELDS, TIMES
+
+Array = NDArray[np.float32]
+
+
+class PDEFile:
+    """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``).
+
+    Opening reads shapes only. Use it as a context manager.
+
+    Attributes:
+        path: the file.
+        fields: names of the channels, in order.
+        ndim: space dimensions.
+        rows: number of samples.
+        frames: number of times (1 for Darcy).
+        steady: whether the file maps a coefficient to a solution (Darcy).
+
+    Raises DataError where the file is missing, truncated, no HDF5, or lacks a data set, or where shapes differ.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r")
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file") from None
+        except OSError as error:
+            reason = str(error).split("(")[-1].rstrip(")")
+            raise DataError(f"{path}: not a readable HDF5 file ({reason}); make or fetch it again") from None
+        try:
+            self._check_layout()
+        except (RuntimeError, KeyError, OSError) as error:  # links that lead nowhere or in circles
+            self._file.close()
+            raise DataError(f"{path}: its data sets cannot be read ({error}); make or fetch it again") from None
+        except Exception:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> PDEFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def _shape(self, name: str, ndim: int, meaning: str) -> tuple[int, ...]:
+        item = self._file.get(name)
+        if not isinstance(item, h5py.Dataset):
+            raise DataError(
+                f"{self.path}: data set '{name}' is missing; PDEBench's layout has {meaning}, "
+                f"this file has {', '.join(sorted(self._file)) or 'nothing'}"
+            )
+        if item.ndim != ndim or item.dtype.kind != "f":
+            raise DataError(f"{self.path}: data set '{name}' is {item.dtype}{list(item.shape)}, expected {meaning}")
+        return tuple(item.shape)
+
+    def _check_layout(self) -> None:
+        self.steady = "tensor" in self._file or "nu" in self._file
+        if self.steady:
+            self.ndim = 2
+            self.fields: tuple[str, ...] = ("tensor",)
+            shape = self._shape("tensor", 4, "float tensor [N, 1, X, Y] and nu [N, X, Y]")
+            nu = self._shape("nu", 3, "float tensor [N, 1, X, Y] and nu [N, X, Y]")
+            if shape != (nu[0], 1, *nu[1:]):
+                raise DataError(f"{self.path}: tensor {list(shape)} does not fit nu {list(nu)}, expected [N, 1, X, Y]")
+            self.rows, self.frames, self._space = nu[0], 1, nu[1:]
+        else:
+            self.ndim = 2 if "Vy" in self._file else 1
+            self.fields = FLOW_FIELDS[self.ndim]
+            axes = "[N, T, X, Y]" if self.ndim == 2 else "[N, T, X]"
+            meaning = f"float {', '.join(self.fields)} {axes}"
+            shapes = {name: self._shape(name, self.ndim + 2, meaning) for name in self.fields}
+            first = shapes[self.fields[0]]
+            for name, shape in shapes.items():
+                if shape != first:
+                    raise DataError(
+                        f"{self.path}: data set '{name}' is {list(shape)}, but '{self.fields[0]}' is {list(first)}"
+                    )
+            self.rows, self.frames, self._space = first[0], first[1], first[2:]
+        if min(self.rows, self.frames, *self._space) < 1:
+            raise DataError(f"{self.path}: holds no samples")
+
+    def _get(self, name: str, rows: Sequence[int], resolution: int, time_stride: int) -> NDArray[Any]:
+        wanted = np.asarray(rows, dtype=np.int64)
+        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.rows):
+            raise DataError(f"{self.path}: row {wanted.max()} was asked for, the file has {self.rows}")
+        # HDF5 reads ascending, unique rows; the caller's order and repetitions are put back afterwards.
+        unique, back = np.unique(wanted, return_inverse=True)
+        space = (slice(None, None, resolution),) * self.ndim
+        where = space if name == "nu" else (slice(None, None, time_stride), *space)
+        try:
+            values = self._file[name][(unique, *where)]
+        except OSError as error:
+            raise DataError(f"{self.path}: data set '{name}' cannot be read ({error}); the file is damaged") from None
+        if not np.isfinite(values).all():
+            bad = unique[~np.isfinite(values).reshape(len(unique), -1).all(axis=1)][0]
+            raise DataError(f"{self.path}: data set '{name}', row {bad} holds values that are not finite")
+        return np.asarray(values[back], dtype=np.float32)
+
+    def read(self, rows: Sequence[int], resolution: int = 1, time_stride: int = 1) -> Array:
+        """Flow samples ``[sample, x, (y), t, channel]`` float32, in the order of ``rows``.
+
+        Args:
+            rows: sample numbers.
+            resolution: every how manieth grid point is kept (``reduced_resolution``).
+            time_stride: every how manieth time is kept (``reduced_resolution_t``).
+        """
+        # Field by field into its place: at full size the array alone is 12 GB, and a second one would not fit.
+        values: Array | None = None
+        for channel, name in enumerate(self.fields):
+            field = np.moveaxis(self._get(name, rows, resolution, time_stride), 1, -1)
+            values = np.empty((*field.shape, len(self.fields)), dtype=np.float32) if values is None else values
+            values[..., channel] = field
+        assert values is not None  # noqa: S101 - a flow has at least one field
+        return values
+
+    def read_steady(self, rows: Sequence[int], resolution: int = 1) -> tuple[Array, Array]:
+        """Darcy samples: coefficient and solution, each ``[sample, x, y, 1]`` float32."""
+        nu = self._get("nu", rows, resolution, 1)[..., None]
+        return nu, np.moveaxis(self._get("tensor", rows, resolution, 1), 1, -1)
+
+    def grid(self, resolution: int = 1) -> Array:
+        """Coordinates of the grid points ``[x, (y), ndim]``; the unit interval where the file names none."""
+        axes = []
+        for name, points in zip(COORDINATES, self._space, strict=False):
+            stored = self._file.get(name)
+            fits = isinstance(stored, h5py.Dataset) and stored.shape == (points,)
+            axis = np.asarray(stored[:], dtype=np.float32) if fits else np.linspace(0, 1, points, endpoint=False)
+            axes.append(axis[::resolution].astype(np.float32))
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+    def times(self, time_stride: int = 1) -> Array:
+        """Times of a flow's frames ``[t]``; none where the file names none, as for Darcy."""
+        stored = None if self.steady else self._file.get(TIMES)
+        # PDEBench's files carry one time more than frames.
+        if not isinstance(stored, h5py.Dataset) or stored.ndim != 1 or len(stored) < self.frames:
+            return np.empty(0, dtype=np.float32)
+        return np.asarray(stored[: self.frames : time_stride], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three parts of a file; the training part is the pool that data ratios cut down."""
+
+    test: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    train: NDArray[np.int64]
+
+
+def split(rows: int, options: Mapping[str, Any]) -> Split:
+    """Test, validation and training rows of a file.
+
+    The first ``test_samples`` rows are the test set, as in the released code; the next ``validation_samples``
+    are held out for choosing epochs and hyper-parameters; the rest is the training pool.
+
+    Raises ConfigError where nothing is left to train on.
+    """
+    test, validation = options.get("test_samples", 1000), options.get("validation_samples", 100)
+    for key, value in (("test_samples", test), ("validation_samples", validation)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
+    if test + validation + 2 > rows:
+        raise ConfigError(
+            f"data set options test_samples {test} and validation_samples {validation} leave "
+            f"{max(rows - test - validation, 0)} of {rows} rows to train on; at least 2 are needed"
+        )
+    numbers = np.arange(rows)
+    return Split(numbers[:test], numbers[test : test + validation], numbers[test + validation :])
+
+
+def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
+    """Rows of the training pool. Raises DataError for a bad file, ConfigError for options that do not fit it."""
+    with PDEFile(data) as file:
+        return len(split(file.rows, options).train)

@@ -1,0 +1,122 @@
+"""PDEBench's published files: from a folder of the user's, or downloaded with resume and checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from replication.errors import ConfigError, DataError
+from replication.runs.checkpoint import link_or_copy, sha256, write_atomically
+from replication.simulation.data import PDEFile
+
+BLOCK = 1 << 20
+REPORT_EVERY_S = 5.0
+TIMEOUT_S = 60
+
+
+def _source(options: Mapping[str, Any]) -> tuple[str, str, str]:
+    try:
+        name, url, md5 = (str(options[key]) for key in ("file", "url", "md5"))
+    except KeyError as error:
+        raise ConfigError(f"data set option {error} is missing: file, url and md5 were expected") from None
+    if not url.startswith("https://"):
+        raise ConfigError(f"data set option 'url' is {url!r}, an https address was expected")
+    if Path(name).name != name:
+        raise ConfigError(f"data set option 'file' is {name!r}, a plain file name was expected")
+    return name, url, md5
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        # The publisher's checksum; it guards against damage, not against malice.
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None = None) -> None:
+    """Download a file; what an interrupted call left in ``<target>.partial`` is taken up again.
+
+    Args:
+        url: address.
+        target: file.
+        md5: expected checksum.
+        get: ``requests.get`` or a stand-in for it.
+
+    Raises DataError where the server cannot be reached, refuses, or sends something else.
+    """
+    import requests
+
+    get = get or requests.get
+    part = target.with_name(target.name + ".partial")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    start = part.stat().st_size if part.is_file() else 0
+    try:
+        with get(
+            url, stream=True, timeout=TIMEOUT_S, headers={"Range": f"bytes={start}-"} if start else {}
+        ) as response:
+            if response.status_code == 416:  # everything is there already; the checksum decides
+                pass
+            elif response.status_code not in (200, 206):
+                raise DataError(f"{url}: the server answered {response.status_code}; try again later")
+            else:
+                # A server that ignores the range sends the whole file again.
+                mode = "ab" if response.status_code == 206 else "wb"
+                _receive(response, part, mode, start if mode == "ab" else 0)
+    except requests.RequestException as error:
+        raise DataError(
+            f"{url}: cannot be downloaded ({type(error).__name__}); without a connection put {target.name}'s "
+            "published file into a folder and name that folder under data_folders in config.yaml"
+        ) from None
+    found = _md5(part)
+    if found != md5:
+        part.unlink()
+        raise DataError(f"{url}: the download has md5 {found}, expected {md5}; it was deleted, run again")
+    part.replace(target)
+
+
+def _receive(response: Any, part: Path, mode: str, start: int) -> None:
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    done, reported = start, time.monotonic()
+    with part.open(mode) as file:
+        for block in response.iter_content(BLOCK):
+            file.write(block)
+            done += len(block)
+            if time.monotonic() - reported > REPORT_EVERY_S:
+                reported = time.monotonic()
+                share = f" of {total / 2**30:.2f}" if total else ""
+                print(f"{part.name}  {done / 2**30:.2f}{share} GiB", file=sys.stderr, flush=True)
+    if total is not None and done != total:
+        raise DataError(f"{part}: {done} of {total} bytes came; run again to go on from there")
+
+
+def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) -> None:
+    """Bring a published file to ``out``, check it, and write its manifest ``<out>.json``.
+
+    Args:
+        options: ``file``, ``url``, ``md5`` of the published file.
+        out: where it goes.
+        folder: the user's own copy's folder; nothing is downloaded then.
+
+    Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
+    """
+    name, url, md5 = _source(options)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if folder is not None:
+        own = folder.expanduser() / name
+        if not own.is_file():
+            raise DataError(f"{own}: no such file; data_folders names this folder, put the published {name} there")
+        if _md5(own) != md5:
+            raise DataError(f"{own}: md5 is {_md5(own)}, expected {md5}; it is not the published file, or damaged")
+        link_or_copy(own, out)
+    else:
+        download(url, out, md5)
+    with PDEFile(out) as file:
+        rows = file.rows
+    write_atomically(
+        out.with_name(out.name + ".json"), json.dumps({"sha256": sha256(out), "rows": rows, "options": dict(options)})
+    )

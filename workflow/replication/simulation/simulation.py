@@ -1,0 +1,281 @@
+"""Simulated data sets in PDEBench's layout: seeded per sample, resumable, with a manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replication.errors import ConfigError, DataError
+from replication.runs.checkpoint import fsync, sha256, write_atomically
+from replication.settings.spec import digest
+from replication.simulation import initial_fields
+from replication.simulation.hdf5 import FLOW_FIELDS, TIMES, write_file
+
+Samples = dict[str, NDArray[np.float32]]
+CHUNK = 16
+REPORT_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is simulated. Fields are the keys of a simulated data set's options.
+
+    Attributes:
+        pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes) or ``darcy``.
+        samples: how many; sample k depends on ``seed`` and k alone.
+        cells: grid cells a side that are computed.
+        stored_cells: grid cells a side that are stored, each the mean of ``cells / stored_cells``; default all.
+        frames: stored times, from 0 to ``t_end`` (flow).
+        t_end: last time (flow).
+        seed: of the initial fields.
+        eta: shear viscosity (flow).
+        zeta: bulk viscosity (flow).
+        mach: Mach number of the initial velocity (cfd2d).
+        beta: constant source (darcy).
+        solver: ``numba`` (compiled, a processor core a worker) or ``torch`` (flow; a chunk of samples at once on the
+            device: for a GPU). They agree to 1e-8, not to the last bit, so the choice belongs to the data set.
+    """
+
+    pde: str
+    samples: int
+    cells: int
+    stored_cells: int = 0
+    frames: int = 21
+    t_end: float = 1.0
+    seed: int = 0
+    eta: float = 0.01
+    zeta: float = 0.01
+    mach: float = 0.1
+    beta: float = 100.0
+    solver: str = "numba"
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Simulation:
+        """Raises ConfigError naming the key, the value and what was expected."""
+        known = {item.name: item for item in fields(cls)}
+        missing = [key for key in ("pde", "samples", "cells") if key not in options]
+        if missing:
+            raise ConfigError(f"simulation: key '{missing[0]}' is missing")
+        chosen = {key: value for key, value in options.items() if key in known}
+        for key, value in chosen.items():
+            kind = str(known[key].type)
+            good = isinstance(value, str) if kind == "str" else isinstance(value, int | float)
+            if isinstance(value, bool) or not good or (kind == "int" and not isinstance(value, int)):
+                raise ConfigError(f"simulation: key '{key}' is {value!r}, expected {kind}")
+        simulation = cls(**chosen)
+        simulation = cls(**{**asdict(simulation), "stored_cells": simulation.stored_cells or simulation.cells})
+        for key, lowest in (("samples", 1), ("cells", 8), ("stored_cells", 4), ("frames", 2), ("seed", 0)):
+            if getattr(simulation, key) < lowest:
+                raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected at least {lowest}")
+        for key in ("t_end", "mach"):
+            if not 0 < getattr(simulation, key) < 1e6:
+                raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected more than 0")
+        for key in ("eta", "zeta"):
+            if not 0 <= getattr(simulation, key) <= 10:
+                raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected 0 to 10")
+        if simulation.pde not in PDES:
+            raise ConfigError(f"simulation: key 'pde' is {simulation.pde!r}, expected one of {', '.join(PDES)}")
+        solvers = ("numba",) if simulation.pde == "darcy" else ("numba", "torch")
+        if simulation.solver not in solvers:
+            raise ConfigError(
+                f"simulation: key 'solver' is {simulation.solver!r}, "
+                f"expected {' or '.join(solvers)} for {simulation.pde}"
+            )
+        if simulation.cells % simulation.stored_cells:
+            raise ConfigError(
+                f"simulation: key 'stored_cells' is {simulation.stored_cells}, expected a divisor of cells "
+                f"({simulation.cells})"
+            )
+        return simulation
+
+    def generator(self, sample: int) -> np.random.Generator:
+        """Random numbers of one sample, the same whatever runs beside it."""
+        return np.random.default_rng(np.random.SeedSequence([self.seed, sample]))
+
+
+def _coarse(values: NDArray[np.float64], stored: int, axes: int) -> NDArray[np.float64]:
+    """Means over blocks of cells along the last ``axes`` axes."""
+    for axis in range(values.ndim - axes, values.ndim):
+        shape = values.shape
+        values = values.reshape(*shape[:axis], stored, shape[axis] // stored, *shape[axis + 1 :]).mean(axis=axis + 1)
+    return values
+
+
+def _flow_start(simulation: Simulation, sample: int, ndim: int) -> NDArray[np.float64]:
+    """``[4, nx, ny]``, the initial fields."""
+    from replication.simulation import euler
+
+    generator = simulation.generator(sample)
+    if ndim == 1:
+        return initial_fields.cfd1d(simulation.cells, generator)
+    return initial_fields.cfd2d(simulation.cells, simulation.mach, euler.GAMMA, generator)
+
+
+def _flow_grid(simulation: Simulation, ndim: int) -> tuple[float, NDArray[np.float64]]:
+    """Width of a cell (x in [-1, 1], or the unit square), and the stored times."""
+    width = (2.0 if ndim == 1 else 1.0) / simulation.cells
+    return width, np.linspace(0.0, simulation.t_end, simulation.frames)
+
+
+def _flow_stored(simulation: Simulation, frames: NDArray[np.float64], ndim: int) -> Samples:
+    """What is stored of ``[frames, 4, nx, ny]``."""
+    frames = frames[..., 0] if ndim == 1 else frames
+    density, vx, vy, pressure = _coarse(frames, simulation.stored_cells, ndim).swapaxes(0, 1)
+    values = {"density": density, "pressure": pressure, "Vx": vx, "Vy": vy}
+    return {name: values[name].astype(np.float32) for name in FLOW_FIELDS[ndim]}
+
+
+def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
+    from replication.simulation import euler
+
+    width, times = _flow_grid(simulation, ndim)
+    start = _flow_start(simulation, sample, ndim)
+    frames = euler.evolve(start, width, width, times, simulation.eta, simulation.zeta)
+    return _flow_stored(simulation, frames, ndim)
+
+
+def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> list[Samples]:
+    """Samples of a flow, all at once on a torch device: the same as one by one from the compiled solver, to 1e-8."""
+    import torch
+
+    from replication.simulation import euler_torch
+
+    ndim = 1 if simulation.pde == "cfd1d" else 2
+    width, times = _flow_grid(simulation, ndim)
+    starts = np.stack([_flow_start(simulation, sample, ndim) for sample in samples])
+    frames = euler_torch.evolve(
+        torch.from_numpy(starts).to(device), width, width, times.tolist(), simulation.eta, simulation.zeta
+    )
+    return [_flow_stored(simulation, sample, ndim) for sample in frames.cpu().numpy()]
+
+
+def _darcy(simulation: Simulation, sample: int) -> Samples:
+    from replication.simulation import darcy
+
+    coefficient = initial_fields.darcy_coefficient(simulation.cells, simulation.generator(sample))
+    solution = darcy.solve(coefficient, simulation.beta)
+    coefficient, solution = (_coarse(field, simulation.stored_cells, 2) for field in (coefficient, solution))
+    return {"nu": coefficient.astype(np.float32), "tensor": solution[None].astype(np.float32)}
+
+
+PDES: dict[str, Callable[[Simulation, int], Samples]] = {
+    "cfd1d": partial(_flow, ndim=1),
+    "cfd2d": partial(_flow, ndim=2),
+    "darcy": _darcy,
+}
+
+
+def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
+    """Simulate up to CHUNK samples into a part file, unless it is there."""
+    path = folder / f"{first:08d}.npz"
+    if path.is_file():
+        return path
+    numbers = range(first, min(first + CHUNK, simulation.samples))
+    if simulation.solver == "torch":
+        samples = flow_batch(simulation, numbers, device)
+    else:
+        samples = [PDES[simulation.pde](simulation, sample) for sample in numbers]
+    for sample, values in zip(numbers, samples, strict=True):
+        if not all(np.isfinite(array).all() for array in values.values()):
+            raise DataError(
+                f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
+                "take more cells or a larger viscosity"
+            )
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})
+    fsync(temporary)
+    temporary.replace(path)
+    return path
+
+
+def _parts(simulation: Simulation, folder: Path, workers: int, device: str) -> Iterator[Path]:
+    """Part files in order, made as needed."""
+    starts = range(0, simulation.samples, CHUNK)
+    work = partial(_simulate_chunk, simulation, folder, device)
+    if workers > 1 and simulation.solver == "numba":
+        # spawn: a forked child would inherit the state of numba's and torch's threads
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(work, starts)
+    else:
+        yield from map(work, starts)
+
+
+def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
+    n = simulation.stored_cells
+    unit = (np.arange(n) + 0.5) / n
+    if simulation.pde == "darcy":
+        return {"x-coordinate": unit, "y-coordinate": unit}
+    # PDEBench's files carry one time more than frames.
+    step = simulation.t_end / (simulation.frames - 1)
+    times: dict[str, NDArray[Any]] = {TIMES: np.arange(simulation.frames + 1) * step}
+    if simulation.pde == "cfd1d":
+        return {"x-coordinate": 2 * unit - 1, **times}
+    return {"x-coordinate": unit, "y-coordinate": unit, **times}
+
+
+def _attributes(simulation: Simulation) -> dict[str, float]:
+    if simulation.pde == "darcy":
+        return {"beta": simulation.beta}
+    attributes = {"eta": simulation.eta, "zeta": simulation.zeta}
+    return attributes | ({"M": simulation.mach} if simulation.pde == "cfd2d" else {})
+
+
+def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device: str = "cpu") -> None:
+    """Simulate a data set into one HDF5 file, with a manifest ``<out>.json`` beside it.
+
+    Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation goes on where it stopped, with
+    the same bytes in the end; meanwhile twice the file's size is needed on disk.
+
+    Args:
+        options: see :class:`Simulation`; other keys are left alone.
+        out: the file.
+        workers: processes of the compiled solver.
+        device: torch device of the batched solver.
+
+    Raises ConfigError for bad options, DataError where a sample is not finite.
+    """
+    simulation = Simulation.from_options(options)
+    folder = out.with_name(f"{out.name}.parts-{digest(asdict(simulation))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    reported = time.monotonic()
+    done = 0
+
+    def chunks() -> Iterator[Samples]:
+        nonlocal reported, done
+        for path in _parts(simulation, folder, workers, device):
+            with np.load(path, allow_pickle=False) as part:
+                chunk = {name: part[name] for name in part.files}
+            done += len(next(iter(chunk.values())))
+            if time.monotonic() - reported > REPORT_EVERY_S or done == simulation.samples:
+                reported = time.monotonic()
+                print(f"{simulation.pde}  sample {done}/{simulation.samples}", file=sys.stderr, flush=True)
+            yield chunk
+
+    stream = chunks()
+    first = next(stream)
+    shapes = {name: (simulation.samples, *array.shape[1:]) for name, array in first.items()}
+
+    def all_chunks() -> Iterator[Samples]:
+        yield first
+        yield from stream
+
+    partial_file = out.with_name(out.name + ".partial")
+    write_file(partial_file, shapes, all_chunks(), _coordinates(simulation), _attributes(simulation))
+    fsync(partial_file)
+    manifest = {"sha256": sha256(partial_file), "rows": simulation.samples, "options": asdict(simulation)}
+    partial_file.replace(out)
+    write_atomically(out.with_name(out.name + ".json"), json.dumps(manifest, indent=1))
+    shutil.rmtree(folder)

@@ -1,0 +1,121 @@
+"""Cells of the grid: the runs of one model, data set, ratio and method, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from replication.errors import DataError
+
+#: What a pair of methods shares; with the method it names a cell.
+PLACE = ["model", "dataset", "ratio"]
+#: Fewer seeds than this are shown, but no claim is made about them.
+ENOUGH_SEEDS = 3
+Line = dict[str, Any]
+REQUIRED = ("experiment", "family", "model", "dataset", "ratio", "n_train", "method", "seed", "status", "score")
+
+
+def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
+    """The tidy tables of runs below each other.
+
+    Raises DataError for a file that cannot be read or lacks a column.
+    """
+    frames = []
+    for path in paths:
+        frame = read_table(path)
+        missing = [name for name in REQUIRED if name not in frame]
+        if missing:
+            raise DataError(f"{path}: column '{missing[0]}' is missing; collect the runs again")
+        frame["stand_in"] = frame["stand_in"].fillna("") if "stand_in" in frame else ""
+        frames.append(frame)
+    if not frames:
+        raise DataError("no tables of runs were given, at least one runs.csv was expected")
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """One CSV. Raises DataError, naming the file, where it cannot be read."""
+    try:
+        return pd.read_csv(path, low_memory=False)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from None
+
+
+def read_stacked(paths: Iterable[Path | str]) -> pd.DataFrame:
+    """Several CSVs (``layers.csv``, ``spectra.csv``, ``history.csv``) below each other."""
+    frames = [frame for frame in map(read_table, paths) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def with_companions(runs: pd.DataFrame, main: Sequence[str]) -> pd.DataFrame:
+    """Runs of the main experiments, completed by other experiments' runs at the same places.
+
+    A companion lends the methods that the main experiments do not have at a model, data set and ratio: Table 1
+    takes FT and TB from Figure 3's runs.
+    """
+    own = runs[runs["experiment"].isin(main)]
+    lent = runs[~runs["experiment"].isin(main)]
+    places = pd.MultiIndex.from_frame(own[PLACE])
+    taken = pd.MultiIndex.from_frame(own[[*PLACE, "method"]])
+    wanted = pd.MultiIndex.from_frame(lent[PLACE]).isin(places)
+    wanted &= ~pd.MultiIndex.from_frame(lent[[*PLACE, "method"]]).isin(taken)
+    return pd.concat([own, lent[wanted]], ignore_index=True)
+
+
+def display_scale(family: str) -> float:
+    """Factor from a run's score to the paper's unit: scores of language tasks are shown in per cent."""
+    return 100.0 if family == "nlp" else 1.0
+
+
+def shown_scores(runs: pd.DataFrame, column: str = "score") -> pd.Series:
+    """A column of scores in the paper's unit; a diverged run has none."""
+    values = pd.to_numeric(runs[column], errors="coerce") * runs["family"].map(display_scale)
+    return values.where(runs["status"] != "diverged")
+
+
+def summarise(runs: pd.DataFrame, value: str = "score") -> pd.DataFrame:
+    """One row a cell: ``mean``, ``sd`` (``ddof=1``), ``n`` finished runs, ``diverged`` runs, ``n_train``.
+
+    Args:
+        runs: tidy table of runs.
+        value: ``score`` (or another score column), or ``alpha_std``.
+    """
+    frame = runs.assign(value=values_of(runs, value))
+    groups = frame.groupby(["family", *PLACE, "method"], sort=False, dropna=False)
+    table = groups.agg(
+        mean=("value", "mean"),
+        sd=("value", lambda values: values.std(ddof=1)),
+        n=("value", "count"),
+        diverged=("status", lambda status: int((status == "diverged").sum())),
+        n_train=("n_train", "first"),
+    ).reset_index()
+    return table.sort_values(["model", "dataset", "method", "ratio"], ignore_index=True)
+
+
+def values_of(runs: pd.DataFrame, value: str) -> pd.Series:
+    """A column as the figures show it: scores in the paper's unit, everything else as it is."""
+    if value.startswith("score"):
+        return shown_scores(runs, value)
+    if value not in runs:
+        return pd.Series(float("nan"), index=runs.index)
+    return pd.to_numeric(runs[value], errors="coerce").where(runs["status"] != "diverged")
+
+
+def title_of(runs: pd.DataFrame, kind: str, name: str) -> str:
+    """The catalogue's title of a model, data set or method, else its id."""
+    column = f"{kind}_title"
+    if column in runs:
+        titles = runs.loc[runs[kind] == name, column].dropna()
+        if len(titles) and str(titles.iloc[0]).strip():
+            return str(titles.iloc[0])
+    return name
+
+
+def records(table: pd.DataFrame) -> list[Line]:
+    """A table's rows as mappings."""
+    return [{str(key): value for key, value in line.items()} for line in table.to_dict("records")]

@@ -1,0 +1,119 @@
+"""Two result folders side by side: which cells differ, and by how much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from replication.errors import InputError
+from replication.statistics.cells import ENOUGH_SEEDS, PLACE, read_runs, shown_scores
+from replication.statistics.paired import LEVEL
+
+CELL = ["experiment", "family", *PLACE, "method"]
+COLUMNS = [
+    *CELL, "status", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b", "diverged_a", "diverged_b", "common_seeds",
+    "difference", "low", "high", "p_t", "configuration",
+]  # fmt: skip
+
+
+def compare(a: Path, b: Path) -> pd.DataFrame:
+    """Every cell of two result folders, in the paper's units.
+
+    Args:
+        a: a results folder, with ``<experiment>/runs.csv`` below it.
+        b: another.
+
+    Returns:
+        A row a cell: ``status`` (``equal``: every common run has the same score; ``differs``; ``only in A``;
+        ``only in B``), runs, means and deviations on both sides, ``difference`` (B minus A, over common seeds), its
+        Student 95 % interval and two-sided p-value from three common seeds on, and whether the runs'
+        ``configuration`` is the ``same`` or ``changed``.
+
+    Raises InputError where a folder holds no ``runs.csv``, DataError where one cannot be read.
+    """
+    merged = _scores(a).merge(_scores(b), on=[*CELL, "seed"], how="outer", suffixes=("_a", "_b"), indicator=True)
+    rows = [
+        {**dict(zip(CELL, key, strict=True)), **_cell(group)}
+        for key, group in merged.groupby(CELL, sort=True, dropna=False)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _scores(folder: Path) -> pd.DataFrame:
+    tables = sorted(folder.glob("*/runs.csv"))
+    if not tables:
+        raise InputError(f"{folder}: no <experiment>/runs.csv below it; a results folder was expected")
+    runs = read_runs(tables)
+    if "config_hash" not in runs:
+        runs["config_hash"] = ""
+    runs["value"] = shown_scores(runs)
+    return runs[[*CELL, "seed", "value", "status", "config_hash"]]
+
+
+def _cell(group: pd.DataFrame) -> dict[str, Any]:
+    both = group[group["_merge"] == "both"]
+    row: dict[str, Any] = {"status": "differs", "common_seeds": len(both), "configuration": ""}
+    for side in ("a", "b"):
+        values = group[f"value_{side}"].dropna()
+        row[f"n_{side}"] = len(values)
+        row[f"mean_{side}"] = values.mean()
+        row[f"sd_{side}"] = values.std(ddof=1)
+        row[f"diverged_{side}"] = int((group[f"status_{side}"] == "diverged").sum())
+    if not len(both):
+        sides = set(group["_merge"])
+        row["status"] = (
+            {"left_only": "only in A", "right_only": "only in B"}[sides.pop()] if len(sides) == 1 else "differs"
+        )
+        return row
+    row["configuration"] = "same" if (both["config_hash_a"] == both["config_hash_b"]).all() else "changed"
+    same = (both["value_a"] == both["value_b"]) | (both["value_a"].isna() & both["value_b"].isna())
+    if same.all() and len(both) == len(group):
+        row["status"] = "equal"
+    return row | _difference((both["value_b"] - both["value_a"]).dropna())
+
+
+def _difference(differences: pd.Series) -> dict[str, float]:
+    if not len(differences):
+        return {}
+    row = {"difference": float(differences.mean())}
+    if len(differences) < ENOUGH_SEEDS:
+        return row
+    if differences.std() == 0:
+        return {**row, "low": row["difference"], "high": row["difference"]}
+    from scipy import stats
+
+    test = stats.ttest_1samp(differences, 0.0)
+    interval = test.confidence_interval(LEVEL)
+    return {**row, "low": float(interval.low), "high": float(interval.high), "p_t": float(test.pvalue)}
+
+
+def comparison_lines(table: pd.DataFrame) -> list[str]:
+    """The cells that are not equal, largest difference first, a line each, and how many there are of each kind."""
+    unequal = table[table["status"] != "equal"]
+    unequal = unequal.sort_values("difference", key=lambda values: -values.abs(), na_position="last")
+    lines = []
+    for record in unequal.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        cell = f"{row['experiment']}/{row['model']}/{row['dataset']}/ratio={row['ratio']:g}/{row['method']}"
+        line = f"{cell}: {row['status']}"
+        if row["status"] == "differs":
+            line += f", configuration {row['configuration'] or 'of no common seed'}"
+        line += "; " + ", ".join(filter(None, (_side(row, "a"), _side(row, "b"))))
+        if not pd.isna(row["difference"]):
+            line += f"; B - A {row['difference']:+.3g}"
+        if not pd.isna(row["low"]):
+            line += f", 95 % interval {row['low']:+.3g} to {row['high']:+.3g}"
+        lines.append(line)
+    counts = table["status"].value_counts()
+    return [*lines, f"{len(table)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
+
+
+def _side(row: dict[str, Any], side: str) -> str:
+    lost = f"{row[f'diverged_{side}']} diverged" if row[f"diverged_{side}"] else ""
+    if not row[f"n_{side}"]:
+        return f"{side.upper()} {lost}" if lost else ""
+    spread = "" if pd.isna(row[f"sd_{side}"]) else f" ± {row[f'sd_{side}']:.2g}"
+    runs = ", ".join(filter(None, (f"n = {row[f'n_{side}']}", lost)))
+    return f"{side.upper()} {row[f'mean_{side}']:.4g}{spread} ({runs})"

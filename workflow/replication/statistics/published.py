@@ -1,0 +1,81 @@
+"""The paper's numbers beside ours."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from replication.errors import DataError
+from replication.statistics.cells import PLACE, read_table
+from replication.statistics.paired import Pair
+
+COLUMNS = ("artifact", "model", "dataset", "metric", "ratio", "method", "mean", "std", "source")
+
+
+def read_published(path: Path | str) -> pd.DataFrame:
+    """The published table. Raises DataError where it cannot be read or lacks a column."""
+    table = read_table(path)
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise DataError(f"{path}: column '{missing[0]}' is missing, so it is not the table of published results")
+    return table
+
+
+def published_names(runs: pd.DataFrame) -> pd.DataFrame:
+    """Each cell's names in the paper: columns of the cell and ``published_model``, ``_dataset``, ``_method``."""
+    frame = runs[[*PLACE, "method", "stand_in"]].copy()
+    for kind in ("model", "dataset", "method"):
+        column = f"published_{kind}"
+        frame[column] = runs[column].fillna(runs[kind]) if column in runs else runs[kind]
+    return frame.drop_duplicates([*PLACE, "method"])
+
+
+def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | None) -> pd.DataFrame:
+    """The published mean and standard deviation of each cell that has one.
+
+    Joined by artifact, model, data set, ratio and method under their published names.
+
+    Returns columns ``model``, ``dataset``, ``ratio``, ``method``, ``published_mean``, ``published_sd``,
+    ``same_setting`` (false where our cell is a stand-in for the paper's).
+    """
+    names = published_names(runs)
+    rows = published[published["artifact"] == artifact]
+    rows = rows.rename(columns={"mean": "published_mean", "std": "published_sd"})
+    keys = {"published_model": "model", "published_dataset": "dataset", "published_method": "method"}
+    left = names.rename(columns={"model": "own_model", "dataset": "own_dataset", "method": "own_method"})
+    left = left.rename(columns=keys).assign(key=left["ratio"].map(ratio_key))
+    family = "sciml" if (runs["family"] == "sciml").all() else "nlp"
+    right = _own_method_names(rows, family).assign(key=rows["ratio"].map(ratio_key))
+    joined = left.merge(right.drop(columns="ratio"), on=["model", "dataset", "method", "key"])
+    joined["same_setting"] = joined["stand_in"] == ""
+    joined = joined.drop(columns=["model", "dataset", "method"])
+    joined = joined.rename(columns={"own_model": "model", "own_dataset": "dataset", "own_method": "method"})
+    return joined[[*PLACE, "method", "published_mean", "published_sd", "same_setting"]].reset_index(drop=True)
+
+
+#: An ablation table calls TB by what it varies; this is TB as everywhere else.
+DEFAULT_TB = dict.fromkeys(("tb(metric=pl_alpha_hill)", "tb(schedule=sigmoid)", "tb(unit=block)"), "tb")
+
+
+def _own_method_names(published: pd.DataFrame, family: str) -> pd.DataFrame:
+    # Table 2 fine-tunes an operator and calls the baseline so; for operators ours is always `baseline`.
+    names = DEFAULT_TB | ({"ft": "baseline"} if family == "sciml" else {})
+    return published.assign(method=published["method"].replace(names))
+
+
+def ratio_key(ratio: float) -> float:
+    """A ratio to three significant figures, so that 0.1 from two files is one number."""
+    return 0.0 if not ratio or math.isnan(ratio) else float(f"{ratio:.3g}")
+
+
+def published_gains(published: pd.DataFrame, artifact: str | None, pair: Pair, family: str) -> pd.DataFrame:
+    """The paper's gain of one method over another, a row a cell, in the unit that :func:`gains` uses."""
+    rows = _own_method_names(published[published["artifact"] == artifact], family)
+    wide = rows.pivot_table(index=["model", "dataset", "ratio"], columns="method", values="mean", aggfunc="first")
+    if not set(pair) <= set(wide.columns):
+        return pd.DataFrame(columns=["model", "dataset", "ratio", "gain"])
+    base, other = wide[pair[0]], wide[pair[1]]
+    gain = other - base if family == "nlp" else 100 * (base - other) / base
+    return gain.dropna().rename("gain").reset_index()

@@ -1,0 +1,121 @@
+"""Reproduced, not reproduced or inconclusive: one rule, written down before the runs (docs/verdicts.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from replication.settings.artifacts import Artifact
+from replication.statistics.cells import title_of, with_companions
+from replication.statistics.claims import ALPHA, TITLES, Evidence, collect
+from replication.statistics.numbers import p_text
+from replication.statistics.paired import Pair
+from replication.statistics.published import published_gains
+
+REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE)
+COLUMNS = [
+    "claim", "artifact", "family", "verdict", "estimate", "low", "high", "unit", "published", "cells", "cells_for",
+    "pairs", "test", "p_for", "p_against", "stand_in", "models", "datasets", "reason", "claim_id", "baseline", "method",
+]  # fmt: skip
+
+
+TOO_LITTLE = {
+    "better": "no cell has three common seeds",
+    "balances": "no cell has three common seeds with exponents",
+    "low_data": "no model and data set has three ratios with three common seeds",
+    "imbalance": "no model and data set has three ratios with three seeds",
+}
+
+
+def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple[str, str]:
+    """The verdict and the sentence that says why.
+
+    Args:
+        claim: a key of :data:`replication.statistics.claims.TITLES`.
+        evidence: None where no cell has three common seeds.
+        published_gain: the paper's mean gain in the same unit, NaN where it has none.
+    """
+    if evidence is None:
+        return INCONCLUSIVE, f"{TOO_LITTLE[claim]}, so nothing is claimed"
+    trend = claim in ("low_data", "imbalance")
+    right_way = evidence.estimate < 0 if trend else evidence.cells_for > evidence.cells / 2
+    shown = f"{evidence.test}, p {_p(evidence.p_for)} for the claim and {p_text(evidence.p_against)} for its opposite"
+    if right_way and evidence.p_for < ALPHA:
+        return REPRODUCED, shown
+    if evidence.p_against < ALPHA:
+        return NOT_REPRODUCED, f"the opposite holds: {shown}"
+    if not trend and published_gain > 0 and evidence.high < published_gain / 2:
+        rest = f"the interval ends at {evidence.high:.3g}, below half the published mean gain of {published_gain:.3g}"
+        return NOT_REPRODUCED, f"{rest} ({shown})"
+    return INCONCLUSIVE, f"the data allow either: {shown}"
+
+
+def _p(value: float) -> str:
+    text = p_text(value)
+    return text if text.startswith(("<", "n")) else f"= {text}"
+
+
+def artifact_verdicts(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each claim and pair of methods that an artifact is about."""
+    own = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.experiments)
+    rows = []
+    for claim in artifact.claims:
+        for pair in _present(artifact.pairs, own):
+            used = own[own["method"].isin(pair)]
+            rows.append(_row(claim, pair, used, artifact.name, _published_gain(claim, artifact, pair, published)))
+            if claim == "imbalance":
+                break  # it is about the baseline alone
+    return rows
+
+
+def _present(pairs: Sequence[Pair], runs: pd.DataFrame) -> list[Pair]:
+    methods = set(runs["method"])
+    return [pair for pair in pairs if set(pair) <= methods]
+
+
+def _published_gain(claim: str, artifact: Artifact, pair: Pair, published: pd.DataFrame) -> float:
+    if claim != "better" or artifact.published is None:
+        return math.nan
+    gain = published_gains(published, artifact.published, pair, artifact.family)["gain"]
+    return float(gain.mean()) if len(gain) else math.nan
+
+
+def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_gain: float) -> dict[str, Any]:
+    evidence = collect(claim, runs, pair)
+    verdict, reason = judge(claim, evidence, published_gain)
+    titles = {"base": title_of(runs, "method", pair[0]), "other": title_of(runs, "method", pair[1])}
+    shown = vars(evidence) if evidence else {"cells": runs.drop_duplicates(["model", "dataset", "ratio"]).shape[0]}
+    return {
+        "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
+        "verdict": verdict, "published": published_gain, **shown,
+        "stand_in": "; ".join(sorted(set(runs["stand_in"]) - {""})),
+        "models": ", ".join(sorted(set(runs["model"]))), "datasets": ", ".join(sorted(set(runs["dataset"]))),
+        "reason": reason, "claim_id": claim, "baseline": pair[0], "method": pair[1],
+    }  # fmt: skip
+
+
+def overall_verdicts(runs: pd.DataFrame, pairs: Sequence[Pair] = (("ft", "tb"), ("baseline", "tb"))) -> list[Any]:
+    """The paper's claims over every cell of a family, each cell counted once."""
+    # A cell that two experiments show (Table 1 repeats Figure 3's runs) is one piece of evidence.
+    once = runs.drop_duplicates(["family", "model", "dataset", "ratio", "method", "seed"])
+    rows = []
+    for family, frame in once.groupby("family"):
+        for pair in _present(pairs, frame):
+            used = frame[frame["method"].isin(pair)]
+            # Places where only one of the two methods ran say nothing about the pair.
+            both = used.groupby(["model", "dataset", "ratio"])["method"].transform("nunique") == 2
+            if both.any():
+                rows += [_row(claim, pair, used[both], f"all {family} cells", math.nan) for claim in TITLES]
+    return rows
+
+
+def verdict_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
+    """All verdicts: first the claims over all cells, then artifact by artifact; columns :data:`COLUMNS`."""
+    rows = overall_verdicts(runs)
+    for artifact in artifacts:
+        rows += artifact_verdicts(artifact, runs, published)
+    return pd.DataFrame(rows, columns=COLUMNS)

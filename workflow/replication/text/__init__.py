@@ -1,0 +1,1 @@
+"""Language: corpora, tasks, fine-tuning with the transformers Trainer."""

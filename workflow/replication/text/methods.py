@@ -1,0 +1,91 @@
+"""What a method adds to plain fine-tuning: TempBalance and low-rank adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+from replication.errors import ConfigError
+from replication.text.tasks import Task
+from tempbalance.balance import Diagnostics, TempBalance
+from tempbalance.integrations import TempBalanceCallback
+
+#: Task kind -> peft's name of it, which decides what beside the adapters is trained (the head).
+_PEFT_TASKS = {"classification": "SEQ_CLS", "regression": "SEQ_CLS", "spans": "QUESTION_ANS", "letters": "CAUSAL_LM"}
+_LORA_KEYS = ("r", "alpha", "dropout", "targets")
+
+
+def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
+    """The model with LoRA adapters (Hu et al. 2022) through peft; the rest but the head is frozen.
+
+    Args:
+        model: a transformers model.
+        options: ``r`` (default 8), ``alpha`` (16), ``dropout`` (0.05), ``targets`` (module names; peft's choice for
+            the architecture by default).
+        task: decides which head is trained along.
+
+    Raises ConfigError for unknown options, for tasks that peft has no name for, or targets the model lacks.
+    """
+    import peft
+
+    unknown = sorted(set(options) - set(_LORA_KEYS))
+    if unknown:
+        raise ConfigError(f"method option lora: {unknown[0]!r} is unknown; known ones are {', '.join(_LORA_KEYS)}")
+    if task.kind not in _PEFT_TASKS:
+        raise ConfigError(f"method option lora: not available for tasks of kind {task.kind!r}")
+    config = peft.LoraConfig(
+        task_type=_PEFT_TASKS[task.kind],
+        r=options.get("r", 8),
+        lora_alpha=options.get("alpha", 16),
+        lora_dropout=options.get("dropout", 0.05),
+        target_modules=options.get("targets"),
+    )
+    try:
+        return peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise ConfigError(f"method option lora: the adapters do not fit the model ({error})") from None
+
+
+class Balancing:
+    """TempBalance through the Trainer's callback, or the same measurements alone where the method does not balance.
+
+    Args:
+        model: the model.
+        optimizer: its optimizer.
+        options: TempBalance's options; None measures only.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
+        self._callback: TempBalanceCallback | None = None
+        if options is None:
+            # Measured before a checkpoint is read, so a resumed run knows the spectra of the beginning too.
+            self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
+            self._diagnostics.measure()
+        else:
+            self._callback = TempBalanceCallback(**options)
+
+    @property
+    def callbacks(self) -> list[TrainerCallback]:
+        """What the Trainer has to call."""
+        return [] if self._callback is None else [self._callback]
+
+    @property
+    def _source(self) -> TempBalance | Diagnostics:
+        if self._callback is None:
+            return self._diagnostics
+        assert self._callback.balancer is not None  # noqa: S101 - asked for before training has begun
+        return self._callback.balancer
+
+    def spectra(self, epoch: int, step: int) -> list[dict[str, Any]]:
+        """Rows of ``spectra.csv``: epoch, step, layer, block, alpha, lr."""
+        return [{"epoch": epoch, "step": step, **row} for row in self._source.rows()]
+
+    def eigenvalues(self) -> dict[str, Any]:
+        """Layer -> eigenvalues before training, alike whether they were just measured or read back."""
+        found = self._source.initial_eigenvalues()
+        return {name: np.asarray(found[name], np.float32) for name in sorted(found)}

@@ -1,0 +1,98 @@
+"""The optimizers a method may ask for, and the baselines that are not the plain Trainer's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Trainer
+from transformers.optimization import Adafactor
+from transformers.trainer_pt_utils import get_parameter_names
+
+from replication.errors import ConfigError
+from replication.text.hyper import Hyper
+
+#: Parameters without weight decay: biases and normalisations (the Trainer's own rule).
+NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+OPTIMIZERS = ("adamw", "adafactor", "sam")
+
+
+def layer_depths(model: nn.Module) -> dict[str, int]:
+    """Parameter -> depth: embeddings 0, block n at n + 1, everything after the blocks at the depth above the last."""
+    found = {name: re.search(r"\.(\d+)\.", name) for name, _ in model.named_parameters()}
+    top = max((int(match.group(1)) for match in found.values() if match), default=-1) + 2
+    return {name: int(match.group(1)) + 1 if match else 0 if "embed" in name else top for name, match in found.items()}
+
+
+def _groups(model: nn.Module, hyper: Hyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
+    """Parameter groups: with and without weight decay; one pair a depth where the rate falls with depth."""
+    decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
+    depths = layer_depths(model) if layer_decay is not None else {}
+    top = max(depths.values(), default=0)
+    members: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            members.setdefault((depths.get(name, 0), name in decaying), []).append(parameter)
+    for (depth, decays), parameters in sorted(members.items(), key=lambda item: (-item[0][0], not item[0][1])):
+        group: dict[str, Any] = {"params": parameters, "weight_decay": hyper.weight_decay if decays else 0.0}
+        if layer_decay is not None:
+            group["lr"] = hyper.lr * layer_decay ** (top - depth)
+        yield group
+
+
+def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: Hyper) -> torch.optim.Optimizer:
+    """The optimizer of a method.
+
+    AdamW (0.9, 0.999, 1e-8) with decoupled weight decay, none on biases and normalisations; Adafactor with a rate of
+    its own switched off; for SAM the AdamW that takes its second step. ``layer_decay`` multiplies the rate by this
+    factor for every depth below the head.
+
+    Raises ConfigError for an unknown optimizer.
+    """
+    name = method.get("optimizer", "adamw")
+    groups = list(_groups(model, hyper, method.get("layer_decay")))
+    if name == "adafactor":
+        return Adafactor(groups, lr=hyper.lr, scale_parameter=False, relative_step=False)
+    if name in ("adamw", "sam"):
+        return torch.optim.AdamW(groups, lr=hyper.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    raise ConfigError(f"method option optimizer: {name!r} is not valid; expected one of {', '.join(OPTIMIZERS)}")
+
+
+class SharpnessAwareTrainer(Trainer):
+    """A Trainer whose step takes the gradient at the worst point nearby (SAM, Foret et al. 2021).
+
+    Args:
+        rho: radius of the neighbourhood.
+        adaptive: scale the neighbourhood by the weights (ASAM), as the paper's released code does (method.md 7.7).
+    """
+
+    def __init__(self, *args: Any, rho: float, adaptive: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.args.gradient_accumulation_steps != 1:
+            raise ConfigError(
+                f"hyper-parameter gradient_accumulation: {self.args.gradient_accumulation_steps} is not valid with "
+                "SAM, which takes the gradient of one whole batch twice; expected 1"
+            )
+        self.rho = rho
+        self.adaptive = adaptive
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Gradient at ``w + e``, where ``e`` climbs ``rho`` along the gradient at ``w``; returns the loss at ``w``."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        parameters = [p for p in model.parameters() if p.grad is not None]
+        before = [p.detach().clone() for p in parameters]
+        with torch.no_grad():
+            scales = [p.abs() if self.adaptive else torch.ones_like(p) for p in parameters]
+            grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            norm = torch.stack([(s * g).norm() for s, g in zip(scales, grads, strict=True)]).norm()
+            for p, s, g in zip(parameters, scales, grads, strict=True):
+                p.add_(s.square() * g, alpha=float(self.rho / (norm + 1e-12)))
+                p.grad = None
+        super().training_step(model, inputs, num_items_in_batch)
+        with torch.no_grad():
+            for p, old in zip(parameters, before, strict=True):
+                p.copy_(old)
+        return loss

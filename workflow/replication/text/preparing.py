@@ -1,0 +1,237 @@
+"""Raw files -> frozen train, validation and test tables, the same for every run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replication.errors import ConfigError, DataError
+from replication.runs.checkpoint import sha256, write_atomically
+from replication.text.readers import READABLE, Row, flatten, read_records
+from replication.text.tasks import SPLITS, Carved, Task, parse_task
+
+MANIFEST = "manifest.json"
+#: Seed of the draw that carves validation and test rows where the task names no shuffle seed.
+CARVING_SEED = 0
+
+
+def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
+    """The files of one named split: the first alternative that is there completely."""
+    # A hub's copy is kept as <name>.parquet, so the plain names are always accepted too.
+    alternatives = (*task.files.get(name, ()), *((f"{name}{ending}",) for ending in READABLE))
+    for files in alternatives:
+        paths = [raw / file for file in files]
+        if all(path.is_file() for path in paths):
+            return paths
+    wanted = " or ".join(" + ".join(files) for files in alternatives)
+    raise DataError(f"{raw}: no file for {name!r}; put {wanted} there")
+
+
+def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]:
+    """Rows with the task's own column names, kept rows only."""
+    present = set(rows[0])
+    source = {}
+    for name in dict.fromkeys([*task.needed_columns(), *task.keep]):
+        accepted = task.columns.get(name, (name,))
+        found = next((column for column in accepted if column in present), None)
+        if found is None:
+            raise DataError(
+                f"{path}: column {name!r} is missing (accepted names: {', '.join(accepted)}); "
+                f"the file has {', '.join(sorted(map(str, present)))}"
+            )
+        source[name] = found
+    kept = [row for row in rows if all(str(row.get(source[key])) == value for key, value in task.keep.items())]
+    return [{**row, **{name: row.get(column) for name, column in source.items()}} for row in kept]
+
+
+def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
+    """All rows of one named split of the raw files. Raises DataError where files, columns or rows are missing."""
+    rows: list[dict[str, Any]] = []
+    for path in _find_files(raw, task, name):
+        records = read_records(path, task.header, skip_ragged=task.skip_ragged)
+        if task.split_column is not None and task.split_column in records[0]:
+            records = [record for record in records if record.get(task.split_column) == name]
+        flat = flatten(records, task.layout, path)
+        if not flat:
+            raise DataError(f"{path}: no rows for {name!r}")
+        rows += _rename(flat, task, path)
+    if not rows:
+        kept = ", ".join(f"{key} = {value}" for key, value in task.keep.items())
+        raise DataError(f"{raw}: no row of {name!r} has {kept}")
+    return rows
+
+
+def label_number(value: Any, task: Task, where: str) -> int:
+    """The class number of a label: its place among the declared values, or the number itself."""
+    text = str(value)
+    for spelling in (text, text.lower(), text.capitalize()):  # JSON's true is Python's True
+        if spelling in task.labels:
+            return task.labels.index(spelling)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if number.is_integer() and 0 <= number < len(task.labels):
+        return int(number)
+    hint = " (-1 marks a test set whose labels are not published)" if number == -1 and text[:1] == "-" else ""
+    raise DataError(f"{where}: label {value!r} is not among the declared labels {', '.join(task.labels)}{hint}")
+
+
+def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
+    """One row of the prepared table."""
+    if task.kind == "spans":
+        return {
+            "id": str(row["id"]), "question": row["question"], "context": row["context"],
+            "answers": list(row["answers"]), "starts": [int(start) for start in row["starts"]],
+        }  # fmt: skip
+    try:
+        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.texts]
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"data set option text: {task.texts!r} does not fit the columns ({error})") from None
+    example: dict[str, Any] = {f"text_{place}": text for place, text in enumerate(texts)}
+    if task.kind == "regression":
+        try:
+            example["label"] = float(row[task.label])
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: label {row[task.label]!r} is not a number") from None
+        if not np.isfinite(example["label"]):
+            raise DataError(f"{where}: label {row[task.label]!r} is not finite")
+    else:
+        example["label"] = label_number(row[task.label], task, where)
+    if task.kind == "letters":
+        example["n_choices"] = int(row["n_choices"])
+    if task.group is not None:
+        example["group"] = str(row[task.group])
+    return example
+
+
+def _carve(pool: list[Any], spared: int, count: int, seed: int, name: str) -> tuple[list[Any], list[Any]]:
+    """Take ``count`` rows out of the pool by a seeded draw, but none of the first ``spared``.
+
+    These stay as they are, so the paper's subset rule (the first rows) picks the rows it picked there.
+    """
+    if count < 1 or count > len(pool) - spared:
+        raise ConfigError(
+            f"data set option splits.{name}: {count} rows cannot be taken out of the latter half "
+            f"of the training rows, {len(pool) - spared} are left there"
+        )
+    generator = np.random.default_rng([seed, SPLITS.index(name)])
+    taken = set((spared + generator.permutation(len(pool) - spared)[:count]).tolist())
+    return [row for place, row in enumerate(pool) if place not in taken], [pool[place] for place in sorted(taken)]
+
+
+def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
+    """Write ``train``, ``validation`` and ``test`` Parquet tables and ``manifest.json`` (checksums, rows, labels).
+
+    Args:
+        options: the data set's options (:func:`replication.text.tasks.parse_task`).
+        raw: folder of the raw files.
+        out_dir: where the tables go.
+
+    Raises DataError for missing files or columns and for labels outside the declared set, ConfigError for options
+    that cannot be met.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    task = parse_task(options)
+    examples: dict[str, list[dict[str, Any]]] = {}
+    for split, source in task.splits.items():
+        if isinstance(source, str):
+            rows = read_split(raw, task, source)
+            examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
+    pool = examples["train"]
+    if task.unique:
+        # Exact copies would stand on both sides of a carved split.
+        seen: set[tuple[str, ...]] = set()
+        kept = []
+        for row in pool:
+            texts = tuple(value for name, value in row.items() if name.startswith("text_"))
+            if texts not in seen:
+                seen.add(texts)
+                kept.append(row)
+        pool = kept
+    if task.shuffle is not None:
+        order = np.random.default_rng(task.shuffle).permutation(len(pool))
+        pool = [pool[place] for place in order]
+    spared, total = len(pool) // 2, len(pool)
+    for split in ("test", "validation"):
+        source = task.splits[split]
+        if isinstance(source, Carved):
+            seed = CARVING_SEED if task.shuffle is None else task.shuffle
+            pool, examples[split] = _carve(pool, spared, source.count(total), seed, split)
+    examples["train"] = pool
+    out_dir.mkdir(parents=True, exist_ok=True)
+    manifest: dict[str, Any] = {"kind": task.kind, "labels": list(task.labels), "splits": {}}
+    for split in SPLITS:
+        path = out_dir / f"{split}.parquet"
+        pq.write_table(pa.Table.from_pylist(examples[split]), path, compression="zstd")
+        manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
+        if task.kind == "classification":
+            counts = Counter(row["label"] for row in examples[split])
+            manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
+            if split == "train" and len(counts) == 1:
+                raise DataError(
+                    f"{raw}: every training row is of class {list(task.labels)[min(counts)]!r}; nothing to learn"
+                )
+    write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder or a token cache. Raises DataError where there is none."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        manifest["kind"], manifest["splits"]["train"]["rows"]  # what every manifest has
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / MANIFEST}: cannot be read ({error}); delete {folder} and run again") from None
+
+
+def read_table(folder: Path, split: str) -> Any:
+    """One split's table (pyarrow), its checksum verified. Raises DataError where the file is damaged."""
+    import pyarrow.parquet as pq
+
+    manifest = read_manifest(folder)
+    path = folder / f"{split}.parquet"
+    if not path.is_file() or sha256(path) != manifest["splits"][split]["sha256"]:
+        raise DataError(f"{path}: does not match its checksum in {MANIFEST}; delete {folder} and run again")
+    return pq.read_table(path)
+
+
+def count_training_rows(data: Path) -> int:
+    """Rows of the training pool."""
+    return int(read_manifest(data)["splits"]["train"]["rows"])
+
+
+def training_labels(data: Path) -> list[int] | None:
+    """The class number of every row of the training pool; None where the task is not a classification."""
+    if read_manifest(data)["kind"] != "classification":
+        return None
+    return read_table(data, "train").column("label").to_pylist()
+
+
+def check_subset(data: Path, indices: Sequence[int]) -> None:
+    """Raise DataError where a subset of the training pool has fewer than 2 rows or leaves a class empty."""
+    manifest = read_manifest(data)
+    pool = manifest["splits"]["train"]["rows"]
+    if len(indices) < 2:
+        raise DataError(
+            f"the subset has {len(indices)} of {pool} training rows; at least 2 are needed: raise the ratio"
+        )
+    if min(indices) < 0 or max(indices) >= pool:
+        raise DataError(f"the subset names row {max(indices)}, but the training pool has {pool} rows")
+    labels = training_labels(data)
+    if labels is not None:
+        declared, held = manifest["labels"], manifest["splits"]["train"]["labels"]
+        there = {declared[labels[place]] for place in indices}
+        missing = [label for label in declared if held[label] and label not in there]
+        if missing:
+            raise DataError(
+                f"the subset of {len(indices)} rows has no row of class {', '.join(missing)}; raise the ratio, "
+                "or ask for a stratified draw"
+            )

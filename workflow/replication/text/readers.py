@@ -1,0 +1,166 @@
+"""Reading published file formats into rows: TSV, CSV, JSON, JSON lines, Parquet, and nested layouts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from replication.errors import ConfigError, DataError
+
+Row = Mapping[str, Any]
+
+
+def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip_ragged: bool) -> list[Row]:
+    # GLUE's TSV files hold unbalanced quotes; they are read with quoting off, as they were written.
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, quoting=quoting)
+        lines = [line for line in reader if line]
+    names = list(header) if header is not None else lines.pop(0) if lines else []
+    for number, line in enumerate(lines, start=1 if header is not None else 2):
+        if len(line) != len(names) and not skip_ragged:
+            raise DataError(f"{path}: line {number} has {len(line)} fields, expected {len(names)} ({', '.join(names)})")
+    return [dict(zip(names, line, strict=True)) for line in lines if len(line) == len(names)]
+
+
+def _json(path: Path) -> list[Row]:
+    """A list of records, an index -> record object, or (``.txt``, ``.jsonl``) one record a line."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json" and text.lstrip()[:1] in "[{":
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = None  # one record a line under the name .json
+        if isinstance(content, list):
+            return content
+        if isinstance(content, dict) and isinstance(content.get("data"), list):
+            return content["data"]  # SQuAD's {"version": ..., "data": [...]}
+        if isinstance(content, dict) and all(isinstance(value, dict) for value in content.values()):
+            return [{"_key": key, **value} for key, value in content.items()]
+    rows = []
+    # Not splitlines(): a record may hold U+2028 and other characters that it takes for line ends.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise DataError(f"{path}: line {number} is not a JSON record ({error})") from None
+    return rows
+
+
+def _parquet(path: Path) -> list[Row]:
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error}); copy or build it again") from None
+
+
+READABLE = (".tsv", ".csv", ".jsonl", ".json", ".txt", ".parquet")
+
+
+def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged: bool = False) -> list[Row]:
+    """The records of one file; its name's ending tells the format.
+
+    Args:
+        path: ``.tsv``, ``.csv``, ``.json``, ``.jsonl``, ``.txt`` (JSON lines) or ``.parquet``.
+        header: column names where the file has none (CoLA).
+        skip_ragged: leave out lines with too few or too many fields (the published QQP has some) instead of refusing.
+
+    Raises DataError where the file is missing, empty or damaged.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        if path.suffix in (".tsv", ".csv"):
+            rows = _delimited(path, header, "\t" if path.suffix == ".tsv" else ",", skip_ragged=skip_ragged)
+        elif path.suffix == ".parquet":
+            rows = _parquet(path)
+        elif path.suffix in READABLE:
+            rows = _json(path)
+        else:
+            raise DataError(f"{path}: unknown file type {path.suffix!r}; expected one of {', '.join(READABLE)}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable text file ({error}); copy it again as UTF-8") from None
+    if not rows:
+        raise DataError(f"{path}: the file holds no rows")
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(f"{path}: expected records with named fields")
+    return rows
+
+
+def _multirc(records: Sequence[Row]) -> Iterator[Row]:
+    """SuperGLUE MultiRC: a passage with questions, each with candidate answers: one row an answer."""
+    for record in records:
+        if "passage" not in record:  # the hub's copy is flat already
+            yield {**record, "group": f"{record['idx']['paragraph']}-{record['idx']['question']}"}
+            continue
+        for question in record["passage"]["questions"]:
+            for answer in question["answers"]:
+                yield {
+                    "paragraph": record["passage"]["text"],
+                    "question": question["question"],
+                    "answer": answer["text"],
+                    "label": answer.get("label"),
+                    "group": f"{record['idx']}-{question['idx']}",
+                }
+
+
+def _squad(records: Sequence[Row]) -> Iterator[Row]:
+    """SQuAD v1.1: articles with paragraphs with questions: one row a question."""
+    for record in records:
+        if "paragraphs" not in record:  # the hub's copy is flat already
+            answers = record["answers"]
+            yield {**record, "answers": list(answers["text"]), "starts": list(answers["answer_start"])}
+            continue
+        for paragraph in record["paragraphs"]:
+            for question in paragraph["qas"]:
+                yield {
+                    "id": question["id"],
+                    "question": question["question"],
+                    "context": paragraph["context"],
+                    "answers": [answer["text"] for answer in question["answers"]],
+                    "starts": [answer["answer_start"] for answer in question["answers"]],
+                }
+
+
+def _scienceqa(records: Sequence[Row]) -> Iterator[Row]:
+    """ScienceQA's problems.json: text questions with 2 to 5 choices; questions that need an image are left out."""
+    for record in records:
+        if record.get("image"):
+            continue
+        letters = [chr(ord("A") + place) for place in range(len(record["choices"]))]
+        options = "\n".join(f"({letter}) {choice}" for letter, choice in zip(letters, record["choices"], strict=True))
+        yield {
+            **record,
+            "context": record.get("hint") or "N/A",
+            "options": options,
+            "n_choices": len(letters),
+            "label": letters[int(record["answer"])],
+        }
+
+
+LAYOUTS: dict[str, Callable[[Sequence[Row]], Iterator[Row]]] = {
+    "rows": iter,
+    "multirc": _multirc,
+    "squad": _squad,
+    "scienceqa": _scienceqa,
+}
+
+
+def flatten(records: Sequence[Row], layout: str, path: Path) -> list[Row]:
+    """Records of a published layout as one row an example. Raises DataError where the records do not fit."""
+    if layout not in LAYOUTS:
+        raise ConfigError(f"data set option layout: {layout!r} is not valid; expected one of {', '.join(LAYOUTS)}")
+    try:
+        return list(LAYOUTS[layout](records))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{path}: a record does not have the {layout} layout ({type(error).__name__}: {error})"
+        ) from None

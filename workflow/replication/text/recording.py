@@ -1,0 +1,152 @@
+"""What happens beside the training: evaluation, the choice of the best epoch, spectra, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from replication.runs.rundir import RunDir
+from replication.text.hyper import Hyper
+
+Metrics = dict[str, float]
+Tensors = dict[str, torch.Tensor]
+STATE = "recorder.json"
+BEST = "best.safetensors"
+
+
+class Recorder(TrainerCallback):
+    """Evaluates at every epoch's end, keeps the best epoch's weights, writes the run's rows and checkpoints.
+
+    Args:
+        run: the run's folder.
+        hyper: the run's hyper-parameters.
+        primary: name of the metric that chooses the epoch (the highest is best; ties go to the earliest).
+        evaluate: ``"validation"`` or ``"test"`` -> metrics of the present weights.
+        spectra: rows of ``spectra.csv`` for the present weights (epoch, step).
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        hyper: Hyper,
+        primary: str,
+        evaluate: Callable[[str], Metrics],
+        spectra: Callable[[int, int], list[dict[str, Any]]],
+    ) -> None:
+        self.run = run
+        self.hyper = hyper
+        self.primary = primary
+        self.evaluate = evaluate
+        self.spectra = spectra
+        self.losses: list[float] = []
+        self.selected_epoch = 0
+        self.selected_val: Metrics = {}
+        self.selected_weights: Tensors = {}
+        self.last_val: Metrics = {}
+        self.paper: Metrics | None = None
+        self.paper_epoch = 0
+        self.diverged_epoch: int | None = None
+
+    # ---- the Trainer's hooks -------------------------------------------------------------------------
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Says that training has begun; records the spectra before it, which a resumed run has already."""
+        self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
+        if state.global_step == 0:
+            self.run.spectra(self.spectra(0, 0))
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Collects the loss of each step; a loss that is not finite ends the training."""
+        if logs is not None and "loss" in logs:
+            self.losses.append(logs["loss"])
+            if not math.isfinite(logs["loss"]) and self.diverged_epoch is None:
+                self.diverged_epoch = math.ceil(state.epoch or 1)
+                control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluates, records, and asks for a checkpoint where one is due."""
+        epoch = round(state.epoch or 0) if self.diverged_epoch is None else self.diverged_epoch
+        row: dict[str, Any] = {"epoch": epoch, "step": state.global_step}
+        row["train_loss"] = sum(self.losses) / max(1, len(self.losses))
+        self.losses = []
+        if self.diverged_epoch is not None:
+            self.run.history(**row)
+            return
+        self.last_val = self.evaluate("validation")
+        row |= {f"val_{name}": value for name, value in self.last_val.items()}
+        if not self.selected_val or self.last_val[self.primary] > self.selected_val[self.primary]:
+            self.selected_epoch, self.selected_val = epoch, self.last_val
+            self.selected_weights = trainable_weights(kwargs["model"])
+        if self.hyper.evaluate_test_every and epoch % self.hyper.evaluate_test_every == 0:
+            test = self.evaluate("test")
+            row |= {f"test_{name}": value for name, value in test.items()}
+            if self.paper is None or test[self.primary] > self.paper[self.primary]:
+                self.paper, self.paper_epoch = test, epoch
+        self.run.spectra(self.spectra(epoch, state.global_step))
+        self.run.history(**row)
+        shown = {"loss": row["train_loss"], f"val_{self.primary}": self.last_val[self.primary]}
+        self.run.heartbeat(epoch, self.hyper.epochs, **shown)
+        control.should_save = epoch < self.hyper.epochs and self.run.checkpoint_due(self.hyper.checkpoint_every_s)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Seals the Trainer's checkpoint, with what it lacks, into the run's own checkpoints."""
+        written = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+
+        def write(folder: Path) -> None:
+            from safetensors.torch import save_file
+
+            for path in written.iterdir():
+                # The arguments are a pickle that nobody reads back.
+                if path.name != "training_args.bin":
+                    shutil.move(path, folder / path.name)
+            save_file(self.selected_weights, folder / BEST)
+            (folder / STATE).write_text(json.dumps({name: getattr(self, name) for name in _KEPT}))
+
+        try:
+            self.run.checkpoint(state.global_step, write)
+        finally:
+            shutil.rmtree(written, ignore_errors=True)
+
+    # ---- resuming ------------------------------------------------------------------------------------
+
+    def load(self, folder: Path) -> None:
+        """Take back the state of a checkpoint."""
+        from safetensors.torch import load_file
+
+        for name, value in json.loads((folder / STATE).read_text()).items():
+            setattr(self, name, value)
+        self.selected_weights = load_file(folder / BEST)
+
+
+_KEPT = ("selected_epoch", "selected_val", "last_val", "paper", "paper_epoch")
+
+
+def trainable_weights(model: torch.nn.Module) -> Tensors:
+    """A copy, on the processor, of the weights that training changes."""
+    return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def put_weights(model: torch.nn.Module, weights: Tensors) -> None:
+    """Write weights back into a model."""
+    with torch.no_grad():
+        parameters = dict(model.named_parameters())
+        for name, value in weights.items():
+            parameters[name].copy_(value)

@@ -1,0 +1,113 @@
+"""Texts -> token numbers, once per task and model; all runs read the same cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from replication.errors import DataError
+from replication.runs.checkpoint import sha256, write_atomically
+from replication.text.encoders import load_tokenizer
+from replication.text.preparing import MANIFEST, read_manifest, read_table
+from replication.text.spans import encode_spans
+from replication.text.tasks import SPLITS, Task, parse_task
+
+#: Columns of the cache that are not model inputs.
+ASIDE = ("group", "n_choices", "answer", "offsets", "row")
+
+
+def _cut(encoded: Any) -> list[bool]:
+    """Which rows lost tokens to truncation."""
+    return [bool(row.overflowing) for row in encoded.encodings]
+
+
+def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+    """Classification and regression: one or two texts a row. Returns the columns and how many rows were cut."""
+    texts = [columns[f"text_{place}"] for place in range(len(task.texts))]
+    encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
+    return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
+
+
+def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+    """Choices: the first text paired with each of the others; token lists get one more level."""
+    stem, *choices = (columns[f"text_{place}"] for place in range(len(task.texts)))
+    encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
+    over = sum(any(row) for row in zip(*map(_cut, encoded), strict=True))
+    names = list(encoded[0])
+    return {name: [list(row) for row in zip(*(e[name] for e in encoded), strict=True)] for name in names} | {
+        "labels": columns["label"]
+    }, over
+
+
+def _encode_letters(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+    """Letters: prompt and answer letter as one sequence; only the letter has a label (the rest is -100).
+
+    A prompt that is too long loses its beginning: its end holds the choices and the cue.
+    """
+    letters = [letter_token(tokenizer, place) for place in range(26)]
+    ids, labels, over = [], [], 0
+    for text, label in zip(columns["text_0"], columns["label"], strict=True):
+        prompt = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+        room = task.max_length - len(start) - 1
+        over += len(prompt) > room
+        prompt = start + prompt[-room:]
+        ids.append([*prompt, letters[label]])
+        labels.append([-100] * len(prompt) + [letters[label]])
+    return {
+        "input_ids": ids, "attention_mask": [[1] * len(row) for row in ids], "labels": labels,
+        "answer": columns["label"],
+    }, over  # fmt: skip
+
+
+def letter_token(tokenizer: Any, place: int) -> int:
+    """Token number of the answer letter (0 is A) as it follows a prompt."""
+    return int(tokenizer(chr(ord("A") + place), add_special_tokens=False)["input_ids"][-1])
+
+
+def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data: Path, out_dir: Path) -> None:
+    """Write the token cache: ``train``, ``validation``, ``test`` Parquet tables and ``manifest.json``.
+
+    Rows are not padded. The manifest counts the rows that were longer than ``max_length`` and hence truncated.
+
+    Args:
+        options: the data set's options.
+        model_options: the model's options; its tokenizer is used.
+        data: the prepared folder.
+        out_dir: where the cache goes.
+
+    Raises DataError where the prepared data or the tokenizer cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    task = parse_task(options)
+    tokenizer = load_tokenizer(model_options)
+    if read_manifest(data)["kind"] != task.kind:
+        raise DataError(f"{data}: prepared for another kind of task; delete it and run again")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    manifest: dict[str, Any] = {
+        "kind": task.kind, "max_length": task.max_length, "pad_token_id": tokenizer.pad_token_id,
+        "padding_side": tokenizer.padding_side, "data_manifest": sha256(data / MANIFEST), "splits": {},
+    }  # fmt: skip
+    if task.kind == "letters":
+        manifest["letters"] = [letter_token(tokenizer, place) for place in range(26)]
+    for split in SPLITS:
+        columns = read_table(data, split).to_pydict()
+        encoded, over = _ENCODERS[task.kind](tokenizer, task, columns)
+        aside = {name: columns[name] for name in ("group", "n_choices") if name in columns}
+        path = out_dir / f"{split}.parquet"
+        pq.write_table(pa.table({**encoded, **aside}), path, compression="zstd")
+        manifest["splits"][split] = {"rows": len(encoded["input_ids"]), "truncated": over, "sha256": sha256(path)}
+    write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1))
+
+
+_ENCODERS = {
+    "classification": _encode_texts,
+    "regression": _encode_texts,
+    "choices": _encode_choices,
+    "letters": _encode_letters,
+    "spans": lambda tokenizer, task, columns: encode_spans(tokenizer, task.max_length, columns),
+}

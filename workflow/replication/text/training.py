@@ -1,0 +1,184 @@
+"""Fine-tuning with the transformers Trainer: one path for the baseline, TempBalance and every other method."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from replication.errors import DataError
+from replication.runs.checkpoint import sha256
+from replication.runs.rundir import RunDir
+from replication.settings.spec import RunSpec
+from replication.text.batches import Collator, TokenRows, read_evaluation_rows, read_training_rows
+from replication.text.encoders import load_model
+from replication.text.hyper import METHOD_KEYS, Hyper, balance_options, parse_hyper
+from replication.text.methods import Balancing, add_lora
+from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
+from replication.text.preparing import MANIFEST, check_subset, read_manifest
+from replication.text.recording import Recorder, put_weights
+from replication.text.scoring import LetterLogits, evaluate
+from replication.text.tasks import Task, parse_task
+
+log = logging.getLogger(__name__)
+
+
+def _arguments(spec: RunSpec, hyper: Hyper, out: Path, device: str) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out),
+        seed=spec.seed,
+        num_train_epochs=hyper.epochs,
+        per_device_train_batch_size=hyper.batch_size,
+        per_device_eval_batch_size=hyper.eval_batch_size,
+        gradient_accumulation_steps=hyper.gradient_accumulation,
+        activation_checkpointing=hyper.gradient_checkpointing,
+        train_sampling_strategy="group_by_length" if hyper.group_by_length else "random",
+        learning_rate=hyper.lr,
+        lr_scheduler_type=hyper.scheduler,
+        warmup_steps=hyper.warmup_ratio if hyper.warmup_ratio < 1 else int(hyper.warmup_ratio),
+        max_grad_norm=hyper.max_grad_norm,
+        bf16=hyper.precision == "bf16",
+        fp16=hyper.precision == "fp16",
+        use_cpu=not device.startswith("cuda"),
+        logging_strategy="steps",
+        logging_steps=1,
+        # A loss that is not finite must be seen, not averaged away: it ends the run as diverged.
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=device.startswith("cuda"),
+        log_level="error",
+    )
+
+
+def _make_trainer(method: Mapping[str, Any], **arguments: Any) -> Trainer:
+    if method.get("optimizer") == "sam":
+        return SharpnessAwareTrainer(
+            rho=method.get("rho", 0.05), adaptive=bool(method.get("adaptive", False)), **arguments
+        )
+    return Trainer(**arguments)
+
+
+def _check_cache(task: Task, data: Path, tokens: Path) -> None:
+    manifest = read_manifest(tokens)
+    if manifest["data_manifest"] != sha256(data / MANIFEST) or manifest["max_length"] != task.max_length:
+        raise DataError(f"{tokens}: made from other data or with another max_length; delete it and run again")
+
+
+def finetune(
+    spec: RunSpec, *, data: Path, tokens: Path, indices: Sequence[int], run: RunDir, device: str = "cpu"
+) -> None:
+    """Fine-tune a pretrained model on a subset of the training pool, and record it.
+
+    Every epoch is evaluated on the validation set; the best one's weights are kept. The test set is evaluated once
+    with these weights (``metrics.test.selected``) and, by default, with the final ones (``metrics.test.final``); with
+    ``evaluate_test_every`` also during training, as the released code does (``metrics.test.paper``).
+
+    Args:
+        spec: the run; ``hyper`` as in :class:`replication.text.hyper.Hyper`, ``method_options`` with ``optimizer``
+            (adamw, adafactor, sam), ``balance`` (TempBalance's options or nothing), ``lora``, ``layer_decay``.
+        data: the prepared folder.
+        tokens: the token cache of this task and model.
+        indices: rows of the training pool.
+        run: where rows, checkpoints and results go.
+        device: torch device.
+
+    Raises ConfigError for options that are not valid, DataError for a subset or cache that cannot be used.
+    """
+    task = parse_task(spec.dataset_options)
+    hyper = parse_hyper(spec.hyper)
+    method = {**spec.method_options, **{key: spec.hyper[key] for key in METHOD_KEYS if key in spec.hyper}}
+    check_subset(data, indices)
+    _check_cache(task, data, tokens)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if device.startswith("cuda"):
+        # Some kernels have no deterministic form: these warn instead of ending the run.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:
+        torch.set_num_threads(hyper.threads)
+    transformers.set_seed(spec.seed)
+    model = load_model(spec.model_options, task)
+    if method.get("lora"):
+        model = add_lora(model, method["lora"], task)
+    rows = {"train": read_training_rows(tokens, indices)}
+    rows |= {split: read_evaluation_rows(tokens, data, split) for split in ("validation", "test")}
+    scratch = run.folder / "trainer"
+    shutil.rmtree(scratch, ignore_errors=True)
+    optimizer = build_optimizer(model, method, hyper)
+    balancing = Balancing(model, optimizer, balance_options(method, spec.hyper))
+    manifest = read_manifest(tokens)
+    trainer = _make_trainer(
+        method,
+        model=model,
+        args=_arguments(spec, hyper, scratch, device),
+        data_collator=Collator(tokens),
+        train_dataset=rows["train"],
+        optimizers=(optimizer, None),
+        callbacks=balancing.callbacks,
+        preprocess_logits_for_metrics=LetterLogits(manifest["letters"]) if task.kind == "letters" else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(trainer, rows[split], task), balancing.spectra)
+    trainer.add_callback(recorder)
+    checkpoint = run.resume()
+    if checkpoint is not None:
+        recorder.load(checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    shutil.rmtree(scratch, ignore_errors=True)
+    _finish(task, hyper, run, trainer, recorder, rows["test"], len(indices), balancing.eigenvalues())
+
+
+def _finish(
+    task: Task,
+    hyper: Hyper,
+    run: RunDir,
+    trainer: Trainer,
+    recorder: Recorder,
+    test: TokenRows,
+    n_train: int,
+    initial: Mapping[str, Any],
+) -> None:
+    """Evaluate on the test set, and write the record."""
+    model = trainer.model
+    assert model is not None  # noqa: S101 - the Trainer was given one
+    final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    diverged = recorder.diverged_epoch
+    metrics: dict[str, Any] = {"test": {"selected": None, "final": None, "paper": recorder.paper}, "val": {}}
+    metrics["val"] = {"selected": recorder.selected_val or None, "final": recorder.last_val or None}
+    if diverged is None:
+        chosen_is_final = recorder.selected_epoch == hyper.epochs
+        if chosen_is_final or hyper.test_final_epoch:
+            metrics["test"]["final"] = evaluate(trainer, test, task)
+        metrics["test"]["selected"] = metrics["test"]["final"]
+        if not chosen_is_final:
+            put_weights(model, recorder.selected_weights)
+            metrics["test"]["selected"] = evaluate(trainer, test, task)
+    run.finish(
+        {
+            "status": "finished" if diverged is None else "diverged",
+            "diverged_epoch": diverged,
+            "primary": task.primary,
+            "higher_is_better": True,
+            "metrics": metrics,
+            "selected_epoch": recorder.selected_epoch,
+            "paper_epoch": recorder.paper_epoch,
+            "epochs": hyper.epochs,
+            "n_train": n_train,
+            "n_parameters": sum(p.numel() for p in model.parameters()),
+            "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        },
+        model=final_weights,
+        initial_eigenvalues=initial,
+    )

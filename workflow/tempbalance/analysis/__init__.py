@@ -1,1 +1,0 @@
-"""From tidy tables of runs to statistics, verdicts, tables and the report."""

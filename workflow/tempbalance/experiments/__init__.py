@@ -1,1 +1,0 @@
-"""The experiment grid, a run's record and provenance, and reading records back as tidy tables."""

@@ -1,1 +1,0 @@
-"""Figures: one style, one function a figure, found by name in :mod:`tempbalance.plots.registry`."""
