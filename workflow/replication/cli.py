@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,6 @@ from tempbalance.cli import run_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
-Spec = Annotated[str, typer.Option(help="the run as JSON, or @FILE")]
 Options = Annotated[str, typer.Option(help="the data set's options as JSON, or @FILE")]
 Family = Annotated[str, typer.Option(help="nlp or sciml")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
@@ -79,7 +77,7 @@ def simulate(
         return
     from replication.runs.devices import acquire_device
 
-    with acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen:
+    with acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu) as chosen:
         simulate_data(values, out, device=chosen)
 
 
@@ -135,96 +133,22 @@ def subset(
 
 @app.command()
 def train(
-    spec: Spec,
+    records: Annotated[list[Path], typer.Argument(help="<results>/runs/<run>/metrics.json of each run to train")],
+    spec: Annotated[str, typer.Option(help="settings that the runs share, as JSON, or @FILE")],
     data: Annotated[Path, typer.Option(help="HDF5 file, or folder of a prepared text data set")],
     subset: Annotated[Path, typer.Option(help="file of `replication subset`")],
-    results: Annotated[Path, typer.Option(help="results folder")],
-    tokens: Annotated[Path | None, typer.Option(help="folder of `replication tokenize` (NLP)")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="folder of `replication tokenize` (text)")] = None,
     device: Device = "auto",
     jobs_per_gpu: int = 1,
+    keep_models: bool = True,
 ) -> None:
-    """Train one run of the grid, from its last checkpoint when there is one."""
-    from replication.runs.devices import acquire_device
-    from replication.runs.rundir import RunDir
-    from replication.runs.subset import read_subset
-    from replication.runs.termination import ending_on_sigterm
-    from replication.settings.spec import RunSpec, digest
+    """Train runs of one cell, one after the other, each from its last checkpoint when there is one."""
+    from replication.jobs import train_runs
 
-    run_spec = RunSpec.from_json(_text(spec))
-    rows = read_subset(subset)
-    inputs = {"data": _data_hash(data), "subset": digest(rows, 64)}
-    if run_spec.family == "nlp":
-        from replication.text.encoders import fingerprint
-
-        inputs["weights"] = fingerprint(run_spec.model_options)
-    elif "weights" in run_spec.model_options:
-        from replication.operators.models import fingerprint
-
-        inputs["weights"] = fingerprint(run_spec.model_options)
-    with (
-        ending_on_sigterm(),
-        acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen,
-        RunDir.open(run_spec, results, inputs=inputs, device=chosen) as run,
-    ):
-        if run.finished:
-            print(f"{run_spec.path}  already finished with this configuration and these inputs", file=sys.stderr)
-            run.publish()
-        elif run_spec.family == "nlp":
-            from replication.text.training import finetune
-
-            if tokens is None:
-                raise InputError(f"{run_spec.path}: --tokens is missing, a text run needs it")
-            finetune(run_spec, data=data, tokens=tokens, indices=rows, run=run, device=chosen)
-        else:
-            from replication.operators.training import train as train_operator
-
-            train_operator(run_spec, data=data, indices=rows, run=run, device=chosen)
-
-
-def _data_hash(data: Path) -> str:
-    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
-    from replication.runs.checkpoint import sha256
-
-    manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
-    try:
-        good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        good = False
-    if not good:
-        raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")
-    return sha256(manifest)
-
-
-@app.command()
-def spectra(
-    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
-    results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
-    device: Device = "auto",
-    jobs_per_gpu: int = 1,
-) -> None:
-    """Analyse the spectra of a run's trained weights: layers.csv and eigenvalues.npz."""
-    from replication.runs.devices import acquire_device
-    from replication.runs.spectra import analyse_run
-
-    _existing(run, "folder")
-    with acquire_device(device, results / ".store" / "devices", jobs_per_device=jobs_per_gpu) as chosen:
-        analyse_run(run, device=chosen)
-
-
-@app.command()
-def select(out: Path, records: list[Path], select_on: str = "validation") -> None:
-    """Choose the best trial of a search from the records of all its trials and seeds."""
-    from replication.runs.select import write_selection
-
-    write_selection(records, select_on, out)
-
-
-@app.command()
-def adopt(selection: Path, target: Path, records: list[Path]) -> None:
-    """Publish the chosen trial's run of one seed as the cell's own."""
-    from replication.runs.select import adopt as adopt_trial
-
-    adopt_trial(selection, records, target)
+    train_runs(
+        _text(spec), records, data=data, subset=subset, tokens=tokens, device=device, jobs_per_gpu=jobs_per_gpu,
+        keep_models=keep_models,
+    )  # fmt: skip
 
 
 # ---- for people ------------------------------------------------------------------------------------------
@@ -241,8 +165,8 @@ def check(
 
     grid = load_grid(root, read_config(config, root))
     for name, experiment in grid.experiments.items():
-        trained = sum(len(experiment.trials.get(run.cell, (run,))) for run in experiment.runs)
-        print(f"{name}: {len(experiment.runs)} runs, {trained} trainings  ({experiment.title})")
+        shown = sum(len(cell.seeds) for cell in experiment.cells)
+        print(f"{name}: {shown} runs, {len(experiment.runs)} trainings  ({experiment.title})")
     for name, reason in grid.skipped.items():
         print(f"{name}: left out, {reason}")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from replication.settings.artifacts import esd_runs, read_index
-from replication.runs.predictions import example_runs, flow_dimensions
+from replication.settings.artifacts import read_index
+from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
@@ -40,10 +40,10 @@ configfile: str(OWN_CONFIG)
 CONFIG, GRID = load_configuration()
 RESULTS = CONFIG.results_dir
 FIGURES = CONFIG.figures_dir
-RUN = (
-    f"{RESULTS}/{{experiment}}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{run}}"
-)
+RUNS = f"{RESULTS}/runs"
+CELL = f"{RUNS}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{id}}"
 LOGS = f"{RESULTS}/logs"
+MAIN = workflow.is_main_process
 ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
@@ -65,8 +65,8 @@ shell.prefix(
 )
 
 
-def asks_for(rule):
-    """What a job of the rule asks for at the configured scale; memory and time grow with every attempt."""
+def asks_for(rule, runs=1):
+    """What a job of the rule asks for at the configured scale; time grows with its runs, both with every attempt."""
     rules, scale = ASKED["rules"], CONFIG.scale
     asked = {**rules["default"][scale], **rules.get(rule, {}).get(scale, {})}
     if CONFIG.device == "cpu":
@@ -75,7 +75,7 @@ def asks_for(rule):
     cluster = {"slurm_partition": partition, "slurm_account": ASKED["account"]}
     return {
         "mem_mb": lambda wildcards, attempt: asked["mem_mb"] * attempt,
-        "runtime": lambda wildcards, attempt: asked["runtime"] * attempt,
+        "runtime": lambda wildcards, attempt: asked["runtime"] * runs * attempt,
         "gpu": asked["gpu"],
         **{name: value for name, value in cluster.items() if value},
     }
@@ -118,28 +118,19 @@ def folder_argument(wildcards):
     return ["--folder", folder] if folder else []
 
 
-def run_path(wildcards):
-    w = wildcards
-    return f"{w.experiment}/{w.model}/{w.dataset}/ratio={w.ratio}/{w.method}/{w.run}"
-
-
-def run_spec(wildcards):
-    """The run's specification, or an error for a path that no experiment declares."""
-    path = run_path(wildcards)
-    if path not in GRID.jobs:
+def cell_spec(wildcards):
+    """The settings of a cell's runs, or an error for a path that no experiment declares."""
+    spec = SPECS.get(wildcards.id)
+    if spec is None:
         raise WorkflowError(
-            f"no experiment of the configured scale declares the run {path}"
+            f"no experiment of the configured scale declares runs with the id {wildcards.id}"
         )
-    return GRID.jobs[path].to_json()
+    return spec.to_json()
 
 
 def run_files(experiment, name):
-    """One file of every run that an experiment's tables show."""
-    return [f"{RESULTS}/{run.path}/{name}" for run in GRID.experiments[experiment].runs]
-
-
-def results_folder(_wildcards):
-    return RESULTS
+    """One file of every run, and of every trial of a search, that an experiment selects."""
+    return [f"{RUNS}/{path}/{name}" for path in GRID.experiments[experiment].runs]
 
 
 def training_data(wildcards):
@@ -147,57 +138,34 @@ def training_data(wildcards):
     return (TEXT_DATA if text else PDE_DATA).format(dataset=wildcards.dataset)
 
 
-WEIGHTS = f"{RUN}/model.safetensors"
-PREDICTIONS = f"{RUN}/predictions.npz"
-SEARCHED = {
-    cell: name for name, item in GRID.experiments.items() for cell in item.trials
-}
+# Every run once, whichever experiments select it. Runs that differ in the seed alone share an id.
+SPECS = {run.id: run for run in GRID.runs.values()}
+PATHS = {}
+for run in GRID.runs.values():
+    PATHS.setdefault(run.id, {})[run.seed] = f"{RUNS}/{run.path}"
 
 
-def unless_kept(path):
-    """Weights are large: at paper size they go once their spectra are computed."""
-    return path if CONFIG.keep_models else temp(path)
+def is_begun(id):
+    return any(Path(path, "metrics.json").exists() for path in PATHS[id].values())
 
 
-def training_outputs():
-    return {
-        "metrics": f"{RUN}/metrics.json",
-        "history": f"{RUN}/history.csv",
-        "spectra": f"{RUN}/spectra.csv",
-        "initial": f"{RUN}/initial_eigenvalues.npz",
-        "weights": unless_kept(WEIGHTS),
-    }
+def training_jobs():
+    """(family, seeds) of every kind of training job -> the ids whose runs train so; seeds are None for one run a job.
 
-
-def operator_outputs():
-    """An operator also leaves rollouts of a few test samples, for the figures."""
-    return {**training_outputs(), "predictions": PREDICTIONS}
-
-
-def adopted(outputs):
-    """The same files as a cell's own run has them, once a trial is chosen."""
-    own = f"{RESULTS}/{{cell}}/seed={{seed}}"
-    return {name: path.replace(RUN, own) for name, path in outputs.items()}
-
-
-def searched_in(family):
-    """A wildcard constraint that matches the searched cells of a family."""
-    return one_of(
-        cell
-        for cell, name in SEARCHED.items()
-        if GRID.experiments[name].family == family
-    )
-
-
-def trial_records(wildcards):
-    """Records of a cell's trials: of one seed where the rule has one, else of all."""
-    seed = getattr(wildcards, "seed", None)
-    experiment = GRID.experiments[SEARCHED[wildcards.cell]]
-    return [
-        f"{RESULTS}/{trial.path}/metrics.json"
-        for trial in experiment.trials[wildcards.cell]
-        if seed is None or trial.seed == int(seed)
-    ]
+    A job on a cluster plans again while its own files come and go, so there every id is in every kind.
+    """
+    size = CONFIG.runs_per_job or max(map(len, PATHS.values()))
+    jobs = {(run.family, None): [] for run in SPECS.values()}
+    for id, paths in PATHS.items():
+        family, seeds = SPECS[id].family, list(paths)
+        shared = size > 1 and len(seeds) > 1 and not is_begun(id)
+        if not (shared and MAIN):
+            jobs[family, None].append(id)
+        if shared or (size > 1 and not MAIN):
+            for start in range(0, len(seeds), size):
+                some = tuple(seeds[start : start + size])
+                jobs.setdefault((family, some), []).append(id)
+    return jobs
 
 
 # What the configured experiments can build; the report says of everything else why not.
@@ -214,9 +182,10 @@ ARTIFACTS = {**PLAN.figures, **PLAN.tables, **PLAN.animations}
 
 wildcard_constraints:
     experiment=one_of(GRID.experiments),
-    model=one_of({run.model for run in GRID.jobs.values()}),
+    model=one_of(GRID.models),
     dataset=one_of(GRID.datasets),
-    method=one_of({run.method for run in GRID.jobs.values()}),
+    method=one_of({run.method for run in GRID.runs.values()}),
+    id=r"[0-9a-f]+",
     ratio=r"[0-9.e-]+",
     seed=r"[0-9]+",
     figure=one_of(PLAN.figures),
@@ -244,7 +213,7 @@ def predictions_of(artifacts):
         for name in artifacts
         for run in example_runs(ARTIFACTS[name], GRID.experiments)
     )
-    return [f"{RESULTS}/{path}/predictions.npz" for path in dict.fromkeys(runs)]
+    return [f"{RUNS}/{path}/predictions.npz" for path in dict.fromkeys(runs)]
 
 
 def figure_inputs():
@@ -254,7 +223,7 @@ def figure_inputs():
         for name in ("runs", "layers", "spectra")
     }
     inputs["eigenvalues"] = lambda wildcards: [
-        f"{RESULTS}/{path}/eigenvalues.npz"
+        f"{RUNS}/{path}/eigenvalues.npz"
         for path in esd_runs(PLAN.figures[wildcards.figure], GRID.experiments)
     ]
     inputs["predictions"] = lambda wildcards: predictions_of([wildcards.figure])

@@ -82,7 +82,7 @@ rule simulate:
         **asks_for("simulate"),
     params:
         options=dataset_options,
-        results=results_folder,
+        results=RESULTS,
         device=CONFIG.device,
         jobs_per_gpu=CONFIG.jobs_per_gpu,
     message:

@@ -63,7 +63,7 @@ rule report:
         layers=collected("layers"),
         history=collected("history"),
         spectra=collected("spectra"),
-        eigenvalues=[f"{RESULTS}/{path}/eigenvalues.npz" for path in GRID.runs],
+        eigenvalues=[f"{RUNS}/{path}/eigenvalues.npz" for path in GRID.runs],
         figures=[f"{FIGURES}/{name}.png" for name in PLAN.figures],
         animations=animation_files(),
         predictions=predictions_of(PLAN.figures),

@@ -1,29 +1,23 @@
-# Spectra: the empirical spectral densities of trained weights, from the saved model.
+# Spectra: exponents of every layer, at the end of each run and along its training, of the runs that an experiment shows.
 
 
 rule spectra:
     input:
-        metrics=f"{RUN}/metrics.json",
-        initial=f"{RUN}/initial_eigenvalues.npz",
-        weights=f"{RUN}/model.safetensors",
+        runs=f"{RESULTS}/{{experiment}}/runs.csv",
+        layers=lambda wildcards: run_files(wildcards.experiment, "layers.csv"),
+        spectra=lambda wildcards: run_files(wildcards.experiment, "spectra.csv"),
     output:
-        layers=f"{RUN}/layers.csv",
-        eigenvalues=f"{RUN}/eigenvalues.npz",
+        layers=f"{RESULTS}/{{experiment}}/layers.csv",
+        spectra=f"{RESULTS}/{{experiment}}/spectra.csv",
     log:
-        f"{LOGS}/spectra/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
-    wildcard_constraints:
-        run=r"seed=[0-9]+",
+        f"{LOGS}/spectra/{{experiment}}.log",
     conda:
         "../../envs/cpu.yaml"
     resources:
         **asks_for("spectra"),
     params:
-        folder=lambda wildcards: f"{RESULTS}/{run_path(wildcards)}",
-        results=results_folder,
-        device=CONFIG.device,
-        jobs_per_gpu=CONFIG.jobs_per_gpu,
+        results=RESULTS,
     message:
-        "Spectra of {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
-    shell:
-        "replication spectra {params.folder:q} --results {params.results:q} --device {params.device} "
-        "--jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
+        "Exponents of the runs of {wildcards.experiment}"
+    script:
+        "../scripts/spectra.py"

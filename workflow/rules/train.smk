@@ -1,118 +1,73 @@
-# Training: baseline and TempBalance runs, and the choice of a trial where hyper-parameters are searched.
+# Training: baseline and TempBalance runs, and the spectra of what they trained.
+#
+# Runs of a cell that differ in the seed alone share a job, which saves start-up. Where one of them is finished already, the
+# others have a job each: Snakemake removes all outputs of a job before it starts, and a finished run is not trained again.
 
-TRAIN = (
-    "replication train --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} {params.tokens:q} "
-    "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
-)
-TRAIN_PARAMS = {
-    "spec": run_spec,
-    "results": results_folder,
-    "device": CONFIG.device,
-    "jobs_per_gpu": CONFIG.jobs_per_gpu,
-}
-
-
-rule train_nlp:
-    input:
-        data=TEXT_DATA,
-        tokens=f"{RESULTS}/data/{{dataset}}/tokens-{{model}}",
-        subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
-    output:
-        **training_outputs(),
-    log:
-        f"{LOGS}/train/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
-    wildcard_constraints:
-        dataset=datasets_where(is_text),
-        run=r"(trial=[^/]+/)?seed=[0-9]+",
-    conda:
-        "../../envs/cpu.yaml"
-    threads: 1
-    resources:
-        **asks_for("train_nlp"),
-    params:
-        **TRAIN_PARAMS,
-        tokens=lambda wildcards, input: ["--tokens", input.tokens],
-    message:
-        "Fine-tune {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
-    shell:
-        TRAIN
+OUTPUTS = [
+    "metrics.json",
+    "history.csv",
+    "spectra.csv",
+    "layers.csv",
+    "eigenvalues.npz",
+]
+if CONFIG.keep_models:
+    OUTPUTS.append("model.safetensors")
 
 
-rule train_sciml:
-    input:
-        data=PDE_DATA,
-        subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
-    output:
-        **operator_outputs(),
-    log:
-        f"{LOGS}/train/{{experiment}}/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{run}}.log",
-    wildcard_constraints:
-        dataset=datasets_where(lambda name, options: not is_text(name, options)),
-        run=r"(trial=[^/]+/)?seed=[0-9]+",
-    conda:
-        "../../envs/cpu.yaml"
-    threads: 1
-    resources:
-        **asks_for("train_sciml"),
-    params:
-        **TRAIN_PARAMS,
-        tokens=[],
-    message:
-        "Train {wildcards.model} on {wildcards.dataset}, ratio {wildcards.ratio}, {wildcards.method}, {wildcards.run}"
-    shell:
-        TRAIN
+def training_inputs(family):
+    subset = f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json"
+    if family == "sciml":
+        return {"data": PDE_DATA, "subset": subset}
+    tokens = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
+    return {"data": TEXT_DATA, "tokens": tokens, "subset": subset}
 
 
-rule select_trial:
-    input:
-        trial_records,
-    output:
-        f"{RESULTS}/{{cell}}/selection.json",
-    log:
-        f"{LOGS}/select/{{cell}}.log",
-    wildcard_constraints:
-        cell=one_of(SEARCHED),
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        **asks_for("select_trial"),
-    params:
-        select_on=lambda wildcards: GRID.experiments[
-            SEARCHED[wildcards.cell]
-        ].select_on[wildcards.cell],
-    message:
-        "Choose the hyper-parameters of {wildcards.cell}"
-    shell:
-        "replication select --select-on {params.select_on} {output:q} {input:q} 2> {log:q}"
+def training_outputs(family, seeds):
+    """Files of the runs with these seeds; an operator also leaves rollouts of a few test samples, for the figures."""
+    names = [*OUTPUTS, "predictions.npz"] if family == "sciml" else OUTPUTS
+    return {
+        name.partition(".")[0]: [
+            f"{CELL}/seed={seed}/{name}" for seed in seeds or ["{seed}"]
+        ]
+        for name in names
+    }
 
 
-rule adopt_trial:
-    input:
-        selection=f"{RESULTS}/{{cell}}/selection.json",
-        records=trial_records,
-    output:
-        **adopted(training_outputs()),
-    log:
-        f"{LOGS}/adopt/{{cell}}/seed={{seed}}.log",
-    wildcard_constraints:
-        cell=searched_in("nlp"),
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        **asks_for("adopt_trial"),
-    message:
-        "Adopt the chosen run of {wildcards.cell}, seed {wildcards.seed}"
-    shell:
-        "replication adopt {input.selection:q} $(dirname {output.metrics:q}) {input.records:q} 2> {log:q}"
+def tokens_argument(_wildcards, input):
+    return ["--tokens", input.tokens] if "tokens" in input.keys() else []
 
 
-# Operators leave one file more, and a rule's outputs cannot depend on its cell.
-use rule adopt_trial as adopt_trial_sciml with:
-    output:
-        **adopted(operator_outputs()),
-    wildcard_constraints:
-        cell=searched_in("sciml"),
+def joined(seeds, one="{seed}"):
+    return ",".join(map(str, seeds or [one]))
 
 
-ruleorder: adopt_trial > train_nlp
-ruleorder: adopt_trial_sciml > train_sciml
+for (family, seeds), ids in training_jobs().items():
+
+    rule:
+        name:
+            "_".join(map(str, ["train", family, *(seeds or [])]))
+        input:
+            **training_inputs(family),
+        output:
+            **training_outputs(family, seeds),
+        log:
+            f"{LOGS}/train/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{id}}/seed={joined(seeds)}.log",
+        wildcard_constraints:
+            dataset=datasets_where(lambda name, _options: GRID.families[name] == family),
+            id=one_of(ids),
+        conda:
+            "../../envs/cpu.yaml"
+        threads: 1
+        resources:
+            **asks_for(f"train_{family}", runs=len(seeds or [None])),
+        params:
+            spec=cell_spec,
+            tokens=tokens_argument,
+            device=CONFIG.device,
+            jobs_per_gpu=CONFIG.jobs_per_gpu,
+            keep="--keep-models" if CONFIG.keep_models else "--no-keep-models",
+        message:
+            f"Train {{wildcards.model}} on {{wildcards.dataset}}, ratio {{wildcards.ratio}}, {{wildcards.method}}, seed {joined(seeds, '{wildcards.seed}')}"
+        shell:
+            "replication train {output.metrics:q} --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} "
+            "{params.tokens:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} {params.keep} 2> {log:q}"

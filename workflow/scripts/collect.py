@@ -1,21 +1,31 @@
-"""Collect the runs of one experiment into tidy tables."""
+"""Collect the runs that one experiment shows into tidy tables."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
-def main(records: Sequence[str], outputs: dict[str, str]) -> None:
-    """Write runs.csv, layers.csv, history.csv and spectra.csv of the runs whose records are given."""
-    from replication.runs.records import runs_table, stacked_table
+def main(experiment: str, *, config: Mapping[str, Any], root: str, results: str, outputs: Mapping[str, str]) -> None:
+    """Write runs.csv, trials.csv and history.csv of the configured experiment."""
+    from replication.runs.records import experiment_tables, stacked_table
+    from replication.settings.config import Config
+    from replication.settings.grid import load_grid
 
-    paths = [Path(record) for record in records]
-    runs_table(paths).to_csv(outputs["runs"], index=False)
-    for name in ("layers", "history", "spectra"):
-        stacked_table(paths, f"{name}.csv").to_csv(outputs[name], index=False)
+    grid = load_grid(Path(root), Config.from_mapping(config, Path(root)))
+    runs, trials = experiment_tables(grid, grid.experiments[experiment], Path(results))
+    runs.to_csv(outputs["runs"], index=False)
+    trials.to_csv(outputs["trials"], index=False)
+    stacked_table(runs, Path(results), "history.csv").to_csv(outputs["history"], index=False)
 
 
 if "snakemake" in globals():
     # Left open: the error that ends the script is written last.
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
-    main(snakemake.input.records, dict(snakemake.output.items()))
+    main(
+        snakemake.wildcards.experiment,
+        config=snakemake.config,
+        root=snakemake.params.root,
+        results=snakemake.params.results,
+        outputs=dict(snakemake.output.items()),
+    )

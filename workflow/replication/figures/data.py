@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from replication.settings.artifacts import Artifact
 from replication.statistics.cells import read_runs, read_stacked, title_of, with_companions
 from replication.statistics.paired import Pair
+from replication.runs.records import files_of_runs
 from replication.runs.predictions import Rollout, read_rollout
 from replication.statistics.published import join_published, read_published
 from replication.errors import DataError
@@ -34,7 +36,7 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run belongs; read off its path, which is the workflow's public layout."""
+    """Where a run belongs."""
 
     experiment: str
     model: str
@@ -44,18 +46,9 @@ class Place:
     seed: int
 
     @classmethod
-    def of(cls, path: Path) -> Place:
-        """The place of a file in a run's folder. Raises DataError for a path of another form."""
-        try:
-            experiment, model, dataset, ratio, method, seed = path.parts[-7:-1]
-            return cls(
-                experiment, model, dataset, float(ratio.removeprefix("ratio=")), method,
-                int(seed.removeprefix("seed=")),
-            )  # fmt: skip
-        except ValueError:
-            raise DataError(
-                f"{path}: a path <experiment>/<model>/<dataset>/ratio=<r>/<method>/seed=<s>/... was expected"
-            ) from None
+    def of(cls, row: Mapping[str, Any]) -> Place:
+        """Of a row of ``runs.csv``."""
+        return cls(**{name: row[name] for name in ("experiment", "model", "dataset", "ratio", "method", "seed")})
 
 
 @dataclass(frozen=True)
@@ -101,14 +94,15 @@ class FigureData:
         published: Path | None = None,
     ) -> FigureData:
         """The data of an artifact from its files. Raises DataError where one cannot be read."""
+        table = read_runs(runs)
         return cls(
             artifact=artifact,
-            runs=read_runs(runs),
+            runs=table,
             layers=read_stacked(layers),
             spectra=read_stacked(spectra),
             published=pd.DataFrame() if published is None else read_published(published),
-            eigenvalues={Place.of(path): read_eigenvalues(path) for path in eigenvalues},
-            predictions={Place.of(path): read_rollout(path) for path in predictions},
+            eigenvalues={Place.of(row): read_eigenvalues(path) for row, path in files_of_runs(table, eigenvalues)},
+            predictions={Place.of(row): read_rollout(path) for row, path in files_of_runs(table, predictions)},
         )
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.runs.paths import IDENTITY, Key, key_of_path, run_key
+from replication.settings.paths import RunPath
 from replication.statistics.cells import Line, records
 
+IDENTITY = ("experiment", "model", "dataset", "ratio", "method", "seed")
 BINS = 40
 #: Epochs shown of a run; a longer run is thinned evenly, first and last kept.
 MAX_EPOCHS = 60
 #: Eigenvalues below this share of a layer's largest are rounding noise.
 NOISE = 1e-9
+
+
+Key = tuple[str, str, str, float, str, int]
+
+
+def run_key(values: Mapping[str, Any]) -> Key:
+    """A run's identity as a dictionary key."""
+    return (
+        str(values["experiment"]), str(values["model"]), str(values["dataset"]), float(values["ratio"]),
+        str(values["method"]), int(values["seed"]),
+    )  # fmt: skip
 
 
 def browser_data(
@@ -35,7 +47,7 @@ def browser_data(
 
     First seeds come first, so that a large grid keeps one run of every cell. ``shown`` and ``total`` count runs.
     """
-    files = {key_of_path(Path(path)): Path(path) for path in eigenvalues}
+    files = {str(RunPath.of(path)): path for path in eigenvalues}
     layers_of, spectra_of, history_of = (_by_run(frame) for frame in (layers, spectra, history))
     ordered = runs.assign(rank=runs.groupby([*IDENTITY[:-1]])["seed"].rank(method="first")).sort_values(
         ["rank", *IDENTITY], kind="stable"
@@ -45,7 +57,7 @@ def browser_data(
     for line in records(ordered):
         key = run_key(line)
         tables = layers_of.get(key), spectra_of.get(key), history_of.get(key)
-        entry = _entry(key, str(line["metric"]), *tables, files.get(key))
+        entry = _entry(key, str(line["metric"]), *tables, files.get(str(line["run"])))
         size += len(json.dumps(entry, separators=(",", ":")))
         if size > budget:
             break

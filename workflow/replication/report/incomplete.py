@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from replication.runs.checkpoint import write_atomically
 from replication.settings.grid import Experiment
+from replication.settings.paths import RUNS
 
 #: Older than any input of the report, so that the workflow makes the real one as soon as it can.
 LONG_AGO = 1
@@ -48,9 +49,8 @@ def progress(experiments: Mapping[str, Experiment], results: Path) -> list[Progr
     """Trainings of every experiment whose record is there."""
     rows = []
     for name, experiment in experiments.items():
-        jobs = {job.path for run in experiment.runs for job in experiment.trials.get(run.cell, (run,))}
-        finished = sum((results / path / "metrics.json").is_file() for path in jobs)
-        rows.append(Progress(name, experiment.title, finished, len(jobs)))
+        finished = sum((results / RUNS / path / "metrics.json").is_file() for path in experiment.runs)
+        rows.append(Progress(name, experiment.title, finished, len(experiment.runs)))
     return rows
 
 

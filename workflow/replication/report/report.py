@@ -194,7 +194,7 @@ def page_width(png: bytes) -> int:
 def _figure_data(artifact: Artifact, sources: Sources) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """What a figure's data are, the data, and the runs they come from."""
     if artifact.flow_dimension is not None:
-        errors = error_table(sources.predictions)
+        errors = error_table(sources.runs, sources.predictions)
         return "nRMSE of the sample", errors[errors["flow_dimension"] == artifact.flow_dimension], sources.runs
     spread = artifact.layout.startswith(("fig2", "fig6", "fig7", "fig8"))
     numbers = Numbers(artifact, sources.runs, sources.published, "alpha_std" if spread else "score")

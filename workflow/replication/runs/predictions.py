@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.runs.paths import IDENTITY, key_of_path
+from replication.runs.records import RUN_COLUMNS, files_of_runs
 from replication.settings.artifacts import Artifact
-from replication.settings.grid import Experiment
+from replication.settings.grid import Cell, Experiment
 
 Array = NDArray[np.floating]
 #: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
@@ -28,7 +28,7 @@ def flow_dimensions(experiments: Mapping[str, Experiment]) -> dict[str, set[int]
     return {
         name: {
             FLOW_DIMENSIONS[run.dataset_options["pde"]]
-            for run in experiment.runs
+            for run in experiment.runs.values()
             if run.dataset_options.get("pde") in FLOW_DIMENSIONS
         }
         for name, experiment in experiments.items()
@@ -44,15 +44,30 @@ def example_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> l
     if artifact.flow_dimension is None:
         return []
     fitting = [
-        run
-        for run in experiments[artifact.experiments[0]].runs
-        if FLOW_DIMENSIONS.get(run.dataset_options.get("pde", "")) == artifact.flow_dimension
+        cell
+        for cell in experiments[artifact.experiments[0]].cells
+        if FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", "")) == artifact.flow_dimension
     ]
-    first = fitting[0]
-    here = [run for run in fitting if (run.model, run.dataset, run.seed) == (first.model, first.dataset, first.seed)]
-    ratio = min(run.ratio for run in here)
-    methods = set(artifact.pairs[0])
-    return sorted(run.path for run in here if run.ratio == ratio and run.method in methods)
+    return pair_of_runs(fitting, artifact.pairs[0])
+
+
+def pair_of_runs(cells: Sequence[Cell], methods: Collection[str]) -> list[str]:
+    """Paths of one seed's runs of both methods: the first cell's model, data set and seed at their smallest ratio.
+
+    Of a searched cell these are the runs of all trials; the chosen one is known when they are finished.
+    """
+    first = cells[0]
+    here = [cell for cell in cells if (cell.model, cell.dataset) == (first.model, first.dataset)]
+    ratio = min(cell.ratio for cell in here)
+    shown = (cell for cell in here if cell.ratio == ratio and cell.method in methods)
+    return sorted(run.path for cell in shown for run in cell.candidates(first.seeds[0]))
+
+
+def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Paths (below the folder of runs) of the runs whose eigenvalues a figure draws; empty for most figures."""
+    if artifact.layout != "fig1_esd":
+        return []
+    return pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0])
 
 
 @dataclass(frozen=True)
@@ -153,12 +168,12 @@ def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
     )
 
 
-def error_table(paths: Iterable[Path]) -> pd.DataFrame:
+def error_table(runs: pd.DataFrame, paths: Iterable[Path]) -> pd.DataFrame:
     """nRMSE of the shown sample: a row a run, predicted frame and channel; none where a run diverged."""
     rows = []
-    for path in paths:
+    for row, path in files_of_runs(runs, paths):
         rollout = read_rollout(path)
-        identity = dict(zip(IDENTITY, key_of_path(path), strict=True))
+        identity = {key: row[key] for key in RUN_COLUMNS}
         nrmse = rollout.nrmse()
         for frame in range(rollout.frames):
             for channel, name in enumerate(rollout.channels):

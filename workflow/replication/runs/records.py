@@ -1,92 +1,159 @@
-"""Records of runs read back as tidy tables: one row a run."""
+"""Records of runs read back as tidy tables: one row per run that an experiment shows."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
+from replication.runs.select import CHOSEN_ON, best_trial, trial_mean
+from replication.settings.grid import Cell, Experiment, Grid
+from replication.settings.paths import RUNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-IDENTITY = ("experiment", "family", "scale", "model", "dataset", "ratio", "n_train", "method", "trial", "seed")
+Record = dict[str, Any]
+#: What a row of a stacked table says of the run it belongs to.
+RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> Record:
     """A run's ``metrics.json``. Raises DataError where it is missing or damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["run"]["experiment"], record["metrics"], record["status"], record["primary"]
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        record["run"]["seed"], record["metrics"], record["status"], record["primary"], record["provenance"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a run's record ({error}); delete it and run again") from None
     return record
 
 
-def _number(value: Any) -> float:
+@dataclass(frozen=True)
+class Choice:
+    """Which trial of a cell is shown: ``trial`` by the rule of the experiment, ``paper`` by the paper's protocol."""
+
+    trial: int
+    paper: int
+    rows: list[dict[str, Any]]
+
+
+def choose(cell: Cell, records: Mapping[str, Record]) -> Choice:
+    """The trial of a cell that its tables show.
+
+    Args:
+        cell: the cell.
+        records: path of a run -> its record.
+    """
+    members = [[records[run.path] for run in trial.runs] for trial in cell.trials]
+    higher = bool(members[0][0]["higher_is_better"])
+    means = {on: {number: trial_mean(group, on) for number, group in enumerate(members)} for on in CHOSEN_ON}
+    best = {on: best_trial(means[on], higher) for on in CHOSEN_ON}
+    rows = [
+        {
+            "model": cell.model, "dataset": cell.dataset, "ratio": cell.ratio, "method": cell.method,
+            "trial": _shown(trial.values), "seeds": len(trial.runs), "select_on": cell.select_on,
+            **{f"mean_{on}": means[on][number] for on in CHOSEN_ON},
+            "chosen": number == best[cell.select_on], "chosen_paper": number == best["test"],
+        }
+        for number, trial in enumerate(cell.trials)
+    ]  # fmt: skip
+    # Without scores of the paper's protocol there is nothing to choose by it.
+    has_paper = any(math.isfinite(mean) for mean in means["test"].values())
+    return Choice(best[cell.select_on], best["test"] if has_paper else best[cell.select_on], rows)
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True) if values else ""
+
+
+def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that an experiment shows, one row each, and every trial of its searched cells with its mean scores.
+
+    Titles, stand-in text and published names come from the configuration, scores and provenance from the records.
+
+    Raises DataError where a run's file is missing or damaged.
+    """
+    import pandas as pd
+
+    folder = results / RUNS
+    records = {path: read_record(folder / path / "metrics.json") for path in experiment.runs}
+    rows: list[dict[str, Any]] = []
+    trials: list[dict[str, Any]] = []
+    for cell in experiment.cells:
+        choice = choose(cell, records)
+        if len(cell.trials) > 1:
+            trials += choice.rows
+        paper = {run.seed: records[run.path] for run in cell.trials[choice.paper].runs}
+        for run in cell.trials[choice.trial].runs:
+            row = {
+                "experiment": experiment.name,
+                "family": run.family,
+                "scale": experiment.scale,
+                **{name: getattr(run, name) for name in ("model", "dataset", "ratio", "method", "seed")},
+                "trial": choice.rows[choice.trial]["trial"],
+                "trial_paper": choice.rows[choice.paper]["trial"],
+                "stand_in": experiment.stand_in,
+                **_labels(grid, run.family, cell),
+                **_scores(records[run.path]),
+                "score_paper": _score(paper.get(run.seed, records[run.path]), "test", "paper"),
+                **alpha_summary(_read_csv(folder / run.path / "layers.csv"), run.family),
+                **_facts(records[run.path]),
+                "run": run.path,
+            }
+            rows.append(row)
+    order = ["experiment", "model", "dataset", "ratio", "method", "seed"]
+    return pd.DataFrame(rows).sort_values(order, ignore_index=True), pd.DataFrame(trials)
+
+
+def _labels(grid: Grid, family: str, cell: Cell) -> dict[str, str]:
+    labels = {kind: grid.labels(family, kind, getattr(cell, kind)) for kind in ("model", "dataset", "method")}
+    return {
+        **{f"{kind}_title": label["title"] for kind, label in labels.items()},
+        **{f"published_{kind}": label["published_as"] for kind, label in labels.items()},
+    }
+
+
+def _score(record: Record, split: str, weights: str) -> float:
+    value = ((record["metrics"].get(split) or {}).get(weights) or {}).get(record["primary"])
     return math.nan if value is None else float(value)
 
 
-def run_row(path: Path) -> dict[str, Any]:
-    """One run's record as a flat row.
-
-    The run's own place in the tree decides its experiment: a run shared by two experiments is trained once.
-    """
-    record = read_record(path)
-    run = record["run"]
-    experiment, *_ = _place(path)
-    metrics = record["metrics"]
-    primary = record["primary"]
-
-    def score(split: str, which: str) -> float:
-        return _number(((metrics.get(split) or {}).get(which) or {}).get(primary))
-
-    row: dict[str, Any] = {
-        "experiment": experiment,
-        **{key: run[key] for key in ("family", "scale", "model", "dataset", "ratio")},
+def _scores(record: Record) -> dict[str, Any]:
+    return {
         "n_train": record["n_train"],
-        "method": run["method"],
-        "trial": json.dumps(run["trial"], sort_keys=True) if run["trial"] else "",
-        "seed": run["seed"],
-        "stand_in": run["stand_in"],
-        "published_dataset": run["dataset_options"].get("published_as", run["dataset"]),
-        "published_model": run["model_options"].get("published_as", run["model"]),
-        "published_method": run["method_options"].get("published_as", run["method"]),
-        **{f"{kind}_title": run[f"{kind}_options"].get("title", run[kind]) for kind in ("model", "dataset", "method")},
         "status": record["status"],
         "diverged_epoch": record.get("diverged_epoch"),
-        "metric": primary,
+        "metric": record["primary"],
         "higher_is_better": record["higher_is_better"],
-        "score": score("test", "selected"),
-        "score_final": score("test", "final"),
-        "score_paper": score("test", "paper"),
-        "val_score": score("val", "selected"),
+        "score": _score(record, "test", "selected"),
+        "score_final": _score(record, "test", "final"),
+        "val_score": _score(record, "val", "selected"),
         "selected_epoch": record.get("selected_epoch"),
         "epochs": record.get("epochs"),
+        **{
+            f"test_selected_{name}": value
+            for name, value in ((record["metrics"].get("test") or {}).get("selected") or {}).items()
+        },
     }
-    for name, value in ((metrics.get("test") or {}).get("selected") or {}).items():
-        row[f"test_selected_{name}"] = value
+
+
+def _facts(record: Record) -> dict[str, Any]:
     provenance = record["provenance"]
-    row.update(
-        n_parameters=record.get("n_parameters"),
-        wall_s=record["wall_s"],
-        peak_memory_mb=record["peak_memory_mb"],
-        config_hash=record["config_hash"],
-        git_commit=provenance["git_commit"],
-        device=provenance["device"],
-        python=provenance["python"],
-        hyper=json.dumps(run["hyper"], sort_keys=True),
+    return {
+        "n_parameters": record.get("n_parameters"),
+        "wall_s": record["wall_s"],
+        "peak_memory_mb": record["peak_memory_mb"],
+        "config_hash": record["config_hash"],
+        "git_commit": provenance["git_commit"],
+        "device": provenance["device"],
+        "python": provenance["python"],
+        "hyper": json.dumps(record["run"]["hyper"], sort_keys=True),
         **{f"pkg_{name}": version for name, version in provenance["packages"].items()},
-    )
-    return row
-
-
-def _place(path: Path) -> tuple[str, ...]:
-    # <experiment>/<model>/<dataset>/ratio=<r>/<method>/seed=<s>/metrics.json
-    return path.parts[-7:-1]
+    }
 
 
 def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
@@ -105,36 +172,39 @@ def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
     }
 
 
-def runs_table(records: Sequence[Path]) -> pd.DataFrame:
-    """The tidy table of runs, sorted; ``layers.csv`` beside a record adds the summary of alpha."""
-    import pandas as pd
-
-    rows = []
-    for path in records:
-        row = run_row(path)
-        layers = path.parent / "layers.csv"
-        if layers.is_file():
-            row.update(alpha_summary(pd.read_csv(layers), row["family"]))
-        rows.append(row)
-    frame = pd.DataFrame(rows)
-    return frame.sort_values([key for key in IDENTITY if key in frame], ignore_index=True)
-
-
-def stacked_table(records: Iterable[Path], name: str) -> pd.DataFrame:
-    """One file of every run (such as ``layers.csv``) below each other, with the runs' identity."""
+def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
+    """One file (such as ``layers.csv``) of every run of ``runs.csv``, below each other, with the columns of a run."""
     import pandas as pd
 
     frames = []
-    for path in records:
-        source = path.parent / name
-        try:
-            frame = pd.read_csv(source)
-        except pd.errors.EmptyDataError:
-            continue
-        except (OSError, pd.errors.ParserError) as error:
-            raise DataError(f"{source}: cannot be read ({error}); delete {path} and run again") from None
-        row = run_row(path)
-        for position, key in enumerate(("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")):
+    for row in runs.to_dict("records"):
+        frame = _read_csv(results / RUNS / row["run"] / name)
+        for position, key in enumerate(RUN_COLUMNS):
             frame.insert(position, key, row[key])
         frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(RUN_COLUMNS))
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        record = path.with_name("metrics.json")
+        raise DataError(f"{path}: cannot be read ({error}); delete {record} and run again") from None
+
+
+def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple[dict[str, Any], Path]]:
+    """The files that belong to runs of ``runs.csv``, each with its run's row; files of other trials are left out.
+
+    A run that several experiments show comes with the first one's row.
+    """
+    from replication.settings.paths import RunPath
+
+    rows = {row["run"]: row for row in reversed(runs.to_dict("records"))}
+    pairs = ((str(RunPath.of(file)), Path(file)) for file in files)
+    return [({str(key): value for key, value in rows[run].items()}, path) for run, path in pairs if run in rows]

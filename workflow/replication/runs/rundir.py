@@ -1,8 +1,8 @@
 """One run on disk: what it writes while it trains, and what it leaves behind.
 
-A run works in ``<results>/.store/<run hash>/``, where the hash covers its whole configuration and its
-inputs. When it is finished its files are linked to the run's public path, so a changed hyper-parameter
-never overwrites another run's files, and going back to an earlier configuration finds its finished run.
+A run's folder is its path. While it trains, ``checkpoints/`` and ``heartbeat.json`` lie there. A finished run is first
+sealed in ``finished/`` and then published: its files move up into the folder. A job that trains several runs publishes
+them together when all are finished, because Snakemake removes the outputs of a failed job; sealed files are no outputs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,22 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import BusyError, TerminatedError
-from replication.runs.checkpoint import Checkpoints, fsync, link_or_copy, write_atomically
+from replication.runs.checkpoint import Checkpoints, fsync, write_atomically
 from replication.runs.provenance import peak_memory_mb, provenance
+from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
+from replication.settings.paths import RUNS
 from replication.settings.spec import RunSpec, digest
 
 Row = Mapping[str, Any]
 
-#: Files a finished run publishes; metrics.json comes last and means "finished".
-FILES = (
-    "history.csv",
-    "spectra.csv",
-    "initial_eigenvalues.npz",
-    "predictions.npz",
-    "model.safetensors",
-    "metrics.json",
-)
+#: The record of a finished run; it is published last.
+RECORD = "metrics.json"
 REPORT_EVERY_S = 5.0
 
 
@@ -52,13 +48,14 @@ def to_csv(rows: Sequence[Row]) -> str:
 class RunDir:
     """The folder of one run. Make one with :meth:`open`."""
 
-    def __init__(self, spec: RunSpec, results: Path, inputs: Mapping[str, str], device: str) -> None:
+    def __init__(self, spec: RunSpec, results: Path, inputs: Mapping[str, str], device: str, keep_model: bool) -> None:
         self.spec = spec
         self.inputs = dict(inputs)
         self.device = device
-        self.run_hash = digest({"spec": spec.identity(), "inputs": self.inputs})
-        self.public = results / spec.path
-        self.folder = results / ".store" / self.run_hash
+        self.keep_model = keep_model
+        self.run_hash = digest({"id": spec.id, "path": spec.path, "inputs": self.inputs})
+        self.folder = results / RUNS / spec.path
+        self.sealed = self.folder / "finished"
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)
         self._history: list[Row] = []
         self._spectra: list[Row] = []
@@ -69,7 +66,9 @@ class RunDir:
 
     @classmethod
     @contextmanager
-    def open(cls, spec: RunSpec, results: Path, *, inputs: Mapping[str, str], device: str = "cpu") -> Iterator[RunDir]:
+    def open(
+        cls, spec: RunSpec, results: Path, *, inputs: Mapping[str, str], device: str = "cpu", keep_model: bool = True
+    ) -> Iterator[RunDir]:
         """The run's folder, locked against a second writer until the block ends.
 
         Args:
@@ -77,19 +76,20 @@ class RunDir:
             results: the results folder.
             inputs: name -> SHA-256 of everything the run reads (data, subset, pretrained weights).
             device: torch device the run uses.
+            keep_model: whether the trained weights are kept (a RoBERTa is 500 MB a run).
 
         Raises BusyError where another live process holds the run.
         """
         import filelock
 
-        run = cls(spec, results, inputs, device)
+        run = cls(spec, results, inputs, device, keep_model)
         run.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(run.folder / "lock")
+        lock = filelock.FileLock(run.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise BusyError(
-                f"another process is writing {spec.path} (lock {run.folder / 'lock'}); "
+                f"another process is writing {spec.path} (lock {run.folder / '.lock'}); "
                 "wait for it, or end it, then run again"
             ) from None
         try:
@@ -101,8 +101,14 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether the store already holds this very run, finished."""
-        return (self.folder / "metrics.json").is_file()
+        """Whether this very run (settings and inputs) is sealed or published."""
+        return any(self._is_record(folder / RECORD) for folder in (self.sealed, self.folder))
+
+    def _is_record(self, path: Path) -> bool:
+        try:
+            return bool(json.loads(path.read_text(encoding="utf-8"))["config_hash"] == self.run_hash)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def history(self, **row: Any) -> None:
         """Add one row (an epoch) to ``history.csv``."""
@@ -169,11 +175,11 @@ class RunDir:
         self,
         result: Mapping[str, Any],
         *,
-        model: Mapping[str, Any] | None = None,
-        initial_eigenvalues: Mapping[str, Any] | None = None,
+        model: Mapping[str, Any],
+        initial_eigenvalues: Mapping[str, Any],
         predictions: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the run's record and publish it.
+        """Measure the trained model's spectra, write the run's files and record, and seal them.
 
         Args:
             result: ``status`` (``finished`` or ``diverged``), ``primary`` (name of the main metric),
@@ -183,24 +189,20 @@ class RunDir:
             initial_eigenvalues: layer -> eigenvalues before training.
             predictions: arrays of a few test samples and their predictions (operators; none for text).
         """
-        import numpy as np
-
-        write_atomically(self.folder / "history.csv", to_csv(self._history))
-        write_atomically(self.folder / "spectra.csv", to_csv(self._spectra))
-        for name, arrays in (("initial_eigenvalues", initial_eigenvalues), ("predictions", predictions)):
-            if arrays is not None:
-                buffer = io.BytesIO()
-                np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(a) for key, a in arrays.items()})
-                write_atomically(self.folder / f"{name}.npz", buffer.getvalue())
-        if model is not None:
-            from safetensors.torch import save_file
-
-            temporary = self.folder / ".model.tmp"
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}, temporary)
-            fsync(temporary)
-            temporary.replace(self.folder / "model.safetensors")
+        shutil.rmtree(self.sealed, ignore_errors=True)
+        self.sealed.mkdir()
+        layers, last = final_spectra(model, self.spec)
+        first = {f"first/{name}": values for name, values in initial_eigenvalues.items()}
+        self._write("history.csv", to_csv(self._history))
+        self._write("spectra.csv", to_csv(self._spectra))
+        self._write("layers.csv", to_csv(layers))
+        self._write_arrays("eigenvalues.npz", {**first, **{f"last/{name}": values for name, values in last.items()}})
+        if predictions is not None:
+            self._write_arrays("predictions.npz", predictions)
+        if self.keep_model:
+            self._write_model(model)
         record = {
-            "run": asdict(self.spec),
+            "run": {"id": self.spec.id, **asdict(self.spec)},
             "config_hash": self.run_hash,
             "inputs": self.inputs,
             **result,
@@ -208,17 +210,31 @@ class RunDir:
             "peak_memory_mb": round(peak_memory_mb(self.device), 1),
             "provenance": provenance(self.device),
         }
-        write_atomically(self.folder / "metrics.json", json.dumps(record, indent=1))
+        self._write(RECORD, json.dumps(record, indent=1))
         self.checkpoints.clear()
         (self.folder / "heartbeat.json").unlink(missing_ok=True)
-        self.publish()
+
+    def _write(self, name: str, content: str | bytes) -> None:
+        write_atomically(self.sealed / name, content)
+
+    def _write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(array) for key, array in arrays.items()})
+        self._write(name, buffer.getvalue())
+
+    def _write_model(self, tensors: Mapping[str, Any]) -> None:
+        from safetensors.torch import save_file
+
+        path = self.sealed / "model.safetensors"
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+        fsync(path)
 
     def publish(self) -> None:
-        """Link the finished files to the run's public path (copy where links are not possible)."""
-        self.public.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            source, target = self.folder / name, self.public / name
-            if not source.is_file():
-                target.unlink(missing_ok=True)
-                continue
-            link_or_copy(source, target)
+        """Move a sealed run's files to where they belong, the record last; a published run stays as it is."""
+        if not self.sealed.is_dir():
+            return
+        for path in sorted(self.sealed.iterdir(), key=lambda path: path.name == RECORD):
+            path.replace(self.folder / path.name)
+        self.sealed.rmdir()

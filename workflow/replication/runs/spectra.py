@@ -1,59 +1,33 @@
-"""The spectra of a finished run, read off its saved weights."""
+"""The spectra of a trained model, measured when its run is finished."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
-from replication.runs.checkpoint import write_atomically
-from replication.runs.records import read_record
+from replication.settings.spec import RunSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-def spectra_options(record: dict[str, Any]) -> dict[str, Any]:
+def spectra_options(spec: RunSpec) -> dict[str, Any]:
     """Which preset, and which changed options, a run's spectra are read with.
 
     They belong to the model, not to the method: a baseline and a balanced run are measured alike.
     """
-    run = record["run"]
-    return {"preset": run["family"], **run["model_options"].get("spectra", {})}
+    return {"preset": spec.family, **spec.model_options.get("spectra", {})}
 
 
-def analyse_run(folder: Path, *, device: str = "cpu") -> None:
-    """Write ``layers.csv`` (a row a layer) and ``eigenvalues.npz`` (``first/<layer>``, ``last/<layer>``) of a run.
+def final_spectra(tensors: Mapping[str, Any], spec: RunSpec) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """A trained model's layers: one row of metrics each, and their eigenvalues ``[N]`` ascending.
 
-    Args:
-        folder: a finished run's, with ``metrics.json``, ``model.safetensors`` and ``initial_eigenvalues.npz``.
-        device: torch device that solves for the eigenvalues.
-
-    Raises DataError where a file is missing or damaged.
+    Raises DataError where the tensors hold no weight matrix.
     """
-    import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from tempbalance.spectra import eigenvalues_by_layer, state_dict_spectra
-    from tempbalance.spectra.metrics import metrics_table
 
-    record = read_record(folder / "metrics.json")
-    try:
-        tensors = load_file(folder / "model.safetensors", device=device)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{folder / 'model.safetensors'}: cannot be read ({error}); train the run again") from None
-    try:
-        with np.load(folder / "initial_eigenvalues.npz", allow_pickle=False) as arrays:
-            first = {f"first/{name}": arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(
-            f"{folder / 'initial_eigenvalues.npz'}: cannot be read ({error}); train the run again"
-        ) from None
-    spectra = state_dict_spectra(tensors, **spectra_options(record))
+    spectra = state_dict_spectra(tensors, **spectra_options(spec))
     if not spectra:
-        raise DataError(f"{folder / 'model.safetensors'}: holds no weight matrix; train the run again")
-    last = {f"last/{name}": values for name, values in eigenvalues_by_layer(spectra).items()}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **first, **last)
-    write_atomically(folder / "eigenvalues.npz", buffer.getvalue())
-    write_atomically(folder / "layers.csv", metrics_table(spectra).to_csv())
+        raise DataError(f"{spec.path}: the model has no weight matrix, so there is no spectrum to measure")
+    return [spectrum.row() for spectrum in spectra], eigenvalues_by_layer(spectra)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import ConfigError
-from replication.settings.grid import Experiment
 from replication.settings.yamlfile import read_yaml, validate
 
 SCHEMA = Path(__file__).parents[2] / "schemas/artifacts.schema.yaml"
@@ -121,24 +120,3 @@ def _artifact(name: str, values: Mapping[str, Any]) -> Artifact:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     fields["pairs"] = tuple((base, other) for base, other in values.get("pairs", ()))
     return Artifact(name=name, **fields)
-
-
-def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Paths (below the results folder) of the runs whose eigenvalues a figure draws; empty for most figures.
-
-    Figure 1 shows one baseline run and its TB counterpart: the main experiment's first model, data set and seed
-    at its smallest ratio.
-    """
-    if artifact.layout != "fig1_esd":
-        return []
-    runs = experiments[artifact.experiments[0]].runs
-    methods = set(artifact.pairs[0])
-    first = runs[0]
-    ratio = min(run.ratio for run in runs)
-    chosen = [
-        run.path
-        for run in runs
-        if (run.model, run.dataset, run.seed, run.ratio) == (first.model, first.dataset, first.seed, ratio)
-        and run.method in methods
-    ]
-    return sorted(chosen)

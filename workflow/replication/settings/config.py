@@ -42,6 +42,7 @@ class Config:
     results_dir: str = "results"
     figures_dir: str = "figures"
     keep_models: bool = True
+    runs_per_job: int = 0
     style: Options = field(default_factory=dict)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The grid: experiment files expanded into runs, each with everything it needs to know."""
+"""The grid: experiment files expanded into cells and runs, each run with everything it needs to know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from replication.errors import ConfigError
 from replication.settings.config import Catalog, Config
-from replication.settings.spec import RECIPES, Options, RunSpec
+from replication.settings.paths import format_ratio
+from replication.settings.spec import Options, RunSpec, digest, without_labels
 from replication.settings.yamlfile import read_yaml, validate
 
 #: Hyper-parameters that mean something only to a method that balances.
@@ -19,22 +20,55 @@ BALANCE_KEYS = ("s", "s_min", "s_max")
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One candidate of a search (``values`` is empty where nothing is searched), with a run for each seed."""
+
+    values: Options
+    runs: tuple[RunSpec, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model, data set, ratio and method of one experiment; the best of its trials is what tables show."""
+
+    model: str
+    dataset: str
+    ratio: float
+    method: str
+    trials: tuple[Trial, ...]
+    select_on: str = "validation"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of every trial."""
+        return tuple(run.seed for run in self.trials[0].runs)
+
+    @property
+    def runs(self) -> tuple[RunSpec, ...]:
+        """The runs of all trials."""
+        return tuple(run for trial in self.trials for run in trial.runs)
+
+    def candidates(self, seed: int) -> tuple[RunSpec, ...]:
+        """One seed's run of each trial."""
+        return tuple(run for run in self.runs if run.seed == seed)
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """One file of ``experiments/`` at the configured scale."""
+    """One file of ``experiments/`` at the configured scale: a selection of runs, and what is shown of them."""
 
     name: str
     title: str
     family: str
     artifact: str | None
+    scale: str
     stand_in: str
-    runs: tuple[RunSpec, ...]
-    trials: Mapping[str, tuple[RunSpec, ...]]
-    select_on: Mapping[str, str]
+    cells: tuple[Cell, ...]
 
     @cached_property
-    def searched(self) -> bool:
-        """Whether any cell chooses among trials."""
-        return bool(self.trials)
+    def runs(self) -> dict[str, RunSpec]:
+        """Path -> run, of every cell and trial."""
+        return {run.path: run for cell in self.cells for run in cell.runs}
 
 
 @dataclass(frozen=True)
@@ -48,40 +82,48 @@ class Grid:
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
-        """Path -> run, for the runs that tables and figures show."""
-        return {run.path: run for experiment in self.experiments.values() for run in experiment.runs}
-
-    @cached_property
-    def jobs(self) -> dict[str, RunSpec]:
-        """Path -> run, for the runs that are trained: trials where a cell is searched, else the runs themselves."""
-        jobs = {}
-        for experiment in self.experiments.values():
-            for run in experiment.runs:
-                for job in experiment.trials.get(run.cell, (run,)):
-                    jobs[job.path] = job
-        return jobs
+        """Path -> run, for every run that is trained; one that several experiments select is here once."""
+        return {path: run for experiment in self.experiments.values() for path, run in experiment.runs.items()}
 
     @cached_property
     def datasets(self) -> dict[str, Options]:
-        """Id -> options, for the data sets that a run uses."""
-        return {run.dataset: run.dataset_options for run in self.jobs.values()}
+        """Id -> options without labels, for the data sets that a run uses."""
+        return {run.dataset: run.dataset_options for run in self.runs.values()}
 
     @cached_property
     def models(self) -> dict[str, Options]:
-        """Id -> options, for the models that a run uses."""
-        return {run.model: run.model_options for run in self.jobs.values()}
+        """Id -> options without labels, for the models that a run uses."""
+        return {run.model: run.model_options for run in self.runs.values()}
 
     @cached_property
     def families(self) -> dict[str, str]:
         """Data set id -> family."""
-        return {run.dataset: run.family for run in self.jobs.values()}
+        return {run.dataset: run.family for run in self.runs.values()}
+
+    def fingerprint(self, experiment: str) -> str:
+        """Hash of everything that decides an experiment's tables: its runs, and what is shown of them."""
+        chosen = self.experiments[experiment]
+        shown = {
+            (run.family, kind, getattr(run, kind))
+            for run in chosen.runs.values()
+            for kind in ("model", "dataset", "method")
+        }
+        labels = [[*key, self.labels(*key)] for key in sorted(shown)]
+        return digest(
+            [chosen.scale, chosen.stand_in, [cell.select_on for cell in chosen.cells], [*chosen.runs], labels]
+        )
+
+    def labels(self, family: str, kind: str, name: str) -> dict[str, str]:
+        """What is shown of a model, data set or method: ``title``, and ``published_as`` in the paper's table."""
+        options = self.catalog.tables[f"{kind}s"][family][name]
+        return {"title": options.get("title", name), "published_as": options.get("published_as", name)}
 
 
 def load_grid(root: Path, config: Config) -> Grid:
     """Expand the configured experiments.
 
-    Raises ConfigError for an unknown model, data set, method or scale, an override that matches nothing, or two
-    runs that would share a path.
+    Raises ConfigError for an unknown model, data set, method or scale, an override that matches nothing, or a cell
+    that an experiment has twice.
     """
     catalog = Catalog.read(root, config)
     experiments: dict[str, Experiment] = {}
@@ -114,48 +156,55 @@ def load_grid(root: Path, config: Config) -> Grid:
 
 def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Catalog, source: str) -> Experiment:
     scale = content["scales"][config.scale]
-    family = content["family"]
-    runs: dict[str, RunSpec] = {}
-    trials: dict[str, tuple[RunSpec, ...]] = {}
-    select_on: dict[str, str] = {}
+    cells: dict[tuple[Any, ...], Cell] = {}
     for index, block in enumerate(scale["grid"]):
         where = f"{source}: key 'scales.{config.scale}.grid[{index}]'"
-        entries = {
-            kind: {item: catalog.entry(kind, family, item, where) for item in block[kind]}
-            for kind in ("models", "datasets", "methods")
-        }
-        seeds = config.seeds or block.get("seeds") or scale["seeds"]
-        cells = list(product(block["models"], block["datasets"], block["ratios"], block["methods"]))
-        _check_overrides(block, cells, seeds, where, config)
-        for (model, dataset, ratio, method), seed in product(cells, seeds):
+        for cell in _block_cells(block, content["family"], scale["seeds"], config, catalog, where):
+            key = (cell.model, cell.dataset, cell.ratio, cell.method)
+            if key in cells:
+                raise ConfigError(f"{where} gives {_named(key)} a second time")
+            cells[key] = cell
+    return Experiment(
+        name, content["title"], content["family"], content.get("artifact"), config.scale, scale.get("stand_in", ""),
+        tuple(cells.values()),
+    )  # fmt: skip
+
+
+def _named(key: tuple[Any, ...]) -> str:
+    model, dataset, ratio, method = key
+    return f"{model}/{dataset}/ratio={format_ratio(ratio)}/{method}"
+
+
+def _block_cells(
+    block: Mapping[str, Any], family: str, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
+) -> Iterator[Cell]:
+    seeds = config.seeds or block.get("seeds") or seeds
+    options = {
+        kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in block[kind]}
+        for kind in ("models", "datasets", "methods")
+    }
+    keys = list(product(block["models"], block["datasets"], block["ratios"], block["methods"]))
+    _check_overrides(block, keys, seeds, where, config)
+    for model, dataset, ratio, method in keys:
+        trials: dict[str, Trial] = {}
+        for seed in seeds:
             identity = {"model": model, "dataset": dataset, "ratio": ratio, "method": method, "seed": seed}
-            balanced = entries["methods"][method].get("balance") is not None
+            balanced = options["methods"][method].get("balance") is not None
             hyper, search = _resolve(block, identity, balanced)
             run = RunSpec(
-                experiment=name,
                 family=family,
-                scale=config.scale,
                 **identity,
-                model_options=entries["models"][model],
-                dataset_options=entries["datasets"][dataset],
-                method_options=entries["methods"][method],
+                model_options=options["models"][model],
+                dataset_options=options["datasets"][dataset],
+                method_options=options["methods"][method],
                 hyper=hyper,
-                stand_in=scale.get("stand_in", ""),
-                recipe=RECIPES[family],
+                subset={"rule": config.subset.rule, "seed": config.subset.seed},
             )
-            if run.path in runs:
-                raise ConfigError(f"{where} gives the run {run.path} a second time")
-            runs[run.path] = run
-            if search:
-                candidates = tuple(
-                    replace(run, trial=trial, hyper={**hyper, **trial}) for trial in _combinations(search)
-                )
-                trials[run.cell] = trials.get(run.cell, ()) + candidates
-                select_on[run.cell] = block.get("select_on", "validation")
-    return Experiment(
-        name, content["title"], family, content.get("artifact"), scale.get("stand_in", ""),
-        tuple(runs.values()), trials, select_on,
-    )  # fmt: skip
+            for values in _combinations(search):
+                chosen = replace(run, hyper={**hyper, **values})
+                earlier = trials.get(str(values), Trial(values, ()))
+                trials[str(values)] = Trial(values, (*earlier.runs, chosen))
+        yield Cell(model, dataset, ratio, method, tuple(trials.values()), block.get("select_on", "validation"))
 
 
 def _matches(when: Mapping[str, Sequence[Any]], identity: Mapping[str, Any]) -> bool:

@@ -1,26 +1,25 @@
-"""One run of the grid, fully resolved: everything a training job has to know."""
+"""One run of the grid, fully resolved: everything a training job has to know, and nothing that is only shown."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePosixPath
+from functools import cached_property
 from typing import Any
 
 from replication.errors import ConfigError
+from replication.settings.paths import NAME, RunPath
 
 Options = dict[str, Any]
-
-#: Raise a family's number when a code change makes its earlier results wrong, incomparable or incomplete: it is part
-#: of every run's hash, so old results are kept aside and the runs are done again.
-RECIPES = {"nlp": 1, "sciml": 2}
-
-
-#: What a name that becomes a folder looks like.
-NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
+FAMILIES = ("nlp", "sciml")
+#: Options of models, data sets and methods that are shown and decide no number.
+LABELS = ("title", "published_as")
+#: Hyper-parameters that decide no number.
+UNSEEN = ("checkpoint_every_s", "threads")
+ID_LENGTH = 8
 
 
 def canonical_json(value: Any) -> str:
@@ -31,6 +30,11 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any, length: int = 16) -> str:
     """The first ``length`` hexadecimal digits of the SHA-256 of ``canonical_json(value)``."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def without_labels(options: Mapping[str, Any]) -> Options:
+    """Options without those that are only shown."""
+    return {key: value for key, value in options.items() if key not in LABELS}
 
 
 def merged_balance(method: Options, hyper: Options, keys: Sequence[str]) -> Options | None:
@@ -53,72 +57,66 @@ def merged_balance(method: Options, hyper: Options, keys: Sequence[str]) -> Opti
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A cell of the grid with a seed, and (in a search) one candidate ``trial``."""
+    """A run: a cell of the grid (model, data set, ratio, method), its settings, and a seed.
 
-    experiment: str
+    Attributes:
+        family: ``nlp`` or ``sciml``.
+        model: id in the catalogue; likewise ``dataset`` and ``method``.
+        ratio: share of the training pool.
+        seed: of weights, order and dropout.
+        model_options: without labels; likewise ``dataset_options`` and ``method_options``.
+        hyper: hyper-parameters with every default filled in.
+        subset: how training rows are chosen, ``rule`` and ``seed``.
+    """
+
     family: str
-    scale: str
     model: str
     dataset: str
     ratio: float
     method: str
     seed: int
-    trial: Options = field(default_factory=dict)
     model_options: Options = field(default_factory=dict)
     dataset_options: Options = field(default_factory=dict)
     method_options: Options = field(default_factory=dict)
     hyper: Options = field(default_factory=dict)
-    stand_in: str = ""
-    recipe: int = 1
+    subset: Options = field(default_factory=dict)
 
-    @property
-    def cell(self) -> str:
-        """Path of the cell below the results folder, without trial and seed."""
-        return str(PurePosixPath(self.experiment, self.model, self.dataset, f"ratio={self.ratio:g}", self.method))
+    @cached_property
+    def id(self) -> str:
+        """Hash of all settings that decide numbers; runs of one cell that differ in the seed alone share it."""
+        settings = {key: value for key, value in asdict(self).items() if key != "seed"}
+        settings["hyper"] = {key: value for key, value in self.hyper.items() if key not in UNSEEN}
+        return digest(settings, ID_LENGTH)
 
-    @property
+    @cached_property
     def path(self) -> str:
-        """Path of the run below the results folder."""
-        cell = PurePosixPath(self.cell)
-        if self.trial:
-            cell = cell / f"trial={self.trial_name}"
-        return str(cell / f"seed={self.seed}")
-
-    @property
-    def trial_name(self) -> str:
-        """The candidate as a folder name, such as ``lr=0.001,s=0.5``."""
-        name = ",".join(f"{key}={value}" for key, value in sorted(self.trial.items()))
-        return name if re.fullmatch(r"[A-Za-z0-9=,._+-]{1,120}", name) else digest(self.trial)
-
-    def identity(self) -> Options:
-        """What decides the result: two experiments that share a run train it once."""
-        labels = ("experiment", "scale", "stand_in", "trial")
-        return {key: value for key, value in asdict(self).items() if key not in labels}
+        """Path of the run below ``<results>/runs``."""
+        return str(RunPath(self.model, self.dataset, self.ratio, self.method, self.id, self.seed))
 
     def to_json(self) -> str:
-        return canonical_json(asdict(self))
+        """The run without its seed, as ``replication train --spec`` takes it."""
+        return canonical_json({key: value for key, value in asdict(self).items() if key != "seed"})
 
     @classmethod
-    def from_json(cls, text: str) -> RunSpec:
+    def from_json(cls, text: str, seed: int) -> RunSpec:
         """Raises ConfigError where the text is no run specification, or holds a value that no run can have."""
         try:
-            fields = json.loads(text)
-            spec = cls(**fields)
+            spec = cls(**json.loads(text), seed=seed)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"not a run specification: {error}") from None
         spec._check()
         return spec
 
     def _check(self) -> None:
-        for key in ("experiment", "family", "scale", "model", "dataset", "method"):
+        for key in ("family", "model", "dataset", "method"):
             value = getattr(self, key)
             if not isinstance(value, str) or not re.fullmatch(NAME, value):
                 raise ConfigError(f"run specification: '{key}' is {value!r}, expected letters, digits and . _ + - only")
-        for key in ("trial", "model_options", "dataset_options", "method_options", "hyper"):
+        for key in ("model_options", "dataset_options", "method_options", "hyper", "subset"):
             if not isinstance(getattr(self, key), dict):
                 raise ConfigError(f"run specification: '{key}' is {getattr(self, key)!r}, expected a mapping")
-        if self.family not in RECIPES:
-            raise ConfigError(f"run specification: 'family' is {self.family!r}, expected one of {', '.join(RECIPES)}")
+        if self.family not in FAMILIES:
+            raise ConfigError(f"run specification: 'family' is {self.family!r}, expected one of {', '.join(FAMILIES)}")
         if not _is_number(self.ratio, int | float) or not 0 < self.ratio <= 1:
             raise ConfigError(f"run specification: 'ratio' is {self.ratio!r}, expected a number above 0 and at most 1")
         if not _is_number(self.seed, int) or not 0 <= self.seed < 2**32:

@@ -1,0 +1,123 @@
+"""A training job: the runs of one cell that differ in the seed, one after the other in one process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from replication.errors import InputError, TempBalanceError, TerminatedError
+from replication.runs.checkpoint import sha256
+from replication.runs.devices import acquire_device
+from replication.runs.rundir import RunDir
+from replication.runs.subset import read_subset
+from replication.runs.termination import ending_on_sigterm
+from replication.settings.paths import RUNS, RunPath
+from replication.settings.spec import RunSpec, digest
+
+Trainer = Callable[[RunSpec, list[int], RunDir, str], None]
+
+
+def train_runs(
+    spec: str,
+    records: Sequence[Path],
+    *,
+    data: Path,
+    subset: Path,
+    tokens: Path | None = None,
+    device: str = "auto",
+    jobs_per_gpu: int = 1,
+    keep_models: bool = True,
+) -> None:
+    """Train the runs whose records are named, each from its last checkpoint, and publish them when all are finished.
+
+    Args:
+        spec: settings that the runs share (:meth:`RunSpec.to_json`).
+        records: ``<results>/runs/<run>/metrics.json`` of each run; the path names the seed.
+        data: HDF5 file, or folder of a prepared text data set.
+        subset: file of ``replication subset``.
+        tokens: folder of ``replication tokenize`` (text).
+        device: ``auto``, ``cpu`` or ``cuda``.
+        jobs_per_gpu: jobs that may share one GPU.
+        keep_models: whether trained weights are kept.
+
+    A run that fails does not keep the others from training; its error is raised at the end. Raises InputError where a
+    record's path is not that of the settings.
+    """
+    specs = [_spec_of(spec, record) for record in records]
+    rows = read_subset(subset)
+    inputs = {"data": data_hash(data), "subset": digest(rows, 64), **_weights(specs[0])}
+    train = _trainer(specs[0], data, tokens)
+    results = records[0].parents[len(Path(specs[0].path).parts) + 1]
+    problems: list[TempBalanceError] = []
+    with (
+        ending_on_sigterm(),
+        acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu) as chosen,
+    ):
+        for one in specs:
+            with RunDir.open(one, results, inputs=inputs, device=chosen, keep_model=keep_models) as run:
+                try:
+                    if run.finished:
+                        print(f"{one.path}  already finished with these settings and inputs", file=sys.stderr)
+                    else:
+                        train(one, rows, run, chosen)
+                except TerminatedError:
+                    raise
+                except TempBalanceError as error:
+                    if len(specs) > 1:
+                        print(f"{one.path}  failed: {error}", file=sys.stderr)
+                    problems.append(error)
+        if problems:
+            raise problems[0]
+        for one in specs:
+            with RunDir.open(one, results, inputs=inputs, device=chosen) as run:
+                run.publish()
+
+
+def _spec_of(text: str, record: Path) -> RunSpec:
+    path = RunPath.of(record)
+    spec = RunSpec.from_json(text, path.seed)
+    if spec.path != str(path):
+        raise InputError(f"{record}: the settings given belong to {RUNS}/{spec.path}")
+    return spec
+
+
+def _weights(spec: RunSpec) -> dict[str, str]:
+    """Hash of the pretrained weights a run starts from, if it does."""
+    if spec.family == "nlp":
+        from replication.text.encoders import fingerprint as text_fingerprint
+
+        return {"weights": text_fingerprint(spec.model_options)}
+    if "weights" in spec.model_options:
+        from replication.operators.models import fingerprint
+
+        return {"weights": fingerprint(spec.model_options)}
+    return {}
+
+
+def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:
+    if spec.family == "nlp":
+        from replication.text.training import finetune
+
+        if tokens is None:
+            raise InputError(f"{spec.path}: --tokens is missing, a text run needs it")
+        cache = tokens
+        return lambda spec, rows, run, device: finetune(
+            spec, data=data, tokens=cache, indices=rows, run=run, device=device
+        )
+    from replication.operators.training import train
+
+    return lambda spec, rows, run, device: train(spec, data=data, indices=rows, run=run, device=device)
+
+
+def data_hash(data: Path) -> str:
+    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
+    manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
+    try:
+        good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        good = False
+    if not good:
+        raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")
+    return sha256(manifest)

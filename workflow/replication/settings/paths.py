@@ -1,0 +1,65 @@
+"""Where a run lives below the results folder: its path is its identity."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from replication.errors import DataError
+
+#: Folder of all runs, below the results folder.
+RUNS = "runs"
+#: What a name that becomes a folder looks like.
+NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
+_PATH = re.compile(
+    rf"(?P<model>{NAME})/(?P<dataset>{NAME})/ratio=(?P<ratio>[0-9.e-]+)/(?P<method>{NAME})/(?P<id>[0-9a-f]+)/seed=(?P<seed>\d+)"
+)
+
+
+def format_ratio(ratio: float) -> str:
+    """A data ratio as paths and file names have it: ``0.006``, ``1``."""
+    return f"{ratio:g}"
+
+
+@dataclass(frozen=True)
+class RunPath:
+    """A run's place in the grid, and its folder ``<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>``.
+
+    Attributes:
+        model: id of the model in the catalogue.
+        dataset: id of the data set.
+        ratio: share of the training pool.
+        method: id of the method.
+        id: hash of every setting that decides the run's numbers, the seed left out.
+        seed: of weights, order and dropout.
+    """
+
+    model: str
+    dataset: str
+    ratio: float
+    method: str
+    id: str
+    seed: int
+
+    def __str__(self) -> str:
+        ratio = format_ratio(self.ratio)
+        return f"{self.model}/{self.dataset}/ratio={ratio}/{self.method}/{self.id}/seed={self.seed}"
+
+    @classmethod
+    def of(cls, file: Path | str) -> RunPath:
+        """The run that a file in ``<results>/runs/<run>/`` belongs to.
+
+        Raises DataError for a file anywhere else.
+        """
+        parts = Path(file).parts[-8:-1]
+        match = _PATH.fullmatch("/".join(parts[1:]))
+        if match is None or parts[0] != RUNS:
+            raise DataError(
+                f"{file}: a file of a run was expected, "
+                f"{RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
+            )
+        found = match.groupdict()
+        return cls(
+            found["model"], found["dataset"], float(found["ratio"]), found["method"], found["id"], int(found["seed"])
+        )
