@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from replication.errors import ConfigError
+from replication.settings.checks import Family, Options
+from replication.settings.hyper import resolved_hyper
 from replication.settings.paths import NAME, RunPath
 
-Options = dict[str, Any]
-FAMILIES = ("nlp", "sciml")
+FAMILIES = get_args(Family)
 #: Options of models, data sets and methods that are shown and decide no number.
 LABELS = ("title", "published_as")
-#: Hyper-parameters that decide no number.
-UNSEEN = ("checkpoint_every_s", "threads")
 ID_LENGTH = 8
+_HASHED = ("family", "model", "dataset", "ratio", "method", "model_options", "dataset_options", "subset")
 
 
 def canonical_json(value: Any) -> str:
@@ -37,24 +37,6 @@ def without_labels(options: Mapping[str, Any]) -> Options:
     return {key: value for key, value in options.items() if key not in LABELS}
 
 
-def merged_balance(method: Options, hyper: Options, keys: Sequence[str]) -> Options | None:
-    """TempBalance's options of a run: its method's, overruled by hyper-parameters; ``s`` stands for both sides.
-
-    Args:
-        method: the method's options; ``balance`` is null for one that does not balance.
-        hyper: the run's hyper-parameters.
-        keys: the hyper-parameters that belong to the balancer.
-
-    Returns None where the method does not balance.
-    """
-    if method.get("balance") is None:
-        return None
-    options = dict(method["balance"])
-    if "s" in hyper:
-        options["s_min"] = options["s_max"] = hyper["s"]
-    return options | {key: hyper[key] for key in keys if key in hyper and key != "s"}
-
-
 @dataclass(frozen=True)
 class RunSpec:
     """A run: a cell of the grid (model, data set, ratio, method), its settings, and a seed.
@@ -65,7 +47,8 @@ class RunSpec:
         ratio: share of the training pool.
         seed: of weights, order and dropout.
         model_options: without labels; likewise ``dataset_options`` and ``method_options``.
-        hyper: hyper-parameters with every default filled in.
+        hyper: hyper-parameters; the grid stores them and ``method_options`` resolved
+            (:func:`replication.settings.hyper.resolve`).
         subset: how training rows are chosen, ``rule`` and ``seed``.
     """
 
@@ -83,10 +66,12 @@ class RunSpec:
 
     @cached_property
     def id(self) -> str:
-        """Hash of all settings that decide numbers; runs of one cell that differ in the seed alone share it."""
-        settings = {key: value for key, value in asdict(self).items() if key != "seed"}
-        settings["hyper"] = {key: value for key, value in self.hyper.items() if key not in UNSEEN}
-        return digest(settings, ID_LENGTH)
+        """Hash of all settings that decide numbers, resolved; runs of a cell that differ in the seed alone share it.
+
+        Raises ConfigError for hyper-parameters or method options that are not valid.
+        """
+        settings = {key: value for key, value in vars(self).items() if key in _HASHED}
+        return digest(settings | resolved_hyper(self.family, self.method_options, self.hyper), ID_LENGTH)
 
     @cached_property
     def path(self) -> str:
