@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-SCALES = {"smoke", "demo", "paper"}
+SCALES = {"smoke", "demo", "desk", "paper"}
 # A GPU server with 24 GB of memory for jobs, two at once.
 HALF_A_SMALL_MACHINE_MB = 12_000
 

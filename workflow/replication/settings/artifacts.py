@@ -11,7 +11,17 @@ import pydantic.dataclasses
 from pydantic import Field, StrictBool
 
 from replication.errors import ConfigError
-from replication.settings.checks import DATACLASS, UNIQUE, Family, FileName, FileNames, Model, Text, known_keys, validate
+from replication.settings.checks import (
+    DATACLASS,
+    UNIQUE,
+    Family,
+    FileName,
+    FileNames,
+    Model,
+    Text,
+    known_keys,
+    validate,
+)
 from replication.settings.yamlfile import read_yaml
 
 Claim = Literal["better", "low_data", "balances", "imbalance"]
@@ -25,18 +35,20 @@ class Artifact:
     kind: Literal["figure", "table", "animation"]
     title: Text
     family: Family
-    layout: str = Field(description="module of replication.figures, or arrangement of replication.report.tables")
-    needs: Text = Field(description="what it takes to build it at full size")
-    caption: str = ""
+    layout: Annotated[
+        str, Field(description="module of replication.figures, or arrangement of replication.report.tables")
+    ]
+    needs: Annotated[Text, Field(description="what it takes to build it at full size")]
+    caption: str = Field("", description="the text below it")
     experiments: FileNames = Field(
         (), description="experiments that it is about; it shows those that are configured, and needs one"
     )
-    companions: FileNames = Field((), description="experiments that lend methods at the same places")
+    companions: FileNames = Field((), description="experiments that lend methods for the same cells")
     published: str | None = Field(None, description="id in the published table")
-    pairs: tuple[tuple[Text, Text], ...] = Field((), description="method compared with, method")
-    claims: Annotated[tuple[Claim, ...], *UNIQUE] = ()
+    pairs: tuple[tuple[Text, Text], ...] = Field((), description="[method compared with, method]")
+    claims: Annotated[tuple[Claim, ...], *UNIQUE] = Field((), description="claims of the paper that it tests")
     claims_of: str | None = Field(None, description="another artifact that shows the same runs and carries the verdict")
-    footnotes: tuple[Text, ...] = ()
+    footnotes: tuple[Text, ...] = Field((), description="notes below the caption")
     unavailable: str = Field("", description="why it is never built")
     ours: StrictBool = Field(False, description="not in the paper")
     flow_dimension: Literal[1, 2] | None = Field(

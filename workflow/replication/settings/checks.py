@@ -38,7 +38,7 @@ def _known_keys(cls: Any, values: Any) -> Any:
 
 
 #: For classes that are not a :class:`Model`.
-known_keys = model_validator(mode="before")(classmethod(_known_keys))
+known_keys: Any = model_validator(mode="before")(classmethod(_known_keys))  # type: ignore[arg-type]
 
 
 class Model(BaseModel):

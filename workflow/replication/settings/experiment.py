@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, Optional
 
 from pydantic import Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
@@ -50,13 +51,13 @@ class Override(Model):
 class Block(Model):
     """Every combination of models, data sets, ratios and methods."""
 
-    models: Names
-    datasets: Names
+    models: Names = Field(description="ids in the catalogue")
+    datasets: Names = Field(description="ids in the catalogue")
     ratios: Ratios = Field(description="shares of the training pool")
-    methods: Names
+    methods: Names = Field(description="ids in the catalogue")
     seeds: Seeds | None = Field(None, description="replaces the scale's seeds")
     hyper: Given = Field(description="hyper-parameters")
-    overrides: tuple[Override, ...] = ()
+    overrides: tuple[Override, ...] = Field((), description="changes for a part of the block; of several the last wins")
     search: NotEmpty | None = Field(
         None, description="hyper-parameter: candidates; every combination is trained and one is chosen"
     )
@@ -71,41 +72,41 @@ class ScaleGrid(Model):
     needs_folders: Names | None = Field(
         None, description="data sets without whose folders `experiments: all` leaves it out"
     )
-    seeds: Seeds
-    grid: tuple[Block, ...]
+    seeds: Seeds = Field(description="of weights, order and dropout: a run for each")
+    grid: tuple[Block, ...] = Field(description="blocks, which may not share a cell")
 
 
 class ExperimentFile(Model):
     """``experiments/*.yaml``."""
 
-    title: Text
-    family: Family
+    title: Text = Field(description="what figures, tables and the report call it")
+    family: Family = Field(description="nlp: language models; sciml: operators")
     artifact: str | None = Field(None, description="id in the published table; null: nothing is published")
-    scales: dict[Scale, ScaleGrid] = Field(min_length=1)
+    scales: dict[Scale, ScaleGrid] = Field(min_length=1, description="what is trained at each scale")
 
 
-def _tuple_of(item: Any) -> Any:
-    return Annotated[tuple[item, ...], Field(strict=False)]
+def _tuple_of(item: Any, **field: Any) -> Any:
+    return Annotated[tuple[item, ...], Field(strict=False, **field)]
 
 
 def _experiment_model(family: Family) -> type[ExperimentFile]:
     """The model of an experiment file whose hyper-parameters are those of a family."""
     kind = HYPER[family].__name__.removesuffix("Hyper")
-    changes, search = changes_model(family, Given), search_model(family, NotEmpty)
-    override = create_model(
-        f"{kind}Override", __base__=Override, hyper=(changes, Override.model_fields["hyper"]),
-        search=(search | None, Override.model_fields["search"]),
-    )  # fmt: skip
-    block = create_model(
-        f"{kind}Block", __base__=Block, hyper=(changes, Block.model_fields["hyper"]),
-        search=(search | None, Block.model_fields["search"]), overrides=(_tuple_of(override), ()),
-    )  # fmt: skip
-    grid = create_model(f"{kind}ScaleGrid", __base__=ScaleGrid, grid=(_tuple_of(block), Field(min_length=1)))
-    return create_model(
-        f"{kind}Experiment", __base__=ExperimentFile, family=(Literal[family], ...),
-        scales=(dict[Scale, grid], Field(min_length=1)),
-    )  # fmt: skip
+    hyper: Any = changes_model(family, Given)
+    search: Any = Optional[search_model(family, NotEmpty)]  # noqa: UP045 - built when it runs
+
+    def derived(base: type[Model], **types: Any) -> Any:
+        fields: dict[str, Any] = {name: (type_, base.model_fields[name]) for name, type_ in types.items()}
+        return create_model(kind + base.__name__, __base__=base, **fields)
+
+    override = derived(Override, hyper=hyper, search=search)
+    block = derived(Block, hyper=hyper, search=search, overrides=_tuple_of(override))
+    grid = derived(ScaleGrid, grid=_tuple_of(block, min_length=1))
+    made: type[ExperimentFile] = derived(ExperimentFile, family=Literal[family], scales=dict[Scale, grid])  # type: ignore[valid-type]
+    return made
 
 
-#: Any experiment file; its family decides which hyper-parameters it may have.
-EXPERIMENT: Any = Annotated[_experiment_model("nlp") | _experiment_model("sciml"), Field(discriminator="family")]
+@cache
+def experiment_type() -> Any:
+    """Any experiment file; its family decides which hyper-parameters it may have."""
+    return Annotated[_experiment_model("nlp") | _experiment_model("sciml"), Field(discriminator="family")]

@@ -12,7 +12,7 @@ from typing import Any
 from replication.errors import ConfigError
 from replication.settings.checks import Options, validate
 from replication.settings.config import Catalog, Config, available_experiments
-from replication.settings.experiment import EXPERIMENT, Block, ExperimentFile
+from replication.settings.experiment import Block, ExperimentFile, experiment_type
 from replication.settings.hyper import resolve, unread_hyper
 from replication.settings.paths import format_ratio
 from replication.settings.spec import RunSpec, digest, without_labels
@@ -131,7 +131,7 @@ def load_grid(root: Path, config: Config) -> Grid:
     every = config.experiments == "all"
     for name in available_experiments(root) if every else config.experiments:
         source = f"experiments/{name}.yaml"
-        content = validate(EXPERIMENT, read_yaml(root / source), source)
+        content = validate(experiment_type(), read_yaml(root / source), source)
         if config.scale not in content.scales:
             skipped[name] = f"it declares no {config.scale} scale"
             continue
@@ -154,23 +154,18 @@ def load_grid(root: Path, config: Config) -> Grid:
 
 def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog, source: str) -> Experiment:
     scale = content.scales[config.scale]
-    cells: dict[tuple[Any, ...], Cell] = {}
+    cells: dict[str, Cell] = {}
     for index, block in enumerate(scale.grid):
         where = f"{source}: key 'scales.{config.scale}.grid[{index}]'"
         seeds = config.seeds or block.seeds or scale.seeds
         for cell in _block_cells(block, content.family, seeds, config, catalog, where):
-            key = (cell.model, cell.dataset, cell.ratio, cell.method)
-            if key in cells:
-                raise ConfigError(f"{where} gives {_named(key)} a second time")
-            cells[key] = cell
+            name_of_cell = f"{cell.model}/{cell.dataset}/ratio={format_ratio(cell.ratio)}/{cell.method}"
+            if name_of_cell in cells:
+                raise ConfigError(f"{where} gives {name_of_cell} a second time")
+            cells[name_of_cell] = cell
     return Experiment(
         name, content.title, content.family, content.artifact, config.scale, scale.stand_in, tuple(cells.values())
     )
-
-
-def _named(key: tuple[Any, ...]) -> str:
-    model, dataset, ratio, method = key
-    return f"{model}/{dataset}/ratio={format_ratio(ratio)}/{method}"
 
 
 def _block_cells(
@@ -182,26 +177,29 @@ def _block_cells(
     }
     keys = list(product(block.models, block.datasets, block.ratios, block.methods))
     _check_overrides(block, keys, seeds, where, config)
+    subset = config.subset.model_dump()
     unread = {name: unread_hyper(family, method) for name, method in options["methods"].items()}
-    resolved: dict[str, tuple[Options, Options]] = {}
     for model, dataset, ratio, method in keys:
         trials: dict[str, Trial] = {}
         for seed in seeds:
-            identity = {"model": model, "dataset": dataset, "ratio": ratio, "method": method, "seed": seed}
+            identity: dict[str, Any] = {
+                "model": model,
+                "dataset": dataset,
+                "ratio": ratio,
+                "method": method,
+                "seed": seed,
+            }
             hyper, search = _settings(block, identity, unread[method], where)
             for values in _combinations(search):
-                # Seeds, ratios and data sets mostly have the same settings: they are resolved once.
-                chosen = {**hyper, **values}
-                if (key := repr((method, chosen))) not in resolved:
-                    resolved[key] = _resolve(family, options["methods"][method], chosen, where)
+                method_options, chosen = _resolve(family, options["methods"][method], {**hyper, **values}, where)
                 run = RunSpec(
                     family=family,
                     **identity,
                     model_options=options["models"][model],
                     dataset_options=options["datasets"][dataset],
-                    method_options=resolved[key][0],
-                    hyper=resolved[key][1],
-                    subset=config.subset.model_dump(),
+                    method_options=method_options,
+                    hyper=chosen,
+                    subset=subset,
                 )
                 earlier = trials.get(str(values), Trial(values, ()))
                 trials[str(values)] = Trial(values, (*earlier.runs, run))

@@ -142,7 +142,8 @@ class NlpBalance(Balance):
 
     every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
         "auto",
-        description="steps between two measurements of the exponents; auto: the released rule; null: at the start only",
+        description="steps between two measurements of the exponents; auto: as often as the released code; null: at "
+        "the start only (operators: epochs, 1 by default, no auto)",
     )
 
 
@@ -212,7 +213,11 @@ def changes_model(family: Family, base: type[Model]) -> type[Model]:
 
 def search_model(family: Family, base: type[Model]) -> type[Model]:
     """Model of a search: hyper-parameter -> candidates."""
-    return _all_optional(family, base, lambda kind: Annotated[tuple[kind, ...], *UNIQUE, Field(min_length=1)])
+
+    def candidates(kind: Any) -> Any:
+        return Annotated[tuple[kind, ...], *UNIQUE, Field(min_length=1)]
+
+    return _all_optional(family, base, candidates)
 
 
 def parse_hyper(family: str, values: Mapping[str, Any]) -> Any:
@@ -255,6 +260,9 @@ def unread_hyper(family: str, method_options: Mapping[str, Any]) -> set[str]:
     return {*BALANCE_KEYS, *METHOD_KEYS} - read
 
 
+_RESOLVED: dict[str, tuple[Options, Options]] = {}
+
+
 def resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[Options, Options]:
     """Method options and hyper-parameters of a run with every default filled in.
 
@@ -262,8 +270,15 @@ def resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, 
     that the method does not read are left out, so that equal settings are equal however they were written. Resolving
     twice changes nothing. Options of TempBalance that are its preset's choice stay as they were given.
 
-    Raises ConfigError for a value that is not valid.
+    Raises ConfigError for a value that is not valid. Equal arguments share one result: do not change it.
     """
+    # A grid asks for the same few settings thousands of times.
+    if (key := repr((family, method_options, hyper))) not in _RESOLVED:
+        _RESOLVED[key] = _resolve(family, method_options, hyper)
+    return _RESOLVED[key]
+
+
+def _resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[Options, Options]:
     parsed = parse_hyper(family, hyper)
     options = {**method_options, **_overruling(parsed, METHOD_KEYS)}
     if options.get("balance") is not None:
