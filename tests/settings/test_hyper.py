@@ -140,9 +140,9 @@ def test_every_setting_says_what_it_means():
 
 
 def test_the_library_has_the_same_options_choices_and_defaults():
-    from tempbalance.balance import TempBalance, schedules
+    from tempbalance.balance import SCHEDULES, TempBalance
     from tempbalance.integrations import TempBalanceCallback
-    from tempbalance.spectra.presets import Preset
+    from tempbalance.spectra import Preset
 
     fields = Balance.model_fields
     taken = inspect.signature(TempBalance).parameters
@@ -154,10 +154,10 @@ def test_the_library_has_the_same_options_choices_and_defaults():
             assert get_args(get_args(fields[key].annotation)[0]) == choices or hints[key] == float | None, key
     for key in ("scheduled", "normalize"):
         assert fields[key].default == taken[key].default
-    for schedule in (schedules.sigmoid_schedule, schedules.linear_schedule, schedules.rank_schedule):
+    for schedule in SCHEDULES.values():
         for key, default in (schedule.__kwdefaults__ or {}).items():
             assert key == "equal" or fields[key].default == default
-    assert set(get_args(fields["schedule"].annotation)) == {*schedules.SCHEDULES, "fixed"}
+    assert set(get_args(fields["schedule"].annotation)) == {*SCHEDULES, "fixed"}
     assert (
         NlpBalance.model_fields["every"].default == inspect.signature(TempBalanceCallback).parameters["every"].default
     )

@@ -89,7 +89,7 @@ class OperatorHyper(Hyper):
 
 
 class Balance(Model):
-    """What TempBalance takes. Options without a default keep the preset's choice (:mod:`tempbalance.spectra.presets`).
+    """What TempBalance takes. Options without a default keep the preset's choice (:class:`tempbalance.spectra.Preset`).
 
     A schedule reads its own parameters only: sigmoid and fixed ``s_min``, ``s_max`` and ``tau``; linear and rank
     ``min_ratio`` and ``slope``.
