@@ -19,7 +19,7 @@ class Hyper(Model):
 
     epochs: int = Field(ge=1, le=100_000, description="passes over the subset")
     batch_size: int = Field(ge=1, le=1_000_000, description="rows or samples in a forward pass")
-    lr: float = Field(gt=0, le=100, description="base learning rate")
+    lr: float = Field(gt=0, description="base learning rate")
     evaluate_test_every: int = Field(
         0, ge=0, description="epochs between evaluations on the test set, for the released protocol; 0: never"
     )
