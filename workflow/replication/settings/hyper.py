@@ -190,6 +190,8 @@ HYPER: dict[str, type[Hyper]] = {"nlp": NlpHyper, "sciml": OperatorHyper}
 METHOD: dict[str, type[Model]] = {"nlp": NlpMethod, "sciml": OperatorMethod}
 _OF_SIGMOID, _OF_MAPS = ("s_min", "s_max", "tau"), ("min_ratio", "slope")
 _OF_SCHEDULE = {"sigmoid": _OF_SIGMOID, "fixed": _OF_SIGMOID, "linear": _OF_MAPS, "rank": _OF_MAPS}
+#: What the catalogue says of a method beside its options.
+_NOT_READ = ("family", "title", "published_as")
 #: Hyper-parameters that overrule an option of TempBalance.
 BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
 #: Hyper-parameters that overrule another option of a method.
@@ -236,6 +238,7 @@ def _overruling(hyper: Hyper, keys: Sequence[str]) -> Options:
 
 def _filled_method(family: str, options: Mapping[str, Any]) -> Options:
     """A method's options with defaults filled in, without those that it does not read."""
+    options = {key: value for key, value in options.items() if key not in _NOT_READ}
     method: Options = validate(METHOD[family], options, "method options").model_dump(mode="json")
     if method["optimizer"] != "sam":
         method = {key: value for key, value in method.items() if key not in ("rho", "adaptive")}
