@@ -12,7 +12,6 @@ from replication.errors import ConfigError
 from replication.settings.hyper import (
     HYPER,
     METHOD,
-    Balance,
     NlpBalance,
     balance_options,
     parse_hyper,
@@ -135,7 +134,7 @@ def test_method_options_that_are_not_valid_are_named(options, words):
 
 
 def test_every_setting_says_what_it_means():
-    for model in (*HYPER.values(), *METHOD.values(), Balance):
+    for model in (*HYPER.values(), *METHOD.values(), NlpBalance):
         assert [key for key, field in model.model_fields.items() if not field.description] == []
 
 
@@ -144,7 +143,7 @@ def test_the_library_has_the_same_options_choices_and_defaults():
     from tempbalance.integrations import TempBalanceCallback
     from tempbalance.spectra import Preset
 
-    fields = Balance.model_fields
+    fields = NlpBalance.model_fields
     taken = inspect.signature(TempBalance).parameters
     hints = get_type_hints(Preset)
     own = set(taken) - {"model", "optimizer", "scheduler", "groups", "changes"}

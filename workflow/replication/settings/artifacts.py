@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import pydantic.dataclasses
 from pydantic import Field, StrictBool
+from pydantic.json_schema import SkipJsonSchema
 
 from replication.errors import ConfigError
 from replication.settings.checks import (
@@ -31,7 +32,7 @@ Claim = Literal["better", "low_data", "balances", "imbalance"]
 class Artifact:
     """One figure or table; fields as in ``workflow/resources/artifacts.yaml``, and its key there as ``name``."""
 
-    name: str
+    name: SkipJsonSchema[str]
     kind: Literal["figure", "table", "animation"]
     title: Text
     family: Family

@@ -10,6 +10,11 @@ from pydantic import Field, create_model
 from replication.settings.checks import UNIQUE, Family, Model, Options, Text, validate
 
 Strength = Annotated[float, Field(ge=0, le=10)]
+Positive = Annotated[int, Field(ge=1)]
+Texts = Annotated[tuple[Text, ...], *UNIQUE]
+Schedule = Literal["sigmoid", "linear", "sqrt", "log2", "rank", "fixed"]
+Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+_MEASURED = "between two measurements of the exponents; null: at the start only"
 #: Hyper-parameters that decide no number.
 UNSEEN = ("checkpoint_every_s", "threads")
 
@@ -20,9 +25,7 @@ class Hyper(Model):
     epochs: int = Field(ge=1, le=100_000, description="passes over the subset")
     batch_size: int = Field(ge=1, le=1_000_000, description="rows or samples in a forward pass")
     lr: float = Field(gt=0, description="base learning rate")
-    evaluate_test_every: int = Field(
-        0, ge=0, description="epochs between evaluations on the test set, for the released protocol; 0: never"
-    )
+    evaluate_test_every: int = Field(0, ge=0, description="epochs between looks at the test set (released protocol)")
     checkpoint_every_s: float = Field(60.0, ge=0, description="seconds between checkpoints, which follow an epoch")
     s: Strength | None = Field(None, description="TempBalance: sets both `s_min` and `s_max`")
     s_min: Strength | None = Field(None, description="TempBalance: overrules the method's `s_min`")
@@ -44,13 +47,9 @@ class NlpHyper(Hyper):
     gradient_accumulation: int = Field(1, ge=1, description="forward passes in a step")
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 and fp16 are mixed precision")
-    group_by_length: bool = Field(
-        False, description="batch rows of similar length, which saves padding; the released code does not"
-    )
+    group_by_length: bool = Field(False, description="batch rows of similar length (the released code does not)")
     eval_batch_size: int = Field(64, ge=1, description="rows in a forward pass in evaluation")
-    test_final_epoch: bool = Field(
-        True, description="false: the test set is evaluated with the chosen epoch's weights only"
-    )
+    test_final_epoch: bool = Field(True, description="false: the test set is seen with the chosen epoch's weights only")
     threads: int = Field(1, ge=1, le=1024, description="processor threads")
     rho: float | None = Field(None, gt=0, description="SAM: overrules the method's `rho`")
     layer_decay: float | None = Field(None, gt=0, le=1, description="overrules the method's `layer_decay`")
@@ -59,32 +58,18 @@ class NlpHyper(Hyper):
 class OperatorHyper(Hyper):
     """Hyper-parameters of an operator's training; defaults are the paper's (method.md section 6) where it names one."""
 
-    weight_decay: float = Field(
-        0.0, ge=0, le=1000, description="L2 coupled into the gradient, as Adam's `weight_decay`"
-    )
+    weight_decay: float = Field(0.0, ge=0, le=1000, description="L2 coupled into the gradient, as Adam has it")
     step_size: int = Field(100, ge=1, description="epochs between two reductions of the rate")
     gamma: float = Field(0.5, gt=0, le=1, description="factor of a reduction")
     given_frames: int = Field(10, ge=1, description="initial steps of a flow that the model is shown")
-    unroll_frames: int = Field(
-        0,
-        ge=0,
-        description="last steps of a rollout that carry a gradient (PDEBench's pushforward trick); 0: all of them",
-    )
-    standardise: bool = Field(
-        False,
-        description="bring channels to mean 0 and deviation 1 of the *training* samples (not in the paper); errors "
-        "are measured in physical units",
-    )
+    unroll_frames: int = Field(0, ge=0, description="last steps of a rollout that carry a gradient; 0: all of them")
+    standardise: bool = Field(False, description="channels to mean 0 and deviation 1 of the *training* samples")
     evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on the validation set")
     eval_batch_size: int = Field(50, ge=1, description="samples at once in evaluation")
     complex_second_moment: Literal["split", "joint"] = Field(
-        "split",
-        description="Adam for complex weights: `split` (torch: real and imaginary part apart) or `joint` (released "
-        "code: one second moment of the absolute value)",
+        "split", description="Adam's, of complex weights; joint: as released"
     )
-    precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="tf32: matrix products on a GPU; bf16: autocast, transforms stay float32"
-    )
+    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: on a GPU; bf16: autocast")
     compile: bool = Field(False, description="torch.compile")
 
 
@@ -95,43 +80,26 @@ class Balance(Model):
     ``min_ratio`` and ``slope``.
     """
 
-    schedule: Literal["sigmoid", "linear", "sqrt", "log2", "rank", "fixed"] = Field(
-        "sigmoid", description="exponents to rates; fixed: sigmoid with the exponents of initialisation"
-    )
+    schedule: Schedule = Field("sigmoid", description="fixed: sigmoid with the exponents of initialisation")
     s_min: Strength = Field(1.0, description="strength below the mean exponent")
     s_max: Strength = Field(1.0, description="strength above the mean exponent")
     tau: float = Field(10.0, gt=0, description="steepness of the sigmoid")
     min_ratio: float = Field(0.5, ge=0, description="smallest factor of the linear and rank maps")
     slope: float = Field(1.0, ge=0, description="range of the factors of these maps")
-    every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
-        None, description="steps between two measurements of the exponents; null: at the start only"
-    )
     scheduled: Literal["lr", "weight_decay", "both"] = Field("lr", description="what is scaled")
     normalize: bool = Field(False, description="scale the factors to mean 1")
     preset: Literal["nlp", "sciml"] | None = Field(None, description="the family's own by default")
     unit: Literal["block", "layer", "layer_in_block"] | None = Field(None, description="which layers share a rate")
-    metric: Literal["alpha", "stable_rank", "spectral_norm", "farms"] | None = Field(
-        None, description="the number of a layer that the schedule works on"
-    )
-    metric_scale: Literal["alpha", "released"] | None = Field(
-        None, description="how stable rank and spectral norm enter a schedule made for exponents"
-    )
+    metric: Metric | None = Field(None, description="the number of a layer that the schedule works on")
+    metric_scale: Literal["alpha", "released"] | None = Field(None, description="how other metrics enter a schedule")
     xmin_pos: float | None = Field(None, gt=1, description="the Hill tail starts at eigenvalue int(N / xmin_pos)")
     min_eigenvalue: float | None = Field(None, ge=0, description="eigenvalues at or below it are dropped")
     min_count: int | None = Field(None, ge=2, description="layers with fewer eigenvalues keep the base rate")
-    timing: Literal["fresh", "lagged"] | None = Field(
-        None, description="rates follow the weights as they are, or exponents taken before the last forward pass"
-    )
-    exclude: Annotated[tuple[str, ...], *UNIQUE] | None = Field(
-        None, description="layers whose name holds one of these keep the base rate"
-    )
+    timing: Literal["fresh", "lagged"] | None = Field(None, description="lagged: exponents of a forward pass earlier")
+    exclude: Texts | None = Field(None, description="layers whose name holds one of these keep the base rate")
     conv1d: Literal["matrix", "released"] | None = Field(None, description="how a Conv1d is read")
-    spectral: Literal["skip", "per_mode", "pooled"] | None = Field(
-        None, description="how complex spectral-convolution weights are read"
-    )
-    lora: Literal["scaled", "unscaled"] | None = Field(
-        None, description="whether an adapter's product carries its alpha / r scale"
-    )
+    spectral: Literal["skip", "per_mode", "pooled"] | None = Field(None, description="how spectral weights are read")
+    lora: Literal["scaled", "unscaled"] | None = Field(None, description="whether adapters carry their alpha / r scale")
     tail: Literal["hill", "xmin_peak", "ks"] | None = Field(None, description="how the tail start is chosen")
     farms_ratio: float | None = Field(None, ge=1, description="aspect ratio of FARMS' sub-matrices")
     embeddings: bool | None = Field(None, description="whether embedding tables count as layers")
@@ -140,19 +108,13 @@ class Balance(Model):
 class NlpBalance(Balance):
     """TempBalance in the transformers Trainer."""
 
-    every: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
-        "auto",
-        description="steps between two measurements of the exponents; auto: as often as the released code; null: at "
-        "the start only (operators: epochs, 1 by default, no auto)",
-    )
+    every: Positive | Literal["auto"] | None = Field("auto", description=f"steps {_MEASURED}; auto: as released")
 
 
 class OperatorBalance(Balance):
     """TempBalance in an operator's training."""
 
-    every: Annotated[int, Field(ge=1)] | None = Field(
-        1, description="epochs between two measurements of the exponents; null: at the start only"
-    )
+    every: Positive | None = Field(1, description=f"epochs {_MEASURED}")
 
 
 class Lora(Model):
@@ -161,9 +123,7 @@ class Lora(Model):
     r: int = Field(8, ge=1, description="rank")
     alpha: float = Field(16, gt=0, description="scale is alpha / r")
     dropout: float = Field(0.05, ge=0, lt=1, description="dropout before the adapter")
-    targets: Annotated[tuple[Text, ...], *UNIQUE] | None = Field(
-        None, description="names of adapted modules; peft's choice for the architecture by default"
-    )
+    targets: Texts | None = Field(None, description="names of adapted modules; null: peft's choice")
 
 
 class NlpMethod(Model):
@@ -173,9 +133,7 @@ class NlpMethod(Model):
     rho: float = Field(0.05, gt=0, description="radius of SAM")
     adaptive: bool = Field(False, description="adaptive SAM, as the released code has it")
     lora: Lora | None = Field(None, description="low-rank adapters; null: full fine-tuning")
-    layer_decay: float | None = Field(
-        None, gt=0, le=1, description="factor on the rate from block to block, from the head down"
-    )
+    layer_decay: float | None = Field(None, gt=0, le=1, description="factor on the rate from block to block, head down")
     balance: NlpBalance | None = Field(None, description="TempBalance's options; null: no balancing")
 
 

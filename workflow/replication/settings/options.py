@@ -59,28 +59,14 @@ def generated() -> dict[str, str]:
 
 
 def _schema(kind: Any) -> str:
-    schema = _without_null_defaults(adapter(kind).json_schema())
-    for part in schema.get("$defs", {}).values():
-        if part.get("title") == "Artifact":  # its name is its key in the file
-            del part["properties"]["name"]
-            part["required"].remove("name")
-    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=1) + "\n"
-
-
-def _without_null_defaults(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_null_defaults(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: _without_null_defaults(item) for key, item in value.items() if (key, item) != ("default", None)}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **adapter(kind).json_schema()}
+    return json.dumps(schema) + "\n"
 
 
 def _table(model: Any) -> str:
     schema = adapter(model).json_schema()
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, option in schema["properties"].items():
-        if (model, key) == (Artifact, "name"):
-            continue
         default = "required" if key in schema.get("required", ()) else _plain(option.get("default"))
         cells = f"`{key}`", _values(option, schema.get("$defs", {})), default, option.get("description", "")
         rows.append(f"| {' | '.join(cells)} |")
