@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import ConfigError
-from replication.settings.checks import Options, validate
+from replication.settings.checks import Family, Options, validate
 from replication.settings.config import Catalog, Config, available_experiments
 from replication.settings.experiment import Block, ExperimentFile, experiment_type
 from replication.settings.hyper import resolve, unread_hyper
@@ -169,7 +169,7 @@ def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog
 
 
 def _block_cells(
-    block: Block, family: str, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
+    block: Block, family: Family, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
 ) -> Iterator[Cell]:
     options = {
         kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in getattr(block, kind)}

@@ -66,9 +66,7 @@ class OperatorHyper(Hyper):
     standardise: bool = Field(False, description="channels to mean 0 and deviation 1 of the *training* samples")
     evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on the validation set")
     eval_batch_size: int = Field(50, ge=1, description="samples at once in evaluation")
-    complex_second_moment: Literal["split", "joint"] = Field(
-        "split", description="Adam's, of complex weights; joint: as released"
-    )
+    complex_second_moment: Literal["split", "joint"] = Field("split", description="of complex weights; joint: released")
     precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: on a GPU; bf16: autocast")
     compile: bool = Field(False, description="torch.compile")
 
