@@ -10,7 +10,7 @@ import yaml
 
 from replication.settings.spec import FAMILIES
 
-SCALES = {"smoke", "demo", "paper"}
+SCALES = {"smoke", "demo", "desk", "paper"}
 #: Rules of trainings are made in a loop, one for each family and number of seeds in a job.
 TRAINING = "train_{family}"
 # A GPU server with 24 GB of memory for jobs, two at once.

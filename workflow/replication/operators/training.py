@@ -17,11 +17,11 @@ from torch.optim.lr_scheduler import StepLR
 
 from replication.errors import ConfigError, DataError
 from replication.operators.examples import Examples
-from replication.operators.hyper import Hyper, balance_options, parse_hyper
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
 from replication.runs.rundir import RunDir
+from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
 from replication.settings.spec import RunSpec
 from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
@@ -124,7 +124,7 @@ def _set_numerics(seed: int, device: str, precision: str) -> None:
         torch.set_num_threads(1)
 
 
-def _prepare(model: nn.Module, hyper: Hyper, device: str) -> nn.Module:
+def _prepare(model: nn.Module, hyper: OperatorHyper, device: str) -> nn.Module:
     """Reduced precision and compilation, where they are asked for; names of parameters stay."""
     if hyper.precision == "bf16":
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
@@ -142,8 +142,8 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     ``evaluate_test_every`` the released protocol (best epoch on the test set) is recorded beside it.
 
     Args:
-        spec: the run; ``hyper`` as in :class:`replication.operators.hyper.Hyper`, ``method_options`` with ``balance``
-            (TempBalance's options, or null for the baseline).
+        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.OperatorHyper` and
+            ``OperatorMethod``.
         data: HDF5 file in PDEBench's layout.
         indices: rows of the training pool.
         run: where rows, checkpoints and results go.
@@ -151,7 +151,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
 
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
-    hyper = parse_hyper(spec.hyper)
+    hyper = parse_hyper("sciml", spec.hyper)
     if (name := spec.method_options.get("optimizer", "adam")) != "adam":
         raise ConfigError(f"method option 'optimizer' is {name!r}, expected adam (operators know no other)")
     options = spec.dataset_options
@@ -185,10 +185,10 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     _finish(state, hyper, sets, scale, run, diverged, initial, examples)
 
 
-def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
+def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
     optimizer = build_optimizer(model, hyper)
     reading = {"preset": "sciml", **spec.model_options.get("spectra", {})}
-    balance = balance_options(spec.method_options, spec.hyper)
+    balance = balance_options("sciml", spec.method_options, spec.hyper)
     monitor: TempBalance | Diagnostics
     if balance is None:
         monitor = Diagnostics(model, optimizer, **reading)
@@ -198,7 +198,7 @@ def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
     return State(model, optimizer, scheduler, monitor, torch.Generator().manual_seed(spec.seed))
 
 
-def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
+def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
     """Train to the end; the epoch after which loss, weights or every validation error were not finite, or None."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
@@ -245,7 +245,7 @@ def _weights_are_finite(model: nn.Module) -> bool:
 
 def _finish(
     state: State,
-    hyper: Hyper,
+    hyper: OperatorHyper,
     sets: dict[str, Fields],
     scale: Scale,
     run: RunDir,

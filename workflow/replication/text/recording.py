@@ -13,7 +13,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from replication.runs.rundir import RunDir
-from replication.text.hyper import Hyper
+from replication.settings.hyper import NlpHyper
 
 Metrics = dict[str, float]
 Tensors = dict[str, torch.Tensor]
@@ -35,7 +35,7 @@ class Recorder(TrainerCallback):
     def __init__(
         self,
         run: RunDir,
-        hyper: Hyper,
+        hyper: NlpHyper,
         primary: str,
         evaluate: Callable[[str], Metrics],
         spectra: Callable[[int, int], list[dict[str, Any]]],

@@ -17,10 +17,10 @@ from transformers.trainer_callback import PrinterCallback
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256
 from replication.runs.rundir import RunDir
+from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.text.batches import Collator, TokenRows, read_evaluation_rows, read_training_rows
 from replication.text.encoders import load_model
-from replication.text.hyper import METHOD_KEYS, Hyper, balance_options, parse_hyper
 from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
 from replication.text.preparing import MANIFEST, check_subset, read_manifest
@@ -31,7 +31,7 @@ from replication.text.tasks import Task, parse_task
 log = logging.getLogger(__name__)
 
 
-def _arguments(spec: RunSpec, hyper: Hyper, out: Path, device: str) -> TrainingArguments:
+def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(out),
         seed=spec.seed,
@@ -85,8 +85,8 @@ def finetune(
     ``evaluate_test_every`` also during training, as the released code does (``metrics.test.paper``).
 
     Args:
-        spec: the run; ``hyper`` as in :class:`replication.text.hyper.Hyper`, ``method_options`` with ``optimizer``
-            (adamw, adafactor, sam), ``balance`` (TempBalance's options or nothing), ``lora``, ``layer_decay``.
+        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.NlpHyper` and
+            ``NlpMethod``.
         data: the prepared folder.
         tokens: the token cache of this task and model.
         indices: rows of the training pool.
@@ -96,8 +96,8 @@ def finetune(
     Raises ConfigError for options that are not valid, DataError for a subset or cache that cannot be used.
     """
     task = parse_task(spec.dataset_options)
-    hyper = parse_hyper(spec.hyper)
-    method = {**spec.method_options, **{key: spec.hyper[key] for key in METHOD_KEYS if key in spec.hyper}}
+    hyper = parse_hyper("nlp", spec.hyper)
+    method, _ = resolve("nlp", spec.method_options, spec.hyper)
     check_subset(data, indices)
     _check_cache(task, data, tokens)
     transformers.logging.set_verbosity_error()
@@ -117,7 +117,7 @@ def finetune(
     scratch = run.folder / "trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
-    balancing = Balancing(model, optimizer, balance_options(method, spec.hyper))
+    balancing = Balancing(model, optimizer, method["balance"])
     manifest = read_manifest(tokens)
     trainer = _make_trainer(
         method,
@@ -142,7 +142,7 @@ def finetune(
 
 def _finish(
     task: Task,
-    hyper: Hyper,
+    hyper: NlpHyper,
     run: RunDir,
     trainer: Trainer,
     recorder: Recorder,
