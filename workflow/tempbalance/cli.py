@@ -30,7 +30,7 @@ def spectrum(
     plot: Annotated[Path | None, typer.Option(help="draw exponents by layer into this PNG or PDF")] = None,
 ) -> None:
     """Show the layers of a checkpoint, their heavy-tail exponents, and how balanced they are."""
-    from tempbalance.spectra.report import report_checkpoint
+    from tempbalance.spectra._report import report_checkpoint
 
     report_checkpoint(checkpoint, preset=preset, csv=csv, json_file=json_file, plot=plot)
 

@@ -1,8 +1,8 @@
 """Exponents -> learning rates: schedules, parameter groups by name, TempBalance itself."""
 
-from tempbalance.balance.core import TempBalance, updates_every
-from tempbalance.balance.diagnostics import Diagnostics
-from tempbalance.balance.schedules import (
+from tempbalance.balance._core import TempBalance, updates_every
+from tempbalance.balance._diagnostics import Diagnostics
+from tempbalance.balance._schedules import (
     SCHEDULES,
     get_schedule,
     grouped_rates,

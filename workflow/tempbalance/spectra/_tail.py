@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.presets import Tail
+from tempbalance.spectra._presets import Tail
 
 Eigenvalues = Tensor | NDArray[np.floating] | Sequence[float]
 

@@ -12,14 +12,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from tempbalance.balance.diagnostics import Diagnostics
-from tempbalance.balance.groups import GroupSplit
-from tempbalance.balance.schedules import grouped_rates, schedule_from
-from tempbalance.balance.values import metric_values
+from tempbalance.balance._diagnostics import Diagnostics
+from tempbalance.balance._groups import GroupSplit
+from tempbalance.balance._schedules import grouped_rates, schedule_from
+from tempbalance.balance._values import metric_values
 from tempbalance.errors import InputError
-from tempbalance.spectra.layers import Layer, block_of
-from tempbalance.spectra.metrics import LayerSpectrum
-from tempbalance.spectra.presets import Preset
+from tempbalance.spectra._layers import Layer, block_of
+from tempbalance.spectra._metrics import LayerSpectrum
+from tempbalance.spectra._presets import Preset
 
 Scheduled = Literal["lr", "weight_decay", "both"]
 _KEYS: dict[str, tuple[str, ...]] = {

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.layers import Layer, find_layers, named_tensors
-from tempbalance.spectra.metrics import LayerSpectrum, eigenvalues_by_layer, spectra_of
-from tempbalance.spectra.presets import Preset, get_preset
+from tempbalance.spectra._layers import Layer, find_layers, named_tensors
+from tempbalance.spectra._metrics import LayerSpectrum, eigenvalues_by_layer, spectra_of
+from tempbalance.spectra._presets import Preset, get_preset
 
 
 class Diagnostics:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.presets import Preset
+from tempbalance.spectra._presets import Preset
 
 Kind = Literal["matrix", "spectral"]
 

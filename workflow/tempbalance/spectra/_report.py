@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tempbalance.errors import DataError, InputError
-from tempbalance.spectra.checkpoints import Checkpoint, read_checkpoint
-from tempbalance.spectra.layers import Layer, find_layers_in_state_dict
-from tempbalance.spectra.metrics import LayerSpectrum, metrics_table, spectra_of
-from tempbalance.spectra.presets import Preset, get_preset
+from tempbalance.spectra._checkpoints import Checkpoint, read_checkpoint
+from tempbalance.spectra._layers import Layer, find_layers_in_state_dict
+from tempbalance.spectra._metrics import LayerSpectrum, metrics_table, spectra_of
+from tempbalance.spectra._presets import Preset, get_preset
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tempbalance.spectra.metrics import LayerSpectrum
-from tempbalance.spectra.presets import Preset
+from tempbalance.spectra._metrics import LayerSpectrum
+from tempbalance.spectra._presets import Preset
 
 
 def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[np.float64]:

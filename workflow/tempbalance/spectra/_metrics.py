@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.eigen import batched_eigenvalues, promoted, unfold
-from tempbalance.spectra.farms import farms_windows
-from tempbalance.spectra.layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
-from tempbalance.spectra.presets import Preset, get_preset
-from tempbalance.spectra.tail import TailFit, fit_tail, spectral_norm, stable_rank
+from tempbalance.spectra._eigen import batched_eigenvalues, promoted, unfold
+from tempbalance.spectra._farms import farms_windows
+from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
+from tempbalance.spectra._presets import Preset, get_preset
+from tempbalance.spectra._tail import TailFit, fit_tail, spectral_norm, stable_rank
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.presets import Conv1d
+from tempbalance.spectra._presets import Conv1d
 
 #: Up to this width a float64 solve costs next to nothing, so it is always taken.
 SMALL = 128

@@ -38,7 +38,7 @@ class Preset:
         lora: whether an adapter's product carries its alpha/r scale.
         tail: how the tail start is chosen.
         metric: the number that the schedule works on; ``farms`` is the exponent of sub-matrices of one aspect
-            ratio (:mod:`tempbalance.spectra.farms`), and makes spectra and tables theirs.
+            ratio (arXiv 2506.06280), and makes spectra and tables theirs.
         metric_scale: how stable rank and spectral norm enter a schedule made for exponents: ``alpha`` gives them the
             exponents' mean and spread, and turns the spectral norm around (a large one is a trained layer);
             ``released`` takes them as they are, like the released code, which saturates the sigmoid.
