@@ -77,6 +77,23 @@ class TempBalance:
 
     Raises InputError for unknown options, for an optimizer that holds none of the model's layers, and for
     weights that cannot be read (shards, meta tensors).
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from tempbalance import TempBalance
+        >>> model = nn.Sequential(nn.Linear(20, 40), nn.Tanh(), nn.Linear(40, 40), nn.Tanh(), nn.Linear(40, 1))
+        >>> optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        >>> balancer = TempBalance(model, optimizer, preset="sciml", s_min=1.0, s_max=1.0)
+        >>> x, y = torch.randn(32, 20), torch.randn(32, 1)  # [batch, in], [batch, out]
+        >>> loss = (model(x) - y).square().mean()
+        >>> loss.backward()
+        >>> optimizer.step()
+        >>> balancer.step()
+        >>> sorted(balancer.factors)  # layers that the optimizer trains; "4" has one eigenvalue, so its factor is 1
+        ['0', '2', '4']
+        >>> all(10**-0.5 <= factor <= 10**0.5 for factor in balancer.factors.values())
+        True
     """
 
     def __init__(

@@ -55,6 +55,11 @@ def sigmoid_schedule(
         tau: steepness, above 0.
 
     Raises InputError for exponents that are not finite or parameters out of range.
+
+    Examples:
+        >>> from tempbalance import sigmoid_schedule
+        >>> sigmoid_schedule([2.0, 2.5, 3.0], 1e-3, s_min=1.0, s_max=1.0).round(6)  # [L] -> [L]
+        array([0.000321, 0.001   , 0.003114])
     """
     if s_min < 0 or s_max < 0 or tau <= 0:
         raise InputError(f"sigmoid schedule: expected s_min >= 0, s_max >= 0, tau > 0, got {s_min}, {s_max}, {tau}")
@@ -91,6 +96,11 @@ def linear_schedule(
         equal: what all-equal exponents give: the ``base`` rate, or the top rate as in the ``released`` code.
 
     Raises InputError for exponents that are not finite or parameters out of range.
+
+    Examples:
+        >>> from tempbalance import linear_schedule
+        >>> linear_schedule([2.0, 2.5, 3.0], 1e-3, min_ratio=0.5, slope=1.0)  # [L] -> [L]
+        array([0.0005, 0.001 , 0.0015])
     """
     _check_map("linear", min_ratio, slope, equal)
     values = _finite(alphas)

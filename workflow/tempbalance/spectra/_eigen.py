@@ -160,6 +160,14 @@ def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | No
     Returns ``[N]`` ascending, float64 for a float64 weight and float32 otherwise.
 
     Raises InputError where the weight is no matrix, is empty, or holds values that are not finite.
+
+    Examples:
+        >>> import torch
+        >>> from tempbalance import esd
+        >>> esd(torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]))  # (out, in) = (2, 3): 2 eigenvalues
+        tensor([4., 9.])
+        >>> esd(torch.ones(8, 4, 3, 3)).shape  # a 3 x 3 convolution: 9 positions with 4 eigenvalues each
+        torch.Size([36])
     """
     if weight.numel() == 0:
         raise InputError(f"a weight of shape {tuple(weight.shape)} is empty, so it has no spectrum")

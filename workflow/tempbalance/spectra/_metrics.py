@@ -228,6 +228,18 @@ def layer_metrics(model: nn.Module, *, preset: str | Preset = "sciml", **changes
     spectral_norm, lambda_min (the eigenvalue where the tail starts) and reason (why alpha is NaN, else missing).
 
     Raises InputError for unknown options and weights that cannot be read.
+
+    Examples:
+        >>> from torch import nn
+        >>> from tempbalance import layer_metrics
+        >>> model = nn.Sequential(nn.Linear(64, 96), nn.GELU(), nn.Linear(96, 3))
+        >>> table = layer_metrics(model, preset="sciml")
+        >>> table.shape  # a row for each layer, a column for each metric
+        (2, 9)
+        >>> table["n_eigs"].to_dict()
+        {'0': 64, '2': 3}
+        >>> table.loc["2", "reason"]
+        '3 eigenvalues, fewer than 13'
     """
     return metrics_table(layer_spectra(model, preset=preset, **changes))
 

@@ -72,6 +72,16 @@ def pl_alpha_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> float:
 
     Raises InputError for fewer than 2 eigenvalues, values that are not finite, a tail that starts at zero or
     is flat, or ``xmin_pos`` of 1 or below.
+
+    Examples:
+        >>> from tempbalance import pl_alpha_hill
+        >>> round(pl_alpha_hill([0.1, 0.5, 1.0, 2.0]), 3)  # N = 4, tail (1, 2): 1 + 2 / ln 2
+        3.885
+        >>> import torch
+        >>> from tempbalance import esd
+        >>> weight = torch.randn(768, 768, generator=torch.Generator().manual_seed(0))
+        >>> round(pl_alpha_hill(esd(weight), xmin_pos=1.5), 1)  # pure noise
+        2.9
     """
     return fit_hill(eigenvalues, xmin_pos=xmin_pos).alpha
 
