@@ -1,4 +1,4 @@
-"""The public API: its examples run, and the wheel holds it, needs no more than it declares, and nothing of the study."""
+"""The public API: its examples run, and the wheel holds it alone and needs no more than it declares."""
 
 from __future__ import annotations
 
@@ -100,9 +100,7 @@ def environment(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
-    run(
-        sys.executable, "-I", "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder
-    )
+    run(sys.executable, "-I", "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
     (packages,) = folder.glob("lib/python3*/site-packages")
     (metadata,) = packages.glob("tempbalance-*.dist-info/METADATA")
     required = re.findall(r"^Requires-Dist: (.*)$", metadata.read_text(), re.MULTILINE)

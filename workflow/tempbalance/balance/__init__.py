@@ -2,6 +2,7 @@
 
 from tempbalance.balance._core import TempBalance, updates_every
 from tempbalance.balance._diagnostics import Diagnostics
+from tempbalance.balance._drift import hill_interval
 from tempbalance.balance._schedules import (
     SCHEDULES,
     get_schedule,
@@ -19,6 +20,7 @@ __all__ = [
     "TempBalance",
     "get_schedule",
     "grouped_rates",
+    "hill_interval",
     "linear_schedule",
     "log2_schedule",
     "rank_schedule",

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from tempbalance.balance._diagnostics import Diagnostics
+from tempbalance.balance._drift import Drift
 from tempbalance.balance._groups import GroupSplit
 from tempbalance.balance._schedules import grouped_rates, schedule_from
 from tempbalance.balance._values import metric_values
@@ -72,6 +73,10 @@ class TempBalance:
         scheduled: what is scaled: ``lr``, ``weight_decay`` or ``both``.
         normalize: scale the factors so that their mean over layers is 1.
         scheduler: a scheduler built on this optimizer before.
+        tolerance: skip a measurement where no exponent can have moved by more than this share of itself (by a bound
+            on singular values, :func:`tempbalance.balance.hill_interval`); 0: measure always. A skipped measurement
+            saves an eigenvalue problem and keeps one copy of the weights. Only Hill exponents that rates follow
+            (``tail="hill"``, ``metric="alpha"``) can be skipped.
         groups: ``split``: the groups stay split. ``per_step``: they are split only inside ``optimizer.step()``, so
             schedulers and checkpoints see the original groups (what the transformers hook uses).
 
@@ -112,6 +117,7 @@ class TempBalance:
         scheduled: Scheduled = "lr",
         normalize: bool = False,
         scheduler: Any = None,
+        tolerance: float = 0.0,
         groups: Literal["split", "per_step"] = "split",
         **changes: Any,
     ) -> None:
@@ -121,6 +127,8 @@ class TempBalance:
             raise InputError(f"groups: {groups!r} is unknown, expected 'split' or 'per_step'")
         if every is not None and every < 1:
             raise InputError(f"every: {every!r} is out of range, expected 1 or more, or None")
+        if not 0 <= tolerance < 1:
+            raise InputError(f"tolerance: {tolerance!r} is out of range, expected 0 or more, and below 1")
         frozen = schedule == "fixed"
         self.schedule = schedule_from(
             "sigmoid" if frozen else schedule, s_min=s_min, s_max=s_max, tau=tau, min_ratio=min_ratio, slope=slope
@@ -134,17 +142,9 @@ class TempBalance:
         self._diagnostics = Diagnostics(model, optimizer, preset=preset, **changes)
         self.preset = self._diagnostics.preset
         self._groups = GroupSplit(optimizer, self._units())
-        if not self._groups.units:
-            raise InputError(
-                f"the optimizer trains no {self.preset.unit} that the preset {self.preset.name!r} finds in the model; "
-                "use unit='layer', another preset, or an optimizer over this model's parameters"
-            )
-        for key in self._keys:
-            if any(group.get(key) is None for group in optimizer.param_groups):
-                raise InputError(
-                    f"the optimizer's groups have no {key!r} to scale (an Adafactor that sets its own rate has none: "
-                    "give it lr=..., relative_step=False)"
-                )
+        self._check_groups()
+        self._drift = Drift(self._layers(), self.preset, tolerance) if tolerance and self.every else None
+        self._values: dict[str, float] = {}
         self._steps = 0
         self._factors: dict[str, float] = {}
         self._hooks: list[RemovableHandle] = []
@@ -158,6 +158,19 @@ class TempBalance:
         self.update()
         if self.preset.timing == "fresh":
             self._activate()
+
+    def _check_groups(self) -> None:
+        if not self._groups.units:
+            raise InputError(
+                f"the optimizer trains no {self.preset.unit} that the preset {self.preset.name!r} finds in the model; "
+                "use unit='layer', another preset, or an optimizer over this model's parameters"
+            )
+        for key in self._keys:
+            if any(group.get(key) is None for group in self.optimizer.param_groups):
+                raise InputError(
+                    f"the optimizer's groups have no {key!r} to scale (an Adafactor that sets its own rate has none: "
+                    "give it lr=..., relative_step=False)"
+                )
 
     # ---- which parameter follows which unit ------------------------------------------------------------
 
@@ -203,6 +216,8 @@ class TempBalance:
         self._groups.check()
         self._steps += 1
         due = self.every is not None and self._steps % self.every == 0
+        if self._drift is not None and not due:
+            self._drift.track(self._diagnostics.tensors())
         if self.preset.timing == "fresh":
             if due:
                 self.update()
@@ -214,17 +229,34 @@ class TempBalance:
 
     def update(self) -> None:
         """Measure the exponents now; rates follow at the next :meth:`step`."""
-        self._pending = self._new_factors(self._diagnostics.measure())
+        if self._drift is None:
+            self._values = self._measured(self._diagnostics.measure())
+        else:
+            self._drift.track(self._diagnostics.tensors())
+            due = self._drift.due()
+            # Measuring every layer serves the rows as well.
+            everything = len(due) == len(self._drift.layers)
+            spectra = self._diagnostics.measure() if everything else self._diagnostics.measure_some(due)
+            self._drift.measured(spectra)
+            self._values |= self._measured(spectra)
+        self._pending = self._new_factors()
 
     def _activate(self) -> None:
         self._factors = self._pending
         self._groups.apply(self._factors, self._keys)
 
-    def _new_factors(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
+    def _measured(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
+        """Layer -> the number that the schedule works on, NaN for a layer without one."""
         counted = {layer.name for layer in self._layers()}
         used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
-        names, blocks = [spectrum.layer.name for spectrum in used], [spectrum.layer.block for spectrum in used]
-        values = metric_values(used, self.preset)
+        found = zip(used, metric_values(used, self.preset), strict=True)
+        values = {spectrum.layer.name: float("nan") for spectrum in spectra}
+        return values | {spectrum.layer.name: float(value) for spectrum, value in found}
+
+    def _new_factors(self) -> dict[str, float]:
+        used = [layer for layer in self._layers() if np.isfinite(self._values[layer.name])]
+        names, blocks = [layer.name for layer in used], [layer.block for layer in used]
+        values = [self._values[name] for name in names]
         rates = grouped_rates(
             values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize, **self._inner_map
         )  # factors: every schedule is proportional to its base rate
@@ -248,6 +280,7 @@ class TempBalance:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        self._diagnostics.detach()
         self._groups.merge()
 
     def _split_now(self, scheduler: Any) -> None:
@@ -281,15 +314,16 @@ class TempBalance:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs beside the model's, the optimizer's and the scheduler's state."""
-        return {
+        state = {
             "steps": self._steps,
             "factors": dict(self._factors),
             "pending": dict(self._pending),
             "diagnostics": self._diagnostics.state_dict(),
         }
+        return state if self._drift is None else {**state, "drift": self._drift.state_dict(), "values": self._values}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue bit for bit; load the model, the optimizer and the scheduler too.
+        """Continue bit for bit; load the model (before this), the optimizer and the scheduler too.
 
         Raises InputError where the state is of another model or not TempBalance's.
         """
@@ -306,5 +340,9 @@ class TempBalance:
             )
         self._diagnostics.load_state_dict(diagnostics)
         self._steps, self._factors, self._pending = steps, factors, pending
+        if self._drift is not None:
+            # A state of a run that measured always says nothing of distances: all layers are measured again.
+            self._drift.load_state_dict(state.get("drift", {}), self._diagnostics.tensors())
+            self._values |= state.get("values", {})
         with torch.no_grad():
             self._groups.apply(self._factors, self._keys)

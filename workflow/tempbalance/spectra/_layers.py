@@ -154,7 +154,7 @@ def _adapters(tensors: Mapping[str, Tensor], scales: Mapping[str, float]) -> dic
     return found
 
 
-def _identity(tensor: Tensor) -> tuple:
+def tensor_identity(tensor: Tensor) -> tuple:
     """What tells two names of one tensor from two equal tensors."""
     if tensor.is_meta or tensor.numel() == 0 or hasattr(tensor, "full_tensor"):
         return (id(tensor),)
@@ -164,7 +164,7 @@ def _identity(tensor: Tensor) -> tuple:
 def _find(
     tensors: Mapping[str, Tensor], preset: Preset, embeddings: Iterable[str], scales: Mapping[str, float]
 ) -> list[Layer]:
-    tables = {_identity(tensors[name]) for name in embeddings}
+    tables = {tensor_identity(tensors[name]) for name in embeddings}
     adapters = _adapters(tensors, scales)
     layers: list[Layer] = []
     seen: set[tuple] = set()
@@ -174,7 +174,7 @@ def _find(
             continue
         if kind == "spectral" and preset.spectral == "skip":
             continue
-        identity = _identity(tensor)
+        identity = tensor_identity(tensor)
         # A head tied to an embedding table is that table: one tensor, one kind.
         if identity in seen or (identity in tables and not preset.embeddings):
             continue
