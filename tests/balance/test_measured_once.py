@@ -109,3 +109,56 @@ def test_detaching_removes_every_hook():
     balancer.detach()
     assert not optimizer._optimizer_step_pre_hooks
     assert not optimizer._optimizer_step_post_hooks
+
+
+# ---- the study's two loops -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("balance", [{}, None], ids=["tb", "baseline"])
+def test_an_operator_run_solves_once_an_evaluated_epoch(solves, tmp_path, balance):
+    from replication.operators.training import train
+    from replication.runs.rundir import RunDir
+    from replication.settings.spec import RunSpec
+    from replication.simulation.simulation import simulate
+
+    darcy = {"source": "simulate", "pde": "darcy", "samples": 12, "cells": 16, "test_samples": 4}
+    darcy["validation_samples"] = 4
+    simulate(darcy, tmp_path / "data.h5")
+    spec = RunSpec(
+        family="sciml", model="fno", dataset="darcy", ratio=1.0, method="m", seed=1, dataset_options=darcy,
+        model_options={"kind": "fno", "modes": 4, "width": 20}, method_options={"balance": balance},
+        hyper={"epochs": 3, "batch_size": 4, "lr": 1e-3},
+    )  # fmt: skip
+    with RunDir.open(spec, tmp_path, inputs={}) as run:
+        train(spec, data=tmp_path / "data.h5", indices=[0, 1, 2, 3], run=run)
+    assert len(solves) == 1 + 3 + 1  # before training, after each epoch, and once for the published model
+
+
+def test_a_trainer_run_solves_once_a_step(solves, tmp_path):
+    from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
+
+    from tempbalance.integrations import TempBalanceCallback
+
+    class Records(TrainerCallback):
+        rows: list
+
+        def on_train_begin(self, *_, **__):
+            self.rows = [balancing.balancer.rows()]
+
+        def on_epoch_end(self, *_, **__):
+            self.rows.append(balancing.balancer.rows())
+
+    config = BertConfig(vocab_size=60, hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    balancing, records = TempBalanceCallback(every=1), Records()
+    trainer = Trainer(
+        BertForSequenceClassification(config),
+        TrainingArguments(
+            str(tmp_path), num_train_epochs=2, per_device_train_batch_size=4, report_to=[], use_cpu=True,
+            disable_tqdm=True, save_strategy="no",
+        ),
+        train_dataset=[{"input_ids": torch.randint(0, 60, (8,)), "labels": n % 2} for n in range(8)],
+        callbacks=[balancing, records],
+    )  # fmt: skip
+    trainer.train()
+    assert len(records.rows) == 3
+    assert len(solves) == 1 + 4  # before training, and after each of the four steps
