@@ -1,4 +1,4 @@
-"""Exponents -> learning rates: schedules, parameter groups by name, TempBalance itself."""
+"""Learning rates from exponents: schedules and TempBalance."""
 
 from tempbalance.balance._core import TempBalance, updates_every
 from tempbalance.balance._diagnostics import Diagnostics

@@ -1,4 +1,4 @@
-"""Spectra of a model in training: measured when asked for, once for each state of its weights."""
+"""Spectra of a model in training, solved once for each state of its weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Diagnostics:
 
     Args:
         model: the model.
-        optimizer: where a layer's current rate is looked up.
+        optimizer: has the current rates.
         preset: ``"nlp"`` or ``"sciml"``, with options changed by keyword as in
             :func:`tempbalance.spectra.layer_metrics`.
     """
@@ -50,11 +50,11 @@ class Diagnostics:
         self._latest: tuple[Any, list[LayerSpectrum]] | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """The model's parameters by cleaned name."""
+        """The model's parameters, by name without the prefixes of wrappers."""
         return named_tensors(self.model)
 
     def measure(self) -> list[LayerSpectrum]:
-        """Solve the spectra of all layers as the weights are now."""
+        """Solve the spectra of all layers."""
         spectra = self.measure_some(self.layers)
         self._latest = (self._weights_version(), spectra)
         if self._initial is None:
@@ -66,7 +66,7 @@ class Diagnostics:
         return spectra_of(layers, self.tensors(), self.preset)
 
     def latest(self) -> list[LayerSpectrum]:
-        """Spectra of all layers; solved again only where a weight was written since the last measurement."""
+        """Spectra of all layers, solved only if a weight has been written since the last measurement."""
         if self._latest is None or self._latest[0] != self._weights_version():
             return self.measure()
         return self._latest[1]
@@ -82,15 +82,15 @@ class Diagnostics:
         self._optimizer_steps.hook.remove()
 
     def trained(self, layer: Layer) -> list[str]:
-        """Names of the layer's tensors that are trained: its weight, or its adapters where that is frozen."""
+        """Names of the layer's trained tensors: its weight, or its adapters if the weight is frozen."""
         tensors = self.tensors()
         return [name for name in _names(layer) if tensors[name].requires_grad]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict for each layer: ``layer``, ``block``, ``alpha`` (NaN without one), ``lr`` (NaN if frozen).
 
-        Exponents are those of the weights as they are now. Where nothing has written a weight since the last
-        measurement, that one is used.
+        Exponents are those of the present weights; they are measured only if a weight has changed since the last
+        measurement.
         """
         tensors = self.tensors()
         rates = {id(p): float(group["lr"]) for group in self.optimizer.param_groups for p in group["params"]}
@@ -108,13 +108,13 @@ class Diagnostics:
         return rows
 
     def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
-        """Layer -> eigenvalues ``[N]`` ascending, from the first measurement."""
+        """Layer -> eigenvalues ``[N]`` ascending of the first measurement."""
         if self._initial is None:
             self.measure()
         return dict(self._initial or {})
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain lists, so that JSON or ``torch.save`` can hold it."""
+        """Plain lists, for JSON and ``torch.save``."""
         initial = self.initial_eigenvalues()
         return {
             "initial_eigenvalues": {name: values.tolist() for name, values in initial.items()},
@@ -122,7 +122,7 @@ class Diagnostics:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back the spectra of the beginning. Raises InputError where the state is not of :meth:`state_dict`."""
+        """Restore the first measurement. Raises InputError for anything but a :meth:`state_dict`."""
         try:
             values: dict[str, NDArray[np.floating]] = {
                 name: np.asarray(v, dtype=state["dtypes"][name]) for name, v in state["initial_eigenvalues"].items()

@@ -1,4 +1,4 @@
-"""Hooks for training frameworks, a few lines each; each is imported when first used."""
+"""Hooks for training frameworks, imported when first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights -> eigenvalues -> heavy-tail exponents, for one matrix, a model or a checkpoint."""
+"""Eigenvalues and heavy-tail exponents of a matrix, a model or a checkpoint."""
 
 from tempbalance.spectra._eigen import batched_eigenvalues, esd, unfold
 from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict
