@@ -12,7 +12,7 @@ from torch import nn
 
 from tempbalance import TempBalance, pl_alpha_hill
 from tempbalance.balance import hill_interval
-from tempbalance.balance._drift import Drift, reach
+from tempbalance.balance._drift import ROUNDING, Drift, reach
 from tempbalance.errors import InputError
 from tempbalance.spectra import find_layers, get_preset, layer_spectra
 
@@ -143,7 +143,7 @@ def test_distances_add_up_and_a_measurement_starts_anew():
         with torch.no_grad():
             tensors["1.weight"] += sign * 1e-5 * step
         drift.track(tensors)
-    moved = 2 * 1e-5 * step.norm().item() * 0.5**0.5
+    moved = 2 * 1e-5 * step.norm().item() * 0.5**0.5 * ROUNDING
     assert drift._left["1"] == pytest.approx(left["1"] - moved, rel=1e-3)
     assert drift._left["0"] == left["0"]
     with torch.no_grad():
