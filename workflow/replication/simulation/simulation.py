@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import fsync, sha256, write_atomically
@@ -193,7 +196,8 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
                 "take more cells or a larger viscosity"
             )
-    temporary = path.with_suffix(".tmp")
+    # A name of its own: after a kill, a worker that still runs must not write into the file of the one that replaces it.
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})
     fsync(temporary)
@@ -201,16 +205,34 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
     return path
 
 
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _start_worker() -> None:
+    """Limit a worker to one thread, whether its libraries are loaded yet or not, and let it end with its parent.
+
+    A worker that outlives a killed parent would compute beside those of the next call.
+    """
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    threadpool_limits(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
 def _parts(simulation: Simulation, folder: Path, workers: int, device: str) -> Iterator[Path]:
     """Part files in order, made as needed."""
     starts = range(0, simulation.samples, CHUNK)
     work = partial(_simulate_chunk, simulation, folder, device)
-    if workers > 1 and simulation.solver == "numba":
-        # spawn: a forked child would inherit the state of numba's and torch's threads
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(work, starts)
-    else:
+    processes = min(workers, len(starts)) if simulation.solver == "numba" else 1
+    if processes == 1:
         yield from map(work, starts)
+        return
+    # spawn: a forked child would inherit the state of numba's and torch's threads
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        yield from pool.map(work, starts)
 
 
 def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
