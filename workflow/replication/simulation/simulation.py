@@ -196,7 +196,7 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
                 "take more cells or a larger viscosity"
             )
-    # A name of its own: after a kill, a worker that still runs must not write into the file of the one that replaces it.
+    # A name of its own: a worker of a killed simulation must not write into the file of the one that replaces it.
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})
