@@ -119,6 +119,7 @@ def plot(record: dict[str, Any], path: Path) -> None:
     """A panel for everything timed at two sizes or more, a line a variant."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for found in record["benchmarks"].values():
@@ -128,21 +129,20 @@ def plot(record: dict[str, Any], path: Path) -> None:
                 lines.setdefault(row.get("variant", ""), []).append((row["size"], row["seconds"]))
     panels = {name: lines for name, lines in panels.items() if max(map(len, lines.values())) > 1}
     height = max(1, math.ceil(len(panels) / COLUMNS))
-    figure = Figure(figsize=(3.3 * COLUMNS, 2.7 * height), layout="constrained")
-    axes = list(figure.subplots(height, COLUMNS, squeeze=False).flat)
-    for axis in axes:
-        axis.set_axis_off()
-    for axis, (name, lines) in zip(axes, panels.items(), strict=False):
-        axis.set_axis_on()
-        for variant, points in lines.items():
-            axis.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=variant)
-        sizes = sorted({size for points in lines.values() for size, _ in points})
-        axis.set(xscale="log", yscale="log", title=name, xlabel="size", ylabel="seconds")
-        axis.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
-        axis.minorticks_off()
-        axis.legend(fontsize="x-small", frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"font.size": 8}):
+        figure = Figure(figsize=(3.3 * COLUMNS, 2.7 * height), layout="constrained")
+        axes = list(figure.subplots(height, COLUMNS, squeeze=False).flat)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        for axis, (name, lines) in zip(axes, panels.items(), strict=False):
+            for variant, points in lines.items():
+                axis.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=variant)
+            axis.set(xscale="log", yscale="log", title=name, xlabel="size", ylabel="seconds")
+            sizes = sorted({size for points in lines.values() for size, _ in points})
+            axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.legend(frameon=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
 
 

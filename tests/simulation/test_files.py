@@ -18,6 +18,7 @@ import requests
 from threadpoolctl import threadpool_info
 
 from replication.errors import ConfigError, DataError
+from replication.settings.yamlfile import read_yaml
 from replication.simulation import simulation
 from replication.simulation.data import PDEFile, count_training_rows, split
 from replication.simulation.fetching import download, fetch
@@ -150,6 +151,18 @@ def test_reading_gives_the_rows_asked_for_in_their_order(flow):
         np.testing.assert_array_equal(values[0], values[2])
         with pytest.raises(DataError, match="row 20 was asked for, the file has 20"):
             file.read([20])
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [("1dcfd", "1dcfd-128"), ("1dcfd-sim256", "1dcfd-sim128")])
+def test_both_readings_of_1d_flow_are_one_file_at_two_strides(flow, root, fine, coarse):
+    datasets = read_yaml(root / "catalog/datasets-sciml.yaml")["datasets"]
+    same = set(datasets[fine]) - {"title", "published_as", "reduced_resolution"}
+    assert {key: datasets[fine][key] for key in same} == {key: datasets[coarse][key] for key in same}
+    assert datasets[coarse]["published_as"] == "1dcfd"
+    assert [1024 // datasets[name]["reduced_resolution"] for name in (fine, coarse)] == [256, 128]
+    with PDEFile(flow) as file:
+        np.testing.assert_array_equal(file.read([3], resolution=2)[:, ::2], file.read([3], resolution=4))
+        np.testing.assert_array_equal(file.grid(resolution=2)[::2], file.grid(resolution=4))
 
 
 def test_the_first_rows_test_the_next_validate_the_rest_trains(flow):

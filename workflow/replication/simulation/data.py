@@ -119,8 +119,8 @@ class PDEFile:
 
         Args:
             rows: sample numbers.
-            resolution: every how manieth grid point is kept (``reduced_resolution``).
-            time_stride: every how manieth time is kept (``reduced_resolution_t``).
+            resolution: stride of the grid points along every axis (``reduced_resolution``).
+            time_stride: stride of the times (``reduced_resolution_t``).
         """
         # Field by field into its place: at full size the array alone is 12 GB, and a second one would not fit.
         values: Array | None = None
