@@ -1,4 +1,4 @@
-"""Reading PDE files in PDEBench's layout: only the rows, grid points and times that are asked for."""
+"""Read PDE files in PDEBench's layout: only the requested rows, grid points and times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 class PDEFile:
     """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``).
 
-    Opening reads shapes only. Use it as a context manager.
+    Opening reads shapes only. Use as a context manager.
 
     Attributes:
         path: the file.

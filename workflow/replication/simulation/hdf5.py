@@ -1,4 +1,4 @@
-"""PDEBench's HDF5 layout: what is called what, in which shape."""
+"""PDEBench's HDF5 layout: names and shapes of its data sets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def write_file(
     coordinates: Mapping[str, NDArray[Any]],
     attributes: Mapping[str, float],
 ) -> None:
-    """Write a file from chunks of samples that come one after the other; memory holds one chunk.
+    """Write a file from a stream of chunks of samples; memory holds one chunk.
 
     Args:
         path: the file.
         shapes: data set -> shape ``[N, ...]``, float32.
         chunks: data set -> array ``[n, ...]``, in order.
         coordinates: name -> 1-D array.
-        attributes: of the file.
+        attributes: the file's attributes.
     """
     with h5py.File(path, "w", libver="latest", track_order=False) as file:
         targets = {

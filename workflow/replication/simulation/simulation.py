@@ -1,4 +1,4 @@
-"""Simulated data sets in PDEBench's layout: seeded per sample, resumable, with a manifest."""
+"""Simulated data sets in PDEBench's layout: a seed per sample, worker processes, resumable, with a manifest."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ REPORT_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated. Fields are the keys of a simulated data set's options.
+    """Options of a simulated data set.
 
     Attributes:
         pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes) or ``darcy``.
         samples: how many; sample k depends on ``seed`` and k alone.
-        cells: grid cells a side that are computed.
-        stored_cells: grid cells a side that are stored, each the mean of ``cells / stored_cells``; default all.
+        cells: computed grid cells along each axis.
+        stored_cells: stored grid cells along each axis, each the mean of ``cells / stored_cells``; default all.
         frames: stored times, from 0 to ``t_end`` (flow).
         t_end: last time (flow).
-        seed: of the initial fields.
+        seed: seed of the initial fields.
         eta: shear viscosity (flow).
         zeta: bulk viscosity (flow).
         mach: Mach number of the initial velocity (cfd2d).
         beta: constant source (darcy).
-        solver: ``numba`` (compiled, a processor core a worker) or ``torch`` (flow; a chunk of samples at once on the
-            device: for a GPU). They agree to 1e-8, not to the last bit, so the choice belongs to the data set.
+        solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
+            GPU). They agree to 1e-8, not bit by bit, so the choice belongs to the data set.
     """
 
     pde: str
@@ -104,7 +104,7 @@ class Simulation:
         return simulation
 
     def generator(self, sample: int) -> np.random.Generator:
-        """Random numbers of one sample, the same whatever runs beside it."""
+        """Random numbers of one sample; they depend on its number and ``seed`` alone."""
         return np.random.default_rng(np.random.SeedSequence([self.seed, sample]))
 
 
@@ -150,7 +150,7 @@ def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
 
 
 def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> list[Samples]:
-    """Samples of a flow, all at once on a torch device: the same as one by one from the compiled solver, to 1e-8."""
+    """Simulate samples of a flow as one batch on a torch device; the compiled solver gives the same to 1e-8."""
     import torch
 
     from replication.simulation import euler_torch
@@ -181,7 +181,7 @@ PDES: dict[str, Callable[[Simulation, int], Samples]] = {
 
 
 def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
-    """Simulate up to CHUNK samples into a part file, unless it is there."""
+    """Simulate up to CHUNK samples into a part file, unless it exists."""
     path = folder / f"{first:08d}.npz"
     if path.is_file():
         return path
@@ -258,13 +258,13 @@ def _attributes(simulation: Simulation) -> dict[str, float]:
 def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device: str = "cpu") -> None:
     """Simulate a data set into one HDF5 file, with a manifest ``<out>.json`` beside it.
 
-    Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation goes on where it stopped, with
-    the same bytes in the end; meanwhile twice the file's size is needed on disk.
+    Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation resumes. The file has the same bytes
+    whatever the number of workers and interruptions. Until it is complete, twice its size is needed on disk.
 
     Args:
-        options: see :class:`Simulation`; other keys are left alone.
-        out: the file.
-        workers: processes of the compiled solver.
+        options: see :class:`Simulation`; other keys are ignored.
+        out: the HDF5 file.
+        workers: worker processes of the compiled solver, each on one thread.
         device: torch device of the batched solver.
 
     Raises ConfigError for bad options, DataError where a sample is not finite.
