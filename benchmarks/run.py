@@ -71,27 +71,22 @@ def measure_all(quick: bool, only: list[str]) -> dict[str, Any]:
     return record
 
 
-def spread_text(spread: Any) -> str:
-    """A range of ratios, or a relative width."""
-    if spread is None:
-        return ""
-    return f"{spread[0]:.2f} to {spread[1]:.2f}" if isinstance(spread, list | tuple) else f"± {spread:.0%}"
+HEADINGS = {"name": "what", "variant": "how"}
+
+
+def cell(value: Any) -> str:
+    """A number to three digits, a range of two, or text."""
+    if isinstance(value, list | tuple):
+        return " to ".join(map(cell, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def table(rows: list[Row]) -> str:
+    """All keys of the rows as columns, but for the benchmark's name, which is the heading."""
     import pandas as pd
 
-    cells = [
-        {
-            "what": row["name"],
-            "size": row.get("size", ""),
-            "how": row.get("variant", ""),
-            "seconds": f"{row['seconds']:.3g}" if row.get("seconds") is not None else "",
-            "ratio": f"{row['ratio']:.2f}" if row.get("ratio") is not None else "",
-            "spread": spread_text(row.get("spread")),
-        }
-        for row in rows
-    ]
+    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "benchmark"]
+    cells = [{HEADINGS.get(key, key): cell(row.get(key, "")) for key in keys} for row in rows]
     return pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True)
 
 
