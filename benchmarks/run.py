@@ -161,6 +161,7 @@ def main() -> None:
     os.environ.update(dict.fromkeys(THREADS, "1"))
     record = measure_all(options.quick, options.only)
     write(record, options.out or HERE.parent / ("results/benchmarks" if options.quick or options.only else "docs"))
+    print("\n" + page(record))
     took = sum(found["took_s"] for found in record["benchmarks"].values())
     failed = [name for name, found in record["benchmarks"].items() if "error" in found]
     print(f"{took:.0f} s in all" + (f"; failed: {', '.join(failed)}" if failed else ""))

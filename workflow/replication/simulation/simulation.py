@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -235,6 +235,19 @@ def _parts(simulation: Simulation, folder: Path, workers: int, device: str) -> I
         yield from pool.map(work, starts)
 
 
+def _chunks(simulation: Simulation, parts: Iterable[Path]) -> Iterator[Samples]:
+    """What part files hold, reporting progress."""
+    reported, done = time.monotonic(), 0
+    for path in parts:
+        with np.load(path, allow_pickle=False) as part:
+            chunk = {name: part[name] for name in part.files}
+        done += len(next(iter(chunk.values())))
+        if time.monotonic() - reported > REPORT_EVERY_S or done == simulation.samples:
+            reported = time.monotonic()
+            print(f"{simulation.pde}  sample {done}/{simulation.samples}", file=sys.stderr, flush=True)
+        yield chunk
+
+
 def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
     n = simulation.stored_cells
     unit = (np.arange(n) + 0.5) / n
@@ -272,30 +285,9 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device:
     simulation = Simulation.from_options(options)
     folder = out.with_name(f"{out.name}.parts-{digest(asdict(simulation))}")
     folder.mkdir(parents=True, exist_ok=True)
-    reported = time.monotonic()
-    done = 0
-
-    def chunks() -> Iterator[Samples]:
-        nonlocal reported, done
-        for path in _parts(simulation, folder, workers, device):
-            with np.load(path, allow_pickle=False) as part:
-                chunk = {name: part[name] for name in part.files}
-            done += len(next(iter(chunk.values())))
-            if time.monotonic() - reported > REPORT_EVERY_S or done == simulation.samples:
-                reported = time.monotonic()
-                print(f"{simulation.pde}  sample {done}/{simulation.samples}", file=sys.stderr, flush=True)
-            yield chunk
-
-    stream = chunks()
-    first = next(stream)
-    shapes = {name: (simulation.samples, *array.shape[1:]) for name, array in first.items()}
-
-    def all_chunks() -> Iterator[Samples]:
-        yield first
-        yield from stream
-
     partial_file = out.with_name(out.name + ".partial")
-    write_file(partial_file, shapes, all_chunks(), _coordinates(simulation), _attributes(simulation))
+    chunks = _chunks(simulation, _parts(simulation, folder, workers, device))
+    write_file(partial_file, simulation.samples, chunks, _coordinates(simulation), _attributes(simulation))
     fsync(partial_file)
     manifest = {"sha256": sha256(partial_file), "rows": simulation.samples, "options": asdict(simulation)}
     partial_file.replace(out)
