@@ -71,9 +71,6 @@ def measure_all(quick: bool, only: list[str]) -> dict[str, Any]:
     return record
 
 
-HEADINGS = {"name": "what", "variant": "how"}
-
-
 def cell(value: Any) -> str:
     """A number to three digits, a range of two, or text."""
     if isinstance(value, list | tuple):
@@ -81,13 +78,18 @@ def cell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def table(rows: list[Row]) -> str:
-    """All keys of the rows as columns, but for the benchmark's name, which is the heading."""
+def tables(rows: list[Row]) -> str:
+    """A table for every name, with all other keys of the rows as columns."""
     import pandas as pd
 
-    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "benchmark"]
-    cells = [{HEADINGS.get(key, key): cell(row.get(key, "")) for key in keys} for row in rows]
-    return pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True)
+    parts = []
+    for name in dict.fromkeys(row["name"] for row in rows):
+        some = [
+            {key: row[key] for key in row if key not in ("benchmark", "name")} for row in rows if row["name"] == name
+        ]
+        cells = pd.DataFrame(some, dtype=object).fillna("").map(cell)
+        parts.append(f"**{name}**\n\n{cells.to_markdown(index=False, disable_numparse=True)}")
+    return "\n\n".join(parts)
 
 
 def page(record: dict[str, Any]) -> str:
@@ -105,7 +107,7 @@ def page(record: dict[str, Any]) -> str:
         "![Seconds against size](images/performance.png)",
     ]
     for name, found in record["benchmarks"].items():
-        body = table(found["rows"]) if found["rows"] else found.get("error", "Nothing measured in a quick run.")
+        body = tables(found["rows"]) if found["rows"] else found.get("error", "Nothing measured in a quick run.")
         lines += ["", f"## {found['title']}", "", f"`benchmarks/{name}.py`, {found['took_s']:.0f} s.", "", body]
     return "\n".join(lines) + "\n"
 
@@ -116,20 +118,20 @@ def plot(record: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
-    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for found in record["benchmarks"].values():
+    panels: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    for benchmark, found in record["benchmarks"].items():
         for row in found["rows"]:
             if isinstance(row.get("size"), int | float) and row.get("seconds"):
-                lines = panels.setdefault(row["name"], {})
+                lines = panels.setdefault((benchmark, row["name"]), {})
                 lines.setdefault(row.get("variant", ""), []).append((row["size"], row["seconds"]))
-    panels = {name: lines for name, lines in panels.items() if max(map(len, lines.values())) > 1}
+    panels = {key: lines for key, lines in panels.items() if max(map(len, lines.values())) > 1}
     height = max(1, math.ceil(len(panels) / COLUMNS))
     with mpl.rc_context({"font.size": 8}):
         figure = Figure(figsize=(3.3 * COLUMNS, 2.7 * height), layout="constrained")
         axes = list(figure.subplots(height, COLUMNS, squeeze=False).flat)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
-        for axis, (name, lines) in zip(axes, panels.items(), strict=False):
+        for axis, ((_, name), lines) in zip(axes, panels.items(), strict=False):
             for variant, points in lines.items():
                 axis.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=variant)
             axis.set(xscale="log", yscale="log", title=name, xlabel="size", ylabel="seconds")
