@@ -18,7 +18,7 @@ def benchmarks(root, monkeypatch):
 
 
 def run(script, *arguments):
-    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, timeout=500)
 
 
 def test_every_benchmark_runs_and_its_rows_reach_the_page(benchmarks, tmp_path):
