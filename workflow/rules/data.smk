@@ -78,6 +78,7 @@ rule simulate:
         ),
     conda:
         "../../envs/cpu.yaml"
+    threads: ASKED["rules"]["simulate"].get(CONFIG.scale, {}).get("threads", 1)
     resources:
         **asks_for("simulate"),
     params:
@@ -93,6 +94,7 @@ rule simulate:
 use rule simulate as simulate_batched with:
     wildcard_constraints:
         dataset=datasets_where(is_batched),
+    threads: 1
     resources:
         **asks_for("simulate_batched"),
 
