@@ -67,18 +67,17 @@ def demo(operators_s: float, text_s: float) -> list[Task]:
     return [*tasks, Task("all", "all", 0, ("report",))]
 
 
+def planned(tasks: list[Task], earlier: dict[str, float] | None = None) -> Jobs:
+    """The jobs before the first one is started."""
+    kinds = {number: f"{task.rule} {task.cell}".strip() for number, task in enumerate(tasks)}
+    return Jobs(earlier or {}, kinds, total=len(tasks), waiting=Counter(kinds.values()))
+
+
 def run(
     tasks: list[Task], jobs: Jobs, *, seed: int, cores: int = 2, step: float = 5.0
 ) -> Iterator[tuple[float, float | None]]:
     """Let the tasks run, ready ones in random order; yields the time and the estimate every ``step`` seconds."""
     draw = random.Random(seed)
-    jobs.plan(Counter(task.rule for task in tasks))
-    jobs.plan_kinds(
-        {
-            number: (f"{task.rule.removesuffix(SEEDS)} {task.cell}".strip(), 3 if task.cell else 1)
-            for number, task in enumerate(tasks)
-        }
-    )
     waiting, done, now, shown = dict(enumerate(tasks)), set(), 0.0, 0.0
     ends: dict[int, float] = {}
     while waiting or ends:

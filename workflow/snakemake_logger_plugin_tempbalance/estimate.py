@@ -12,10 +12,8 @@ from statistics import fmean
 
 #: Rules of this name take most of the time. No time is shown while one is to come that nothing is known of.
 LONG = "train"
-#: What a job of any other rule is taken to last until the first one is done: start-up and little else.
+#: What a job of another rule is taken to last until one is done: start-up and little else.
 SHORT_S = 5.0
-#: What jobs that take about as long have in common (``train_sciml fno 1dcfd``), and how many runs each trains.
-Kind = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,13 @@ class Job:
         return f"{self.rule}  {first}" + f" and {len(self.runs) - 1} more" * (len(self.runs) > 1)
 
 
-def kind_of_rule(rule: str) -> Kind:
-    """A rule's name without the seeds at its end, and their number: ``train_13_37`` trains two runs."""
-    name = rule.rstrip("_0123456789")
-    return name, max(rule.count("_", len(name)), 1)
-
-
 def earlier_seconds(folder: Path = Path(".snakemake/metadata")) -> dict[str, float]:
-    """Rule -> mean seconds of one run, from the records that Snakemake keeps of every output."""
+    """Rule -> mean seconds of a job, from the records that Snakemake keeps of all outputs."""
     seconds = defaultdict(list)
     for path in folder.glob("**/*"):
         try:
             record = json.loads(path.read_text())
-            name, runs = kind_of_rule(record["rule"])
-            seconds[name].append((record["endtime"] - record["starttime"]) / runs)
+            seconds[record["rule"]].append(record["endtime"] - record["starttime"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a folder, or a record that is being written
     return {name: fmean(values) for name, values in seconds.items()}
@@ -63,29 +54,20 @@ class Jobs:
     """What is planned, running, done and failed.
 
     Attributes:
-        earlier: rule -> seconds of one run, from earlier calls.
-        kinds: job id -> its kind, where the workflow tells; otherwise the rule is the kind.
+        earlier: rule -> seconds of a job, from earlier calls.
+        kinds: job id -> what it has in common with jobs that take about as long, its rule first
+            (``train_sciml fno 1dcfd``); where the workflow does not tell, the rule alone.
     """
 
     earlier: Mapping[str, float] = field(default_factory=dict)
-    kinds: Mapping[int, Kind] = field(default_factory=dict)
+    kinds: Mapping[int, str] = field(default_factory=dict)
     total: int = 0
     done: int = 0
-    waiting: Counter[Kind] = field(default_factory=Counter)
+    waiting: Counter[str] = field(default_factory=Counter)
     jobs: dict[int, Job] = field(default_factory=dict)
     running: dict[int, Job] = field(default_factory=dict)
     failed: dict[int, Job] = field(default_factory=dict)
-    seconds: dict[Kind, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    def plan(self, counts: Mapping[str, int]) -> None:
-        """Take in the number of jobs of each rule."""
-        self.total = sum(counts.values())
-        for rule, count in counts.items():
-            self.waiting[kind_of_rule(rule)] += count
-
-    def plan_kinds(self, kinds: Mapping[int, Kind]) -> None:
-        """Take in the kind of every job, before the first one is started."""
-        self.kinds, self.waiting = kinds, Counter(kinds.values())
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def start(self, job: Job) -> None:
         """A job was started, perhaps again."""
@@ -98,67 +80,48 @@ class Jobs:
         """A job is done."""
         job = self.running.pop(job_id)
         self.done += 1
-        self.failed.pop(job_id, None)
         self.seconds[self._kind(job)].append(now - job.started)
         return job
-
-    def fail(self, job: Job) -> None:
-        """A job failed."""
-        self.failed[job.id] = self.running.pop(job.id, job)
 
     def elapsed(self, now: float) -> float:
         """Time since the first job was started."""
         return now - min((job.started for job in self.jobs.values()), default=now)
 
-    def runs(self, shares: Mapping[int, float]) -> tuple[float, int]:
-        """How many training runs are done, unfinished ones by their share, and how many there are."""
-        kinds = Counter({kind: len(values) for kind, values in self.seconds.items()})
-        done = sum(count * kind[1] for kind, count in kinds.items() if kind[0].startswith(LONG))
-        begun = [self._kind(job) for job in self.running.values()]
-        total = done + sum(
-            n * kind[1] for kind, n in (self.waiting + Counter(begun)).items() if kind[0].startswith(LONG)
-        )
-        return done + sum(share * self._kind(self.jobs[id])[1] for id, share in shares.items()), total
-
     def time_left(self, now: float, shares: Mapping[int, float]) -> float | None:
         """Seconds left; None as long as too little is known.
 
-        A run takes as long as runs of its kind do in this call; else as long as those of its rule, in this call or in
-        earlier ones; else a few seconds if the rule is no training. The sum is divided by the mean number of jobs at work.
+        A job takes as long as others of its kind in this call, or as they are about to by their heartbeats; else as
+        others of its rule, in this call or in earlier ones. The sum is divided by the mean number of jobs at work.
 
         Args:
             now: the present time.
             shares: job id -> finished share of the job, where its heartbeats tell.
         """
-        typical = defaultdict(list)
-        by_share = [(self._kind(self.jobs[id]), (now - self.jobs[id].started) / share) for id, share in shares.items()]
-        for (name, runs), seconds in [*((kind, one) for kind, all in self.seconds.items() for one in all), *by_share]:
-            for group in {name, name.partition(" ")[0]}:
-                typical[group].append(seconds / runs)
-        known = {**self.earlier, **{name: fmean(values) for name, values in typical.items()}}
+        groups = defaultdict(list)
+        begun = [(self._kind(self.jobs[n]), [(now - self.jobs[n].started) / share]) for n, share in shares.items()]
+        for kind, values in [*self.seconds.items(), *begun]:
+            for group in {kind, kind.split()[0]}:
+                groups[group] += values
+        known = {**self.earlier, **{group: fmean(values) for group, values in groups.items()}}
 
-        def expected(kind: Kind) -> float:
-            name, rule = kind[0], kind[0].partition(" ")[0]
-            guess = nan if rule.startswith(LONG) else SHORT_S
-            return kind[1] * known.get(name, known.get(rule, guess))
+        def expected(kind: str) -> float:
+            return known.get(kind, known.get(kind.split()[0], nan if kind.startswith(LONG) else SHORT_S))
 
-        # [short jobs, trainings]
-        work, longest = [0.0, 0.0], 0.0
+        work, longest, busy = {True: 0.0, False: 0.0}, 0.0, sum(map(sum, self.seconds.values()))
         for kind, count in (+self.waiting).items():
-            work[kind[0].startswith(LONG)] += count * expected(kind)
-        busy = sum(map(sum, self.seconds.values()))
-        for id, job in self.running.items():
+            work[kind.startswith(LONG)] += count * expected(kind)
+        for job in self.running.values():
             spent, whole = now - job.started, expected(self._kind(job))
-            if id in shares:
-                busy, whole = busy + spent, spent / shares[id]
+            if job.id in shares:
+                busy, whole = busy + spent, spent / shares[job.id]
             # Without a heartbeat an overdue job counts as one that is still in a cluster's queue.
             left = whole - spent if whole >= spent else whole
             work[job.rule.startswith(LONG)] += left
             longest = max(longest, left)
         at_work = max(busy / max(self.elapsed(now), 1.0), 1.0)
-        # What is short comes after the trainings for the most part.
-        total = max(work[1] / at_work, longest) + work[0] / at_work
-        return total if isfinite(total) else None
+        # Most short jobs come after the trainings.
+        seconds = max(work[True] / at_work, longest) + work[False] / at_work
+        return seconds if isfinite(seconds) else None
 
-    def _kind(self, job: Job) -> Kind:
-        return self.kinds.get(job.id) or kind_of_rule(job.rule)
+    def _kind(self, job: Job) -> str:
+        return self.kinds.get(job.id, job.rule)

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,14 +20,14 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 from snakemake_logger_plugin_tempbalance.estimate import Job, Jobs, earlier_seconds
-from snakemake_logger_plugin_tempbalance.heartbeats import Beats
+from snakemake_logger_plugin_tempbalance.heartbeats import read_beat
 
 #: What Snakemake says at every start, and what the display or the summary says better.
 NOISE = re.compile(
     r"$|None$|Assuming unrestricted|Using shell:|Select jobs|Execute \d+ jobs|Group jobs: inact|Conda environments: ign"
-    r"|Singularity containers: ign|Elapsed time:|Exiting because a job|WorkflowError:\nAt least one job did not complete"
+    r"|Singularity containers: ign|Elapsed time:|Exiting because a job|WorkflowError:\nAt least one job did not compl"
 )
-EXIT = re.compile(r"returned non-zero (exit status \d+)|died with <Signals\.(SIG\w+)")
+EXIT = re.compile(r"non-zero (exit status \d+)|died with <Signals\.(SIG\w+)")
 LOG_LINES, LOG_BYTES, SHOWN_JOBS = 15, 64_000, 8
 
 
@@ -59,10 +59,11 @@ class LogHandler(LogHandlerBase):
         self.is_plain = bool(common.dryrun or common.verbose or common.debug_dag)
         self.is_quiet = any(str(kind).lower().endswith(("all", "progress")) for kind in common.quiet or ())
         self.console = Console(file=stream, no_color=common.nocolor, highlight=False, markup=False)
-        column = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-        self.bars = Progress(BarColumn(24), column, console=self.console, transient=True, auto_refresh=False)
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self.bars = Progress(BarColumn(24), text, console=self.console, transient=True, auto_refresh=False)
         self.interval = getattr(self.settings, "interval", None) or 15
-        self.jobs, self.beats = Jobs(), Beats()
+        self.jobs = Jobs()
+        self.beats: dict[int, tuple[float, str]] = {}
         self.reasons: dict[str, str] = {}
         self.written = time.monotonic()
         self.state, self.ended = threading.RLock(), threading.Event()
@@ -87,19 +88,18 @@ class LogHandler(LogHandlerBase):
             self.jobs = Jobs()
         super().close()
 
-    # ---- records -------------------------------------------------------------------------------------
-
     def _take(self, record: logging.LogRecord) -> None:
         event, values = getattr(record, "event", None), record.__dict__
         if self.is_plain or event == LogEvent.DEBUG_DAG:
             self._show_plainly(record)
         elif event == LogEvent.RUN_INFO:
-            counts = {rule: count for rule, count in values["stats"].items() if rule != "total"}
-            self.jobs = Jobs(earlier_seconds())
-            self.jobs.plan(counts)
-            self._say(f"{self.jobs.total} jobs to do: " + ", ".join(f"{n} {rule}" for rule, n in counts.items()))
-            if not self.is_quiet and not self.ticker.is_alive():
+            counts = Counter({rule: count for rule, count in values["stats"].items() if rule != "total"})
+            self.jobs = Jobs(earlier_seconds(), total=counts.total(), waiting=counts)
+            self._say(f"{counts.total()} jobs to do: " + ", ".join(f"{n} {rule}" for rule, n in counts.items()))
+            if not (self.is_quiet or self.ticker.is_alive()):
                 self.ticker.start()
+        elif "kinds" in values:
+            self.jobs.kinds, self.jobs.waiting = values["kinds"], Counter(values["kinds"].values())
         elif event == LogEvent.JOB_INFO:
             self.jobs.start(_job(record))
         elif event == LogEvent.JOB_FINISHED:
@@ -107,48 +107,46 @@ class LogHandler(LogHandlerBase):
             if not self.console.is_terminal:
                 self._say(f"{self._counts()}  |  done: {job}  {_clock(record.created - job.started)}")
         elif event == LogEvent.JOB_ERROR:
-            job = self.jobs.jobs.get(int(values["jobid"])) or _job(record)
-            self.jobs.fail(job)
-            if not values.get("indent"):  # a member of a group, which was shown
-                # The executor adds its own log to the rule's.
-                self._show_failure(self._named(job), dict.fromkeys([*job.log, *values["log"]]))
-        elif event == LogEvent.GROUP_ERROR:
-            members = [self.jobs.jobs[int(info["jobid"])] for info in values["job_error_info"]]
-            logs = [path for job in members for path in job.log if _tail(path)]
-            self._show_failure(f"one or more of {'; '.join(map(str, members))}", logs + values["aux_logs"])
-        elif "kinds" in values:
-            self.jobs.plan_kinds(values["kinds"])
-        elif event in (None, LogEvent.ERROR):
+            job = self.jobs.running.pop(int(values["jobid"]), None) or _job(record)
+            self.jobs.failed[job.id] = job
+            logs = dict.fromkeys([*job.log, *values["log"]])  # a cluster's own log is added to the rule's
+            lines = [f"FAILED  {self._named(job)}", *(line for log in logs for line in _tail(log))]
+            self._print("\n".join(lines), "red")
+        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR):
             self._pass_on(record)
 
     def _pass_on(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if message.startswith("RuleException") and (exit := EXIT.search(message)):
+        message, is_error = record.getMessage(), record.levelno >= logging.ERROR
+        if message.startswith("RuleException") and (found := EXIT.search(message)):
             # The record of the failed job comes next and lacks only this.
-            for job in self.jobs.running.values():
-                if job.command and job.command in message:
-                    self.reasons[job.command] = exit[1] or f"killed by {exit[2]}"
-        elif not NOISE.match(message) and (record.levelno >= logging.ERROR or self.plain.filter(record)):
-            self._print(self.plain.format(record), "red" if record.levelno >= logging.ERROR else "")
+            commands = [job.command for job in self.jobs.running.values() if job.command and job.command in message]
+            self.reasons |= dict.fromkeys(commands, found[1] or f"killed by {found[2]}")
+        elif not NOISE.match(self.plain.format(record)) and (is_error or self.plain.filter(record)):
+            self._print(self.plain.format(record), "red" if is_error else "")
 
     # ---- display -------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        while not self.ended.wait(1.0):
+        pause = 1.0
+        while not self.ended.wait(pause):
+            start = time.monotonic()
             try:
                 with self.state:
                     self._refresh()
             except Exception as error:
                 self._give_up(error)
                 return
+            pause = max(1.0, 50 * (time.monotonic() - start))  # reading heartbeats from a network disk may be slow
 
     def _refresh(self) -> None:
-        if self.ended.is_set() or self.jobs.done >= self.jobs.total:
+        jobs = self.jobs
+        self.beats = {job.id: beat for job in jobs.running.values() if (beat := read_beat(job))[0]}
+        for task in self.bars.task_ids:
+            self.bars.remove_task(task)
+        if self.ended.is_set() or jobs.done >= jobs.total:
             self.bars.stop()
         elif self.console.is_terminal:
-            for task in self.bars.task_ids:
-                self.bars.remove_task(task)
-            self.bars.add_task(self._counts(), total=self.jobs.total, completed=self.jobs.done)
+            self.bars.add_task(self._counts(), total=jobs.total, completed=jobs.done)
             for text, share in self._running():
                 self.bars.add_task(text, total=1.0, completed=share)
             self.bars.start()
@@ -157,48 +155,33 @@ class LogHandler(LogHandlerBase):
             self._say(f"{self._counts()}  |  running: {'; '.join(text for text, _ in self._running())}")
 
     def _counts(self) -> str:
-        """``34/85 jobs  61.5/123 runs  elapsed 2:13  left ~5:40  1 FAILED``."""
-        now = time.time()
-        shares = {id: beat.share for id, beat in self.beats.of(self.jobs.running.values()).items()}
-        left = self.jobs.time_left(now, shares)
-        done, runs = self.jobs.runs(shares)
-        parts = [
-            f"{self.jobs.done}/{self.jobs.total} jobs", f"{done:.1f}/{runs} runs" * bool(runs),
-            f"elapsed {_clock(self.jobs.elapsed(now))}", "left ?" if left is None else f"left ~{_clock(left)}",
-            f"{len(self.jobs.failed)} FAILED" * bool(self.jobs.failed),
-        ]  # fmt: skip
-        return "  ".join(filter(None, parts))
+        """``34/85 jobs  elapsed 2:13  left ~5:40  1 FAILED``."""
+        jobs, now = self.jobs, time.time()
+        left = jobs.time_left(now, {n: share for n, (share, _) in self.beats.items() if n in jobs.running})
+        parts = [f"{jobs.done}/{jobs.total} jobs", f"elapsed {_clock(jobs.elapsed(now))}"]
+        parts.append("left ?" if left is None else f"left ~{_clock(left)}")
+        return "  ".join(parts + [f"{len(jobs.failed)} FAILED"] * bool(jobs.failed))
 
     def _running(self) -> list[tuple[str, float]]:
         """Text and finished share of the running jobs, those with a heartbeat first."""
-        beats, now = self.beats.of(self.jobs.running.values()), time.time()
-        jobs = sorted(self.jobs.running.values(), key=lambda job: (job.id not in beats, job.started))
-        shown = [
-            (f"{job}  " + (f"{beats[job.id].text}  " if job.id in beats else "") + _clock(now - job.started),
-             beats[job.id].share if job.id in beats else 0.0)
-            for job in jobs[:SHOWN_JOBS]
-        ]  # fmt: skip
+        jobs = sorted(self.jobs.running.values(), key=lambda job: (job.id not in self.beats, job.started))
+        shown = []
+        for job in jobs[:SHOWN_JOBS]:
+            share, text = self.beats.get(job.id, (0.0, ""))
+            shown.append(("  ".join(filter(None, [str(job), text, _clock(time.time() - job.started)])), share))
         return shown + [(f"and {len(jobs) - SHOWN_JOBS} more", 0.0)] * (len(jobs) > SHOWN_JOBS)
 
     def _summary(self) -> str:
         jobs = self.jobs
         lines = [f"{jobs.done} of {jobs.total} jobs done in {_clock(jobs.elapsed(time.time()))}."]
-        if jobs.failed:
-            lines.append(f"{len(jobs.failed)} FAILED:")
-            lines += [f"  {self._named(job)}  log: {', '.join(job.log) or 'none'}" for job in jobs.failed.values()]
+        lines += [f"{len(jobs.failed)} FAILED:"] * bool(jobs.failed)
+        lines += [f"  {self._named(job)}  log: {', '.join(job.log) or 'none'}" for job in jobs.failed.values()]
         if jobs.done < jobs.total:
             lines.append("What is finished is kept: the same command goes on from here.")
         return "\n".join(lines)
 
     def _named(self, job: Job) -> str:
         return f"{job}  ({self.reasons[job.command]})" if job.command in self.reasons else str(job)
-
-    def _show_failure(self, name: str, logs: Iterable[str]) -> None:
-        lines = [f"FAILED  {name}"]
-        for path in logs:
-            tail = _tail(path)
-            lines += [f"  log: {path}" + ("" if tail else "  (empty or missing)"), *(f"  | {line}" for line in tail)]
-        self._print("\n".join(lines), "red")
 
     def _say(self, message: str) -> None:
         if not self.is_quiet:
@@ -225,13 +208,13 @@ def _clock(seconds: float) -> str:
 
 
 def _tail(path: str) -> list[str]:
-    """The last lines of a log as text; a bar that overwrites its line is shown as it ended."""
+    """A log's name and its last lines as text; a bar that overwrites its line is shown as it ended."""
     try:
-        end = Path(path).read_bytes()[-LOG_BYTES:].decode(errors="replace")
+        end = Path(path).read_bytes()[-LOG_BYTES:].decode(errors="replace").rstrip().split("\n")
     except OSError:
-        return []
-    lines = [Text.from_ansi(line.rsplit("\r", 1)[-1]).plain for line in end.splitlines()]
-    return [line for line in lines if line.strip()][-LOG_LINES:]
+        end = []
+    shown = [f"  | {Text.from_ansi(line).plain}" for line in end[-LOG_LINES:] if line]
+    return [f"  log: {path}" + "  (empty or missing)" * (not shown), *shown]
 
 
 def _job(record: logging.LogRecord) -> Job:
