@@ -50,7 +50,9 @@ def demo(operators_s: float, text_s: float) -> list[Task]:
         data = cell.split()[1]
         seconds = START_UP + shared * cost
         tasks.append(Task(f"{cell} {ratio} {method}", f"train_sciml{SEEDS}", seconds, (f"{data} {ratio}",), cell))
-    tasks += [Task(name, "subset", 2, (name.split()[0],)) for name in sorted({task.after[0] for task in tasks if task.cell})]
+    tasks += [
+        Task(name, "subset", 2, (name.split()[0],)) for name in sorted({task.after[0] for task in tasks if task.cell})
+    ]
     for ratio, cost in ((0.0088, 0.9), (0.0175, 1.0), (0.035, 1.1)):
         tasks.append(Task(f"text {ratio}", "subset", 2, ("text",)))
         for method in range(2):
