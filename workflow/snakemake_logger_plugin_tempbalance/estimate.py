@@ -43,7 +43,8 @@ def earlier_seconds(folder: Path = Path(".snakemake/metadata")) -> dict[str, flo
     for path in folder.glob("**/*"):
         try:
             record = json.loads(path.read_text())
-            seconds[record["rule"]].append(record["endtime"] - record["starttime"])
+            lasted = record["endtime"] - record["starttime"]
+            seconds[record["rule"]].append(lasted)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a folder, or a record that is being written
     return {name: fmean(values) for name, values in seconds.items()}

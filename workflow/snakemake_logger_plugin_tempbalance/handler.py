@@ -82,7 +82,7 @@ class LogHandler(LogHandlerBase):
         """The end of the workflow: the summary. Snakemake closes a handler more than once."""
         self.ended.set()
         with self.state:
-            self.bars.stop()
+            self._hide()
             if self.jobs.total and not self.is_plain and (self.jobs.failed or not self.is_quiet):
                 self._print(self._summary(), "bold red" if self.jobs.failed else "bold")
             self.jobs = Jobs()
@@ -144,7 +144,7 @@ class LogHandler(LogHandlerBase):
         for task in self.bars.task_ids:
             self.bars.remove_task(task)
         if self.ended.is_set() or jobs.done >= jobs.total:
-            self.bars.stop()
+            self._hide()
         elif self.console.is_terminal:
             self.bars.add_task(self._counts(), total=jobs.total, completed=jobs.done)
             for text, share in self._running():
@@ -153,6 +153,10 @@ class LogHandler(LogHandlerBase):
             self.bars.refresh()
         elif time.monotonic() - self.written >= self.interval:
             self._say(f"{self._counts()}  |  running: {'; '.join(text for text, _ in self._running())}")
+
+    def _hide(self) -> None:
+        if self.bars.live.is_started:  # rich ends with an empty line otherwise
+            self.bars.stop()
 
     def _counts(self) -> str:
         """``34/85 jobs  elapsed 2:13  left ~5:40  1 FAILED``."""
@@ -197,7 +201,7 @@ class LogHandler(LogHandlerBase):
 
     def _give_up(self, error: Exception) -> None:
         self.is_plain = True
-        self.bars.stop()
+        self._hide()
         self.plain.stream.write(f"The progress display is off ({type(error).__name__}: {error}).\n")
 
 
