@@ -27,7 +27,7 @@ class FailedJob:
 
     Attributes:
         rule: its rule.
-        label: the run's folder, or its first output.
+        label: the folders of its runs, or its first output.
         reason: exit status or signal; empty where it is not known.
         logs: path of each log -> its last lines.
     """
@@ -61,8 +61,8 @@ def describe_failure(
         command: its shell command, where it has one.
         said: the text of Snakemake's own log file.
     """
-    blocks = re.findall(rf"^ *Error in rule {re.escape(rule)}:\n((?: +.*\n)+)", said, re.MULTILINE)
-    block = next((block for block in reversed(blocks) if re.search(rf"jobid: {job_id}\n", block)), "")
+    blocks = [block for block in said.split("Error in rule ") if block.startswith(f"{rule}:\n")]
+    block = next((block for block in reversed(blocks) if re.search(rf" jobid: {job_id}\n", block)), "")
     if found := re.search(r" log: (.*) \(check log file", block):
         logs = found[1].split(", ")  # a cluster's own log is among them
     reason = re.search(r" message: (?!None$)(.*)", block, re.MULTILINE)
@@ -72,7 +72,8 @@ def describe_failure(
         why = status or f"killed by {signal}"
     else:
         why = reason[1] if reason else ""
-    label = output[0].removesuffix("/metrics.json") if output else ""
+    runs = [path.removesuffix("/metrics.json") for path in output if path.endswith("/metrics.json")]
+    label = ", ".join(runs or output[:1])
     return FailedJob(rule, label, why, {path: tail(path) for path in logs})
 
 
