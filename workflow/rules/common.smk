@@ -56,12 +56,21 @@ if workflow.is_main_process and (
         f"Not the pinned versions, so numbers may differ: {', '.join(differences)}"
     )
 
+# Where a job runs and what it leaves on disk decide no number. They are told to jobs by the environment: a change of a
+# rule's parameters would train every run again.
+ENVIRONMENT = {
+    "REPLICATION_DEVICE": CONFIG.device,
+    "REPLICATION_JOBS_PER_GPU": CONFIG.jobs_per_gpu,
+    "REPLICATION_KEEP_MODELS": int(CONFIG.keep_models),
+}
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(
     # Behind everything else on the path, for a snakemake called by its full name outside its environment.
     f'export PATH="$PATH:{Path(sys.executable).parent}"; '
     "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
-    "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore; "
+    "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore "
+    + " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
+    + "; "
 )
 
 

@@ -83,13 +83,11 @@ rule simulate:
     params:
         options=dataset_options,
         results=RESULTS,
-        device=CONFIG.device,
-        jobs_per_gpu=CONFIG.jobs_per_gpu,
     message:
         "Simulate {wildcards.dataset}"
     shell:
         "replication simulate --options {params.options:q} {output.data:q} --workers {threads} "
-        "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
+        "--results {params.results:q} 2> {log:q}"
 
 
 use rule simulate as simulate_batched with:

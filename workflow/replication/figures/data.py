@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -179,9 +180,12 @@ def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
     """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError where it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete it and analyse the run again") from None
+            last = {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete {path.parent} and run again") from None
+    if not last:
+        raise DataError(f"{path}: holds no eigenvalues of trained weights; delete {path.parent} and run again")
+    return last
 
 
 def ratio_text(ratio: float) -> str:
