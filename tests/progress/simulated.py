@@ -78,13 +78,15 @@ def planned(tasks: list[Task], earlier: dict[str, float] | None = None) -> Jobs:
 def run(
     tasks: list[Task], jobs: Jobs, *, seed: int, cores: int = 2, step: float = 5.0
 ) -> Iterator[tuple[float, float | None]]:
-    """Let the tasks run, ready ones in random order; yields the time and the estimate every ``step`` seconds."""
+    """Let the tasks run, trainings last and otherwise in random order; yields the time and the estimate every ``step`` seconds."""
     draw = random.Random(seed)
     waiting, done, now, shown = dict(enumerate(tasks)), set(), 0.0, 0.0
     ends: dict[int, float] = {}
     while waiting or ends:
         ready = [number for number, task in waiting.items() if done.issuperset(task.after)]
-        for number in draw.sample(ready, min(len(ready), cores - len(ends))):
+        draw.shuffle(ready)
+        ready.sort(key=lambda number: bool(tasks[number].cell))  # as by the priority of the data's rules
+        for number in ready[: cores - len(ends)]:
             ends[number] = now + waiting.pop(number).seconds
             jobs.start(Job(number, tasks[number].rule, started=now))
         first = min(ends, key=ends.__getitem__)

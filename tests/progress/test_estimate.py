@@ -26,7 +26,7 @@ def test_time_left_is_within_a_factor_of_one_and_a_half_from_a_third_of_the_run_
     ratios = [ratio for seed in range(10) for ratio in late_ratios(seed, operators_s, text_s)]
     shown = [ratio for ratio in ratios if ratio is not None]
     assert len(shown) > 0.9 * len(ratios)
-    assert sum(1 / 1.5 < ratio < 1.5 for ratio in shown) > 0.95 * len(shown)
+    assert sum(1 / 1.5 < ratio < 1.5 for ratio in shown) > 0.98 * len(shown)
 
 
 def test_nothing_is_claimed_while_a_kind_of_training_is_to_come_that_nothing_is_known_of():

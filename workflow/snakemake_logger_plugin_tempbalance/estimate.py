@@ -98,7 +98,7 @@ class Jobs:
             now: the present time.
             shares: job id -> finished share of the job, where its heartbeats tell.
         """
-        groups = defaultdict(list)
+        groups: dict[str, list[float]] = defaultdict(list)
         begun = [(self._kind(self.jobs[n]), [(now - self.jobs[n].started) / share]) for n, share in shares.items()]
         for kind, values in [*self.seconds.items(), *begun]:
             for group in {kind, kind.split()[0]}:
@@ -111,6 +111,7 @@ class Jobs:
         work, longest, busy = {True: 0.0, False: 0.0}, 0.0, sum(map(sum, self.seconds.values()))
         for kind, count in (+self.waiting).items():
             work[kind.startswith(LONG)] += count * expected(kind)
+            longest = max(longest, expected(kind))
         for job in self.running.values():
             spent, whole = now - job.started, expected(self._kind(job))
             if job.id in shares:

@@ -107,7 +107,7 @@ class LogHandler(LogHandlerBase):
             if not self.console.is_terminal:
                 self._say(f"{self._counts()}  |  done: {job}  {_clock(record.created - job.started)}")
         elif event == LogEvent.JOB_ERROR:
-            job = self.jobs.running.pop(int(values["jobid"]), None) or _job(record)
+            job = self.jobs.running.pop(int(values["jobid"]), _job(record))
             self.jobs.failed[job.id] = job
             logs = dict.fromkeys([*job.log, *values["log"]])  # a cluster's own log is added to the rule's
             lines = [f"FAILED  {self._named(job)}", *(line for log in logs for line in _tail(log))]
@@ -148,7 +148,7 @@ class LogHandler(LogHandlerBase):
         elif self.console.is_terminal:
             self.bars.add_task(self._counts(), total=jobs.total, completed=jobs.done)
             for text, share in self._running():
-                self.bars.add_task(text, total=1.0, completed=share)
+                self.bars.add_task(text, completed=round(100 * share))
             self.bars.start()
             self.bars.refresh()
         elif time.monotonic() - self.written >= self.interval:
