@@ -50,7 +50,10 @@ SETTINGS: dict[str, tuple[list[str], bool]] = {
     "greedy, subsample": (GREEDY, False),
     "greedy, subsample, span of 5 s": ([*GREEDY, "--max-jobs-per-timespan", "500/5s"], False),
     "profiles/default": (["--workflow-profile", str(ROOT / "profiles/default")], True),
-    "profiles/slurm, run locally": (["--workflow-profile", str(ROOT / "profiles/slurm"), "--executor", "local"], True),
+    "profiles/slurm, run locally": (
+        ["--workflow-profile", str(ROOT / "profiles/slurm"), "--executor", "local", "--jobs", "2"],
+        True,
+    ),
 }
 
 
@@ -64,7 +67,7 @@ def run_grid(
     with tempfile.TemporaryDirectory(prefix="scheduler-") as name:
         folder = Path(name)
         (folder / "Snakefile").write_text(head + GRID.format(jobs=jobs, seconds=seconds))
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "TERM": "dumb"}
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

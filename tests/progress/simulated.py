@@ -78,7 +78,7 @@ def planned(tasks: list[Task], earlier: dict[str, float] | None = None) -> Jobs:
 def run(
     tasks: list[Task], jobs: Jobs, *, seed: int, cores: int = 2, step: float = 5.0
 ) -> Iterator[tuple[float, float | None]]:
-    """Let the tasks run, trainings last and otherwise in random order; yields the time and the estimate every ``step`` seconds."""
+    """Let the tasks run, trainings last, else in random order; yields time and estimate every ``step`` seconds."""
     draw = random.Random(seed)
     waiting, done, now, shown = dict(enumerate(tasks)), set(), 0.0, 0.0
     ends: dict[int, float] = {}

@@ -68,13 +68,15 @@ class Jobs:
     jobs: dict[int, Job] = field(default_factory=dict)
     running: dict[int, Job] = field(default_factory=dict)
     failed: dict[int, Job] = field(default_factory=dict)
+    retried: set[int] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def start(self, job: Job) -> None:
         """A job was started, perhaps again."""
         if job.id not in self.jobs:
             self.waiting[self._kind(job)] -= 1
-        self.failed.pop(job.id, None)
+        if self.failed.pop(job.id, None):
+            self.retried.add(job.id)
         self.jobs[job.id] = self.running[job.id] = job
 
     def finish(self, job_id: int, now: float) -> Job:

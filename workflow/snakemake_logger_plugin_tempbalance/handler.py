@@ -20,7 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 from snakemake_logger_plugin_tempbalance.estimate import Job, Jobs, earlier_seconds
-from snakemake_logger_plugin_tempbalance.heartbeats import read_beat
+from snakemake_logger_plugin_tempbalance.heartbeats import has_diverged, read_beat
 
 #: What Snakemake says at every start, and what the display or the summary says better.
 NOISE = re.compile(
@@ -65,7 +65,7 @@ class LogHandler(LogHandlerBase):
         self.jobs = Jobs()
         self.beats: dict[int, tuple[float, str]] = {}
         self.reasons: dict[str, str] = {}
-        self.written = time.monotonic()
+        self.diverged, self.written = 0, time.monotonic()
         self.state, self.ended = threading.RLock(), threading.Event()
         self.ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
 
@@ -104,6 +104,7 @@ class LogHandler(LogHandlerBase):
             self.jobs.start(_job(record))
         elif event == LogEvent.JOB_FINISHED:
             job = self.jobs.finish(int(values["job_id"]), record.created)
+            self.diverged += sum(map(has_diverged, job.runs))
             if not self.console.is_terminal:
                 self._say(f"{self._counts()}  |  done: {job}  {_clock(record.created - job.started)}")
         elif event == LogEvent.JOB_ERROR:
@@ -178,6 +179,8 @@ class LogHandler(LogHandlerBase):
     def _summary(self) -> str:
         jobs = self.jobs
         lines = [f"{jobs.done} of {jobs.total} jobs done in {_clock(jobs.elapsed(time.time()))}."]
+        lines += [f"{len(jobs.retried)} needed more than one attempt."] * bool(jobs.retried)
+        lines += [f"{self.diverged} runs diverged and are recorded so."] * bool(self.diverged)
         lines += [f"{len(jobs.failed)} FAILED:"] * bool(jobs.failed)
         lines += [f"  {self._named(job)}  log: {', '.join(job.log) or 'none'}" for job in jobs.failed.values()]
         if jobs.done < jobs.total:
@@ -223,5 +226,5 @@ def _tail(path: str) -> list[str]:
 
 def _job(record: logging.LogRecord) -> Job:
     values = record.__dict__
-    command = str(values.get("shellcmd") or "").strip()
-    return Job(int(values["jobid"]), values["rule_name"], values["output"], values["log"], record.created, command)
+    output, log, command = (values.get(name) or () for name in ("output", "log", "shellcmd"))
+    return Job(int(values["jobid"]), values["rule_name"], output, log, record.created, str(command or "").strip())

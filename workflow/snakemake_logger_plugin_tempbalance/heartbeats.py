@@ -22,6 +22,14 @@ def read_beat(job: Job) -> tuple[float, str]:
     return share / max(len(job.runs), 1), text
 
 
+def has_diverged(run: Path) -> bool:
+    """Whether the record of a finished run says that its loss was not finite."""
+    try:
+        return '"status": "diverged"' in (run / "metrics.json").read_text()
+    except OSError:
+        return False
+
+
 def _read(path: Path, since: float) -> tuple[float, str]:
     try:
         content = json.loads(path.read_text())
