@@ -1,4 +1,6 @@
 # Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
+#
+# These jobs have priority over trainings, which would otherwise wait for a data set that is simulated last.
 
 
 rule fetch_text:
@@ -8,6 +10,7 @@ rule fetch_text:
         f"{LOGS}/fetch_text/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -30,6 +33,7 @@ rule prepare_text:
         f"{LOGS}/prepare_text/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -51,6 +55,7 @@ rule tokenize:
         f"{LOGS}/tokenize/{{dataset}}-{{model}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -76,6 +81,7 @@ rule simulate:
             lambda name, options: is_simulated(name, options)
             and not is_batched(name, options)
         ),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     threads: ASKED["rules"]["simulate"].get(CONFIG.scale, {}).get("threads", 1)
@@ -107,6 +113,7 @@ rule fetch_pde:
         f"{LOGS}/fetch_pde/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_published),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -127,6 +134,7 @@ rule subset:
         f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
     log:
         f"{LOGS}/subset/{{dataset}}-{{ratio}}.log",
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
