@@ -9,20 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from replication.errors import ConfigError, DataError
+from replication.figures import esd
+from replication.figures.curves import seeds_text
+from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.multiples import columns_for
+from replication.figures.registry import REGISTRY, draw
+from replication.figures.style import save, style
+from replication.settings.artifacts import Artifact, read_index
 from synthetic_tables import (
     synthetic_layers,
     synthetic_runs,
     synthetic_spectra,
     write_experiment,
 )
-from replication.settings.artifacts import Artifact, read_index
-from replication.errors import ConfigError, DataError
-from replication.figures import esd
-from replication.figures.curves import seeds_text
-from replication.figures.data import FigureData, Place, count_text, ratio_text
-from replication.figures.multiples import columns_for
-from replication.figures.registry import REGISTRY, draw
-from replication.figures.style import save, style
 
 
 @pytest.fixture(scope="module")
@@ -293,11 +293,6 @@ def test_runs_without_the_pair_are_refused():
 def test_an_unknown_layout_is_refused():
     with pytest.raises(ConfigError, match="expected one of fig1_esd"):
         draw(FigureData(artifact("fig99"), figure_data().runs))
-
-
-def test_a_path_of_another_form_is_refused(tmp_path):
-    with pytest.raises(DataError, match="was expected"):
-        Place.of(tmp_path / "eigenvalues.npz")
 
 
 def test_small_texts():
