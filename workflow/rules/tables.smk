@@ -6,6 +6,7 @@ rule collect:
         records=lambda wildcards: run_files(wildcards.experiment, "metrics.json"),
         layers=lambda wildcards: run_files(wildcards.experiment, "layers.csv"),
         history=lambda wildcards: run_files(wildcards.experiment, "history.csv"),
+        trivial=lambda wildcards: trivial_files(wildcards.experiment),
     output:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
         trials=f"{RESULTS}/{{experiment}}/trials.csv",

@@ -14,7 +14,7 @@ from replication.report.render import Cell, Row, Table
 from replication.settings.artifacts import Artifact
 from replication.statistics.cells import (
     ENOUGH_SEEDS,
-    PLACE,
+    SETTING,
     Line,
     records,
     summarise,
@@ -51,9 +51,9 @@ class Numbers:
         self.cells = summarise(self.runs, value)
         self.gains = paired_table(self.runs, self.pairs, value)
         self.published = join_published(self.runs, published, artifact.published)
-        self._cells = _keyed(self.cells, [*PLACE, "method"])
-        self._gains = _keyed(self.gains, ["baseline", "method", *PLACE])
-        self._published = _keyed(self.published, [*PLACE, "method"])
+        self._cells = _keyed(self.cells, [*SETTING, "method"])
+        self._gains = _keyed(self.gains, ["baseline", "method", *SETTING])
+        self._published = _keyed(self.published, [*SETTING, "method"])
 
     @property
     def ratios(self) -> list[float]:
@@ -113,17 +113,17 @@ class Numbers:
         """Mean and deviation of another metric of the chosen epoch; empty where it says nothing new."""
         if not self.says_more(column):
             return Cell()
-        own = self.runs[(self.runs[[*PLACE, "method"]] == [*place, method]).all(axis="columns")]
+        own = self.runs[(self.runs[[*SETTING, "method"]] == [*place, method]).all(axis="columns")]
         values = values_of(own, column).dropna()
         return Cell(with_uncertainty(values.mean(), values.std(ddof=1))) if len(values) else Cell()
 
     def tidy(self) -> pd.DataFrame:
         """All numbers as one table, a row a cell and comparison: for CSV and for the report."""
-        cells = self.cells.merge(self.published, on=[*PLACE, "method"], how="left")
+        cells = self.cells.merge(self.published, on=[*SETTING, "method"], how="left")
         gains = self.gains.drop(columns=["family", "n_train"]).rename(columns={"n": "pairs"})
-        tidy = cells.merge(gains, on=[*PLACE, "method"], how="left")
+        tidy = cells.merge(gains, on=[*SETTING, "method"], how="left")
         tidy["stand_in"] = "; ".join(sorted(set(self.runs["stand_in"]) - {""}))
-        return tidy.sort_values([*PLACE, "method"], ignore_index=True)
+        return tidy.sort_values([*SETTING, "method"], ignore_index=True)
 
 
 def _keyed(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], Line]:
@@ -219,7 +219,7 @@ def _method_rows(
 
 def _average(numbers: Numbers, places: Sequence[Place], method: str) -> Cell:
     """Mean over the data sets; empty unless each has a score."""
-    rows = numbers.cells[numbers.cells["method"] == method].set_index(PLACE)["mean"]
+    rows = numbers.cells[numbers.cells["method"] == method].set_index(SETTING)["mean"]
     values = [rows.get(place, math.nan) for place in places]
     return Cell(number(sum(values) / len(values), 2)) if all(map(math.isfinite, values)) else Cell()
 
@@ -286,7 +286,7 @@ def notes(numbers: Numbers) -> list[str]:
     """What a reader must know: stand-ins, seeds, rounding, meaning of bold and dagger, the paper's inconsistencies."""
     runs = numbers.runs
     found = [f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""})]
-    seeds = runs.groupby([*PLACE, "method"])["seed"].nunique()
+    seeds = runs.groupby([*SETTING, "method"])["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
     if high == 1:
         found.append("One seed a cell.")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replication.statistics.cells import ENOUGH_SEEDS, PLACE, values_of
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, values_of
 from replication.statistics.paired import LEVEL, Pair, gains, paired_table
 
 ALPHA = 0.05
@@ -155,14 +155,14 @@ def _page(data: Any) -> float:
 def _gain_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
     frame = gains(runs, pair).assign(value=lambda table: table["gain"])
     blocks = [block for _, block in frame.groupby(["model", "dataset"])]
-    return _trend(blocks, len(frame.drop_duplicates(PLACE)), "rank correlation of gain and ratio")
+    return _trend(blocks, len(frame.drop_duplicates(SETTING)), "rank correlation of gain and ratio")
 
 
 def _imbalance_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
     frame = runs.assign(value=values_of(runs, "alpha_std"))
     frame = frame[frame["method"] == pair[0]].dropna(subset=["value"])
     blocks = [block for _, block in frame.groupby(["model", "dataset"])]
-    return _trend(blocks, len(frame.drop_duplicates(PLACE)), "rank correlation of STD(alpha) and ratio")
+    return _trend(blocks, len(frame.drop_duplicates(SETTING)), "rank correlation of STD(alpha) and ratio")
 
 
 _TESTS: dict[str, Callable[[pd.DataFrame, Pair], Evidence | None]] = {
