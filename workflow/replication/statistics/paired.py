@@ -23,7 +23,7 @@ def unit_of(family: str, value: str = "score") -> str:
 
 
 def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
-    """Gain of the second method over the first, a row a place and seed that both finished.
+    """Gain of the second method over the first, one row per setting and seed that both finished.
 
     Positive is better. In points for language scores; elsewhere the reduction in per cent of the baseline's
     value, as in the paper's Figure 4.
@@ -53,7 +53,7 @@ def _better(runs: pd.DataFrame, value: str) -> dict[str, float]:
 
 
 def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score") -> pd.DataFrame:
-    """One row a pair of methods and place: the mean gain with its interval and tests.
+    """One row per pair of methods and setting: the mean gain with its interval and tests.
 
     ``ci_low``/``ci_high``: percentile bootstrap of the mean (scipy, fixed seed); ``t_low``/``t_high``: Student's
     interval; ``p_t``: paired t-test, two-sided; ``p_holm``: the same after Holm's correction over all rows;
@@ -63,9 +63,9 @@ def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score"
     rows: list[dict[str, Any]] = []
     for pair in pairs:
         for key, group in gains(runs, pair, value).groupby(["family", *SETTING, "unit"], sort=True):
-            place = dict(zip(["family", *SETTING, "unit"], key, strict=True))
+            setting = dict(zip(["family", *SETTING, "unit"], key, strict=True))
             rows.append({
-                "baseline": pair[0], "method": pair[1], **place, "n_train": group["n_train"].iloc[0],
+                "baseline": pair[0], "method": pair[1], **setting, "n_train": group["n_train"].iloc[0],
                 **compare_pairs(group["base"].to_numpy(), group["other"].to_numpy(), group["gain"].to_numpy()),
             })  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)

@@ -51,8 +51,9 @@ def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | 
     right = _own_method_names(rows, family).assign(key=rows["ratio"].map(ratio_key))
     joined = left.merge(right.drop(columns="ratio"), on=["model", "dataset", "method", "key"])
     joined["same_setting"] = joined["stand_in"] == ""
-    factor = joined["dataset"].map(UNDILUTED).where(joined["metric"] == "nrmse")
-    joined["published_undiluted"] = joined["published_mean"] * (math.nan if artifact in NOT_DILUTED else factor)
+    known = {} if artifact in NOT_DILUTED else UNDILUTED
+    factor = joined["dataset"].map(known).where(joined["metric"] == "nrmse").astype(float)
+    joined["published_undiluted"] = joined["published_mean"].astype(float) * factor
     joined = joined.drop(columns=["model", "dataset", "method"])
     joined = joined.rename(columns={"own_model": "model", "own_dataset": "dataset", "own_method": "method"})
     shown = ["published_mean", "published_sd", "published_undiluted", "same_setting"]
@@ -82,11 +83,15 @@ def ratio_key(ratio: float) -> float:
 
 
 def published_gains(published: pd.DataFrame, artifact: str | None, pair: Pair, family: str) -> pd.DataFrame:
-    """The paper's gain of one method over another, a row a cell, in the unit that :func:`gains` uses."""
+    """The paper's gain of one method over another, one row per setting, in the unit of our own gains."""
     rows = _own_method_names(published[published["artifact"] == artifact], family)
     wide = rows.pivot_table(index=["model", "dataset", "ratio"], columns="method", values="mean", aggfunc="first")
-    if not set(pair) <= set(wide.columns):
-        return pd.DataFrame(columns=["model", "dataset", "ratio", "gain"])
-    base, other = wide[pair[0]], wide[pair[1]]
-    gain = other - base if family == "nlp" else 100 * (base - other) / base
-    return gain.dropna().rename("gain").reset_index()
+    return gain_of(wide, pair, family).rename("gain").reset_index()
+
+
+def gain_of(means: pd.DataFrame, pair: Pair, family: str) -> pd.Series:
+    """Gain of the second method of a pair, from a table with one column of means per method."""
+    if not set(pair) <= set(means.columns):
+        return pd.Series(index=means.index[:0], dtype=float)
+    base, other = means[pair[0]], means[pair[1]]
+    return (other - base if family == "nlp" else 100 * (base - other) / base).dropna()

@@ -35,7 +35,7 @@ def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.Data
     """
     frames = [table for table in trivial if len(table)]
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
-    wide = table.pivot(index=["dataset", "predictor"], columns="metric", values="value")
+    wide = table.pivot_table(index=["dataset", "predictor"], columns="metric", values="value", aggfunc="first")
     found: dict[tuple[str, str], tuple[Any, ...]] = {}
     for line in runs[["dataset", "metric", "higher_is_better"]].drop_duplicates().itertuples(index=False):
         if line.metric not in wide or line.dataset not in wide.index.get_level_values("dataset"):
