@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from replication.errors import DataError
-from replication.figures.data import FigureData, Place
+from replication.figures.data import FigureData
 from replication.figures.registry import ANIMATIONS, draw
 from replication.figures.samples import Sample, edges, number_text
 from replication.figures.style import save, style
@@ -15,6 +15,7 @@ from replication.report.player import read_frames
 from replication.runs.predictions import error_table, read_rollout
 from replication.runs.records import files_of_runs
 from replication.settings.artifacts import read_index
+from replication.settings.paths import RunPath
 from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs
 
 
@@ -39,7 +40,7 @@ def make(root, tmp_path):
             )
             for run, error, changes in zip(runs["run"], (0.2, -0.1), (baseline, tb), strict=True)
         ]  # fmt: skip
-        shown = {Place.of(row): read_rollout(path) for row, path in files_of_runs(runs, paths)}
+        shown = {RunPath.of(path): read_rollout(path) for _, path in files_of_runs(runs, paths)}
         return FigureData(index.artifacts[name], runs, predictions=shown)
 
     return data
@@ -198,7 +199,7 @@ def test_errors_are_tabled_frame_by_frame(tmp_path):
     runs = synthetic_runs("e", "sciml", datasets=("flow",), ratios=(0.1,), methods=("baseline", "tb"), seeds=(1,))
     run = runs.loc[runs["method"] == "tb", "run"].item()
     path = synthetic_rollout(tmp_path / "runs" / run / "predictions.npz", 2)
-    table = error_table(runs, [path])
+    table = error_table(runs, {RunPath.of(path): read_rollout(path)})
     assert len(table) == 3 * 4
     rollout = read_rollout(path)
     np.testing.assert_allclose(table["nrmse"], rollout.nrmse().ravel())

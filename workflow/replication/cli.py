@@ -129,9 +129,7 @@ def subset(
 
 
 @app.command()
-def trivial(
-    family: Family, dataset: Annotated[str, typer.Option()], options: Options, data: Path, out: Path
-) -> None:
+def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Options, data: Path, out: Path) -> None:
     """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
     import pandas as pd
 

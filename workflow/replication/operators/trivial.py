@@ -58,10 +58,8 @@ def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, st
     """
     with PDEFile(data) as file:
         rows = split(file.rows, options)
-        total, count = 0.0, 0
-        for fields in _chunks(file, rows.train, options):
-            total, count = total + fields.target.double().sum(0), count + len(fields)
-        mean = (torch.as_tensor(total) / count).float()
+        sums = [fields.target.double().sum(0) for fields in _chunks(file, rows.train, options)]
+        mean = (torch.stack(sums).sum(0) / len(rows.train)).float()
         errors: dict[str, Errors] = {}
         for fields in _chunks(file, rows.test, options):
             initial = 0 if fields.steady else fields.given.shape[-2]

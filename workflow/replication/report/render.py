@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 DAGGER = "†"
-_LATEX = {
+_LATEX: dict[str, str | int | None] = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "\N{MINUS SIGN}": r"$-$", "<": r"$<$", ">": r"$>$", "α": r"$\alpha$", "λ": r"$\lambda$",

@@ -37,13 +37,14 @@ def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.Data
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
     wide = table.pivot_table(index=["dataset", "predictor"], columns="metric", values="value", aggfunc="first")
     found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for line in runs[["dataset", "metric", "higher_is_better"]].drop_duplicates().itertuples(index=False):
-        if line.metric not in wide or line.dataset not in wide.index.get_level_values("dataset"):
+    for line in records(runs[["dataset", "metric", "higher_is_better"]].drop_duplicates()):
+        dataset, metric = line["dataset"], line["metric"]
+        if metric not in wide or dataset not in wide.index.get_level_values("dataset"):
             continue
-        own = wide.loc[line.dataset].dropna(subset=[line.metric])
-        name = own[line.metric].idxmax() if line.higher_is_better else own[line.metric].idxmin()
+        own = wide.loc[dataset].dropna(subset=[metric])
+        name = own[metric].idxmax() if line["higher_is_better"] else own[metric].idxmin()
         undiluted = own[UNDILUTED_METRIC][name] if UNDILUTED_METRIC in own else math.nan
-        found[line.dataset, line.metric] = (name, own[line.metric][name], undiluted)
+        found[dataset, metric] = (name, own[metric][name], undiluted)
     values = [found.get(key, (None, math.nan, math.nan)) for key in zip(runs["dataset"], runs["metric"], strict=True)]
     names = ("trivial", "trivial_score", "trivial_undiluted")
     return runs.assign(**dict(zip(names, map(list, zip(*values, strict=True)), strict=True)))
