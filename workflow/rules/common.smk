@@ -250,7 +250,9 @@ def animation_files():
 def final_outputs():
     """Every figure, animation and table that the configuration can build, the verdicts and the report."""
     figures = [
-        f"{FIGURES}/{name}.{kind}" for name in PLAN.figures for kind in ("pdf", "png")
+        f"{FIGURES}/{name}.{kind}"
+        for name in ("forest", *PLAN.figures)
+        for kind in ("pdf", "png")
     ]
     tables = [
         f"{RESULTS}/tables/{name}.{kind}"

@@ -42,6 +42,7 @@ rule table:
         ),
         md=f"{RESULTS}/tables/{{table}}.md",
         tex=f"{RESULTS}/tables/{{table}}.tex",
+        html=f"{RESULTS}/tables/{{table}}.html",
     log:
         f"{LOGS}/table/{{table}}.log",
     conda:
@@ -71,6 +72,7 @@ rule verdicts:
         ),
         md=f"{RESULTS}/tables/verdicts.md",
         tex=f"{RESULTS}/tables/verdicts.tex",
+        gains=f"{RESULTS}/tables/gains.csv",
     log:
         f"{LOGS}/verdicts.log",
     conda:

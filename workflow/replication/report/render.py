@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from markupsafe import escape
 
 DAGGER = "†"
 _LATEX: dict[str, str | int | None] = {
@@ -110,7 +111,7 @@ def _sentence(text: str) -> str:
 
 
 def to_html(table: Table) -> str:
-    """The table as an HTML fragment, its text escaped; the report's style sheet knows its classes."""
+    """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes."""
     classes = [
         [("value" if at >= table.labels else "") + " rule" * row.rule for at in range(len(table.heads))]
         for row in table.rows
@@ -118,4 +119,6 @@ def to_html(table: Table) -> str:
     styler = table.frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
     styler = styler.apply(lambda _: np.where(table.bold, "font-weight: bold;", ""), axis=None)
     styler = styler.set_td_classes(pd.DataFrame(classes, columns=list(table.heads)))
-    return str(styler.set_uuid(table.name).set_table_attributes('class="paper"').to_html(cell_ids=False))
+    body = styler.set_uuid(table.name).set_table_attributes('class="paper"').to_html(cell_ids=False)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    return f'<div class="scroll whole">{body}</div>\n<ul class="notes">{notes}</ul>\n'

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, title_of
+from replication.statistics.cells import SETTING, read_table, title_of
 from replication.statistics.paired import Pair, paired_table
 from replication.statistics.published import gain_of, join_published
 from replication.statistics.trivial import learned
 
 #: The paper's comparison in either family.
 MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
+
+
+def read_gains(path: Path | str) -> pd.DataFrame:
+    """The table that :func:`gain_table` made, from its CSV. Raises DataError where it cannot be read."""
+    return read_table(path).fillna({"stand_in": ""})
 
 
 def gain_table(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from replication.statistics.cells import SETTING, display_scale, records, summarise, title_of
+from replication.statistics.cells import SETTING, display_scale, records, summarise
 from replication.statistics.numbers import percent_text
 
 COLUMNS = ("dataset", "predictor", "metric", "value")
@@ -77,46 +77,45 @@ def learned(runs: pd.DataFrame) -> pd.Series:
     return pd.Series(good.reindex(settings).to_numpy(dtype=bool), index=runs.index)
 
 
-def sentences(runs: pd.DataFrame) -> list[str]:
-    """One sentence per cell whose mean score is not better than the best trivial predictor."""
-    cells = against_trivial(runs)
-    found = []
-    for line in records(cells[~cells["beats_trivial"]]):
-        score = "no finished run" if math.isnan(line["mean"]) else f"{line['mean']:.3g}"
-        found.append(
-            f"{_name(runs, line)}: not better than {TITLES[line['trivial']]} ({score} against "
-            f"{line['trivial_score']:.3g})."
-        )
-    return found
-
-
-def published_sentences(runs: pd.DataFrame, published: pd.DataFrame) -> list[str]:
-    """One sentence per published value that is not better than the best trivial predictor on our data.
+def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
+    """One sentence per cell whose mean score is not better than the best trivial predictor.
 
     Args:
-        runs: the runs of an artifact.
-        published: of :func:`replication.statistics.published.join_published`.
-
-    Errors are compared over predicted frames alone, and only where ours count as many given frames as the paper's.
+        cells: columns as :meth:`replication.statistics.artifact.Numbers.tidy` has them.
+        title: kind (``model``, ``dataset``, ``method``) and id -> what is shown.
     """
-    cells = against_trivial(runs).drop(columns="mean").dropna(subset=["trivial_score"])
-    higher = str(runs["higher_is_better"].iloc[0]).lower() == "true"
     found = []
-    for line in records(published.merge(cells, on=[*SETTING, "method"])):
-        value, trivial = line["published_mean"], line["trivial_score"]
-        if not higher:
+    for line in records(cells[~cells["beats_trivial"].astype(bool)]):
+        score = "no finished run" if math.isnan(line["mean"]) else f"{line['mean']:.3g}"
+        found.append(
+            f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({score} against "
+            f"{line['trivial_score']:.3g})."
+        )
+    return list(dict.fromkeys(found))
+
+
+def published_sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
+    """One sentence per published value that is not better than the best trivial predictor on our data.
+
+    Errors are compared over predicted frames alone, and only where ours count as many initial steps as the paper's.
+    Arguments as for :func:`sentences`.
+    """
+    found = []
+    for line in records(cells.dropna(subset=["published_mean", "trivial_score"])):
+        value, trivial, error = line["published_mean"], line["trivial_score"], line["family"] == "sciml"
+        if error:
             value, trivial = line["published_undiluted"], line["trivial_undiluted"]
             same = math.isclose(trivial / line["trivial_score"], value / line["published_mean"], rel_tol=1e-3)
             if not same and trivial != line["trivial_score"]:
                 continue
-        if value > trivial if not higher else value < trivial:
+        if value >= trivial if error else value <= trivial:
             found.append(
-                f"Published {_name(runs, line)}: not better than {TITLES[line['trivial']]} on our data "
-                f"({value:.3g} against {trivial:.3g}{'' if higher else ', predicted frames only'})."
+                f"Published {_name(line, title)}: not better than {TITLES[line['trivial']]} on our data "
+                f"({value:.3g} against {trivial:.3g}{', predicted frames only' * error})."
             )
-    return found
+    return list(dict.fromkeys(found))
 
 
-def _name(runs: pd.DataFrame, cell: Mapping[str, Any]) -> str:
-    model, dataset, method = (title_of(runs, kind, cell[kind]) for kind in ("model", "dataset", "method"))
+def _name(cell: Mapping[str, Any], title: Callable[[str, str], str]) -> str:
+    model, dataset, method = (title(kind, str(cell[kind])) for kind in ("model", "dataset", "method"))
     return f"{model} on {dataset} at {percent_text(cell['ratio'])}, {method}"
