@@ -137,7 +137,7 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
         score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
         wide = ticks.column == "ratio"
         position = len(ticks.keys) - 0.65 if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
-        style: dict[str, Any] = {"fontsize": "x-small", "color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
+        style: dict[str, Any] = {"fontsize": "small", "color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
         if not low - reach <= score <= high + reach:
             above = score > high
             axis.annotate(

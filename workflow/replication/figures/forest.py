@@ -56,7 +56,8 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
 
 
 def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
-    limit = REACH * max((abs(row["gain"]) for row in rows if not isinstance(row, str)), default=1.0) or 1.0
+    shown = [row[name] for row in rows if not isinstance(row, str) for name in ("gain", "published")]
+    limit = REACH * max(abs(value) for value in shown if math.isfinite(value)) or 1.0
     axis.axvline(0, color="0.35", linewidth=0.7)
     labels = []
     for position, row in enumerate(rows):
