@@ -127,6 +127,27 @@ rule fetch_pde:
         "replication fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
 
 
+rule trivial:
+    input:
+        training_data,
+    output:
+        f"{RESULTS}/trivial/{{dataset}}.csv",
+    log:
+        f"{LOGS}/trivial/{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("trivial"),
+    params:
+        family=lambda wildcards: GRID.families[wildcards.dataset],
+        options=dataset_options,
+    message:
+        "Score trivial predictors on {wildcards.dataset}"
+    shell:
+        "replication trivial --family {params.family} --dataset {wildcards.dataset:q} --options {params.options:q} "
+        "{input:q} {output:q} 2> {log:q}"
+
+
 rule subset:
     input:
         training_data,
