@@ -25,7 +25,7 @@ NLP = [
 @pytest.mark.parametrize(("name", "scale"), NLP)
 def test_every_run_of_every_grid_is_understood(name: str, scale: str) -> None:
     grid = load_grid(ROOT, Config.from_mapping({"scale": scale, "experiments": [name]}, ROOT))
-    for run in grid.jobs.values():
+    for run in grid.runs.values():
         parse_task(run.dataset_options)
         hyper = parse_hyper(run.hyper)
         assert hyper.lr > 0

@@ -86,6 +86,7 @@ def test_every_kind_of_state_survives_a_kill(
             finetune(spec, run=run, **arguments)
     with RunDir.open(spec, tmp_path / "cut", inputs={}) as run:
         finetune(spec, run=run, **arguments)
+        run.publish()
         for file in ("model.safetensors", "history.csv", "spectra.csv"):
             assert (run.folder / file).read_bytes() == (whole / file).read_bytes(), file
 
