@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import Trainer
 
@@ -40,27 +40,41 @@ class Evaluator:
         full_precision = not (trainer.args.bf16 or trainer.args.fp16)
         self.screens = task.kind == "classification" and full_precision and bfloat16_pays(trainer.args.device.type)
 
-    @torch.inference_mode()
     def __call__(self, rows: TokenRows) -> dict[str, float]:
         """Metrics of the present weights; the loss beside them where it follows from the classes' logits."""
+        if self.task.kind != "spans":
+            return self._score(self.logits(rows), rows)
+        starts, ends = zip(*(out.numpy() for out in self._outputs(self.trainer.model, rows)), strict=True)
+        answers = answers_from_logits(
+            starts, ends, rows.metadata["row"], rows.metadata["offsets"], rows.references["context"]
+        )
+        scores = squad_scores(answers, rows.references["answers"])
+        return {name: scores[name] for name in self.task.metrics}
+
+    def logits(self, rows: TokenRows) -> Tensor:
+        """[rows, classes or choices] float32, on the processor; for regression [rows, 1]."""
+        model: Any = self.trainer.model
+        if not self.screens:
+            return torch.stack(self._outputs(model, rows))
+        quick = torch.stack(self._outputs(copy.deepcopy(model).bfloat16(), rows))
+        return screened_logits(quick, lambda numbers: self._again([rows[number] for number in numbers]))
+
+    @torch.inference_mode()
+    def _outputs(self, model: Any, rows: TokenRows) -> list[Tensor]:
+        model.eval()
+        # The Trainer's own loader: it draws from torch's generator, on which later dropout depends.
+        return [out.cpu() for batch in self.trainer.get_test_dataloader(rows) for out in self._output(model, batch)]
+
+    @torch.inference_mode()
+    def _again(self, rows: list[Any]) -> Tensor:
+        """The exact logits of a few rows."""
+        size = self.trainer.args.eval_batch_size
         model: Any = self.trainer.model
         model.eval()
-        quick = copy.deepcopy(model).bfloat16() if self.screens else model
-        # The Trainer's own loader, which draws from torch's generator: so it does in a run that does not screen.
-        outputs = [out for batch in self.trainer.get_test_dataloader(rows) for out in self._outputs(quick, batch)]
-        if self.task.kind == "spans":
-            starts, ends = zip(*(out.cpu().numpy() for out in outputs), strict=True)
-            answers = answers_from_logits(
-                starts, ends, rows.metadata["row"], rows.metadata["offsets"], rows.references["context"]
-            )
-            scores = squad_scores(answers, rows.references["answers"])
-            return {name: scores[name] for name in self.task.metrics}
-        logits = torch.stack(outputs)
-        if self.screens:
-            logits = screened_logits(logits, lambda places: self._again(model, [rows[place] for place in places]))
-        return self._score(logits.cpu(), rows)
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        return torch.cat([self._output(model, self.trainer.data_collator(part)) for part in parts])
 
-    def _outputs(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    def _output(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """One row for each of the batch: logits of classes or choices; of spans [2, tokens], starts and ends."""
         with self.trainer.accelerator.autocast():
             output = model(**{name: batch[name] for name in _INPUTS if name in batch})
@@ -71,11 +85,6 @@ class Evaluator:
             picked = output.logits[torch.arange(len(answers), device=answers.device), answers - 1]
             return picked[:, self.choice_tokens].float()
         return output.logits.float()
-
-    def _again(self, model: nn.Module, rows: list[Any]) -> Tensor:
-        size = self.trainer.args.eval_batch_size
-        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-        return torch.cat([self._outputs(model, self.trainer.data_collator(part)) for part in parts])
 
     def _score(self, logits: Tensor, rows: TokenRows) -> dict[str, float]:
         task = self.task

@@ -35,10 +35,10 @@ def screened_logits(quick: Tensor, exact: Callable[[list[int]], Tensor]) -> Tens
 
     Returns [rows, classes] float32.
     """
-    largest = quick.float().topk(2, dim=1).values
+    logits = quick.to(torch.float32, copy=True)
+    largest = logits.topk(2, dim=1).values
     margins = (largest[:, 0] - largest[:, 1]).nan_to_num(nan=0.0, posinf=0.0)
     order = margins.argsort()
-    logits = quick.float()
     done, wanted, error = 0, min(len(logits), max(MIN_ROWS, int(SHARE * len(logits)))), 0.0
     while done < wanted:
         rows = order[done:wanted]
