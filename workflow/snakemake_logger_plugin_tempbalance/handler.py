@@ -128,7 +128,7 @@ class LogHandler(LogHandlerBase):
     # ---- display -------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        pause = 1.0
+        pause = shortest = 1.0 if self.console.is_terminal else min(5.0, self.interval)
         while not self.ended.wait(pause):
             start = time.monotonic()
             try:
@@ -137,7 +137,7 @@ class LogHandler(LogHandlerBase):
             except Exception as error:
                 self._give_up(error)
                 return
-            pause = max(1.0, 50 * (time.monotonic() - start))  # reading heartbeats from a network disk may be slow
+            pause = max(shortest, 50 * (time.monotonic() - start))  # reading heartbeats from a network disk may be slow
 
     def _refresh(self) -> None:
         jobs = self.jobs
