@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from replication.errors import ConfigError, DataError
 from replication.operators.dpot import DPOT, FourierMixer
-from replication.operators.hyper import Hyper
 from replication.operators.models import build_model, fingerprint
 from replication.operators.rollout import rollout, rollout_loss
+from replication.settings.hyper import OperatorHyper
 from replication.simulation.simulation import simulate
 
 from .conftest import HYPER, run_training
@@ -136,7 +136,7 @@ def test_pretrained_weights_that_do_not_fit_are_refused_by_name(tmp_path):
 
 def test_pickled_objects_are_not_loaded(tmp_path):
     path = tmp_path / "weights.pth"
-    torch.save({"model": Hyper(epochs=1, batch_size=1, lr=1.0)}, path)
+    torch.save({"model": OperatorHyper(epochs=1, batch_size=1, lr=1.0)}, path)
     with pytest.raises(DataError, match="cannot be read"):
         build_model({**SMALL_DPOT, "weights": str(path)}, 8, 4, 2)
 

@@ -12,9 +12,7 @@ from replication.errors import ConfigError
 
 def found(grid, method, ratio, seed=1):
     """The runs of a cell with this seed, one for each trial."""
-    return [
-        run for run in grid.runs.values() if (run.method, run.ratio, run.seed) == (method, ratio, seed)
-    ]
+    return [run for run in grid.runs.values() if (run.method, run.ratio, run.seed) == (method, ratio, seed)]
 
 
 def test_every_combination_has_one_run_with_its_options(repository):
@@ -23,17 +21,18 @@ def test_every_combination_has_one_run_with_its_options(repository):
     (run,) = found(grid, "tb", 0.5)
     assert run.path == f"fno/pde/ratio=0.5/tb/{run.id}/seed=1"
     assert run.model_options == {"kind": "fno"}
-    assert run.method_options["balance"] == {"schedule": "sigmoid"}
+    assert run.method_options["balance"]["schedule"] == "sigmoid"
 
 
 def test_overrides_reach_only_what_they_name(repository):
     grid = repository.grid()
-    assert found(grid, "tb", 0.5)[0].hyper["s"] == 0.5
-    assert found(grid, "tb", 1.0)[0].hyper["s"] == 1.0
+    assert found(grid, "tb", 0.5)[0].method_options["balance"]["s_min"] == 0.5
+    assert found(grid, "tb", 1.0)[0].method_options["balance"]["s_min"] == 1.0
 
 
 def test_a_baseline_has_no_balancing_hyper_parameters(repository):
     (run,) = found(repository.grid(), "baseline", 1.0)
+    assert run.method_options["balance"] is None
     assert "s" not in run.hyper
     assert run.hyper["lr"] == 0.001
 
@@ -119,7 +118,7 @@ def set_in(repository, path, value):
         (("block", "surprise"), 1, ["unknown key 'surprise'"]),
         (("experiment", "scales"), {"big": {}}, ["unknown key 'big'"]),
         (("experiment", "family"), "vision", ["family", "'vision'", "nlp, sciml"]),
-        (("config", "scale"), "huge", ["scale", "'huge'", "smoke, demo, paper"]),
+        (("config", "scale"), "huge", ["scale", "'huge'", "smoke, demo, desk, paper"]),
         (("config", "scale"), "paper", ["none of them declares the scale 'paper'"]),
         (("config", "experiments"), ["studdy"], ["studdy", "did you mean 'study'"]),
         (("config", "experiments"), ["../../etc/passwd"], ["experiments"]),

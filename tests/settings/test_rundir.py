@@ -15,7 +15,7 @@ from replication.runs.records import experiment_tables, read_record, stacked_tab
 from replication.runs.rundir import RunDir
 from replication.settings.spec import RunSpec
 
-SPEC = RunSpec("sciml", "fno", "pde", 0.5, "tb", 1, hyper={"lr": 1e-3})
+SPEC = RunSpec("sciml", "fno", "pde", 0.5, "tb", 1, hyper={"epochs": 1, "batch_size": 1, "lr": 1e-3})
 LAYER_MODEL = {f"w{i}.weight": torch.randn(12, 8, generator=torch.Generator().manual_seed(i)) for i in range(2)}
 
 
@@ -58,7 +58,7 @@ def test_a_finished_run_is_published_with_its_provenance(tmp_path):
 
 def test_another_configuration_does_not_touch_a_finished_run(tmp_path):
     first = finish(tmp_path, SPEC, 0.5)
-    second = finish(tmp_path, replace(SPEC, hyper={"lr": 2e-3}), 0.7)
+    second = finish(tmp_path, replace(SPEC, hyper={**SPEC.hyper, "lr": 2e-3}), 0.7)
     assert first.folder != second.folder
     assert read_record(first.folder / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.5
     assert read_record(second.folder / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.7

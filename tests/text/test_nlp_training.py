@@ -109,9 +109,9 @@ def test_a_loss_that_is_not_finite_is_recorded_as_diverged(chain: Chain, method:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("learning_rate", 1e-3, "'learning_rate' is unknown"),
-        ("epochs", "ten", "expected int"),
-        ("lr", -1.0, "expected a positive number"),
+        ("learning_rate", 1e-3, "unknown key 'learning_rate'"),
+        ("epochs", "ten", "expected a whole number"),
+        ("lr", -1.0, "expected more than 0"),
         ("precision", "fp8", "expected one of fp32"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -140,7 +139,7 @@ def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--config", "scale=huge"), "'scale' is 'huge', expected one of smoke, demo, paper"),
+        (("--config", "scale=huge"), "'scale' is 'huge', expected one of smoke, demo, desk, paper"),
         (("--config", "sclae=demo"), "did you mean 'scale'"),
         (("--config", "seeds=[1,1]"), "seeds"),
     ],

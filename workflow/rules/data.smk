@@ -84,6 +84,7 @@ rule simulate:
     priority: 1
     conda:
         "../../envs/cpu.yaml"
+    threads: ASKED["rules"]["simulate"].get(CONFIG.scale, {}).get("threads", 1)
     resources:
         **asks_for("simulate"),
     params:
@@ -99,6 +100,7 @@ rule simulate:
 use rule simulate as simulate_batched with:
     wildcard_constraints:
         dataset=datasets_where(is_batched),
+    threads: 1
     resources:
         **asks_for("simulate_batched"),
 
@@ -123,6 +125,27 @@ rule fetch_pde:
         "Fetch the published file of {wildcards.dataset}"
     shell:
         "replication fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
+
+
+rule trivial:
+    input:
+        training_data,
+    output:
+        f"{RESULTS}/trivial/{{dataset}}.csv",
+    log:
+        f"{LOGS}/trivial/{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("trivial"),
+    params:
+        family=lambda wildcards: GRID.families[wildcards.dataset],
+        options=dataset_options,
+    message:
+        "Score trivial predictors on {wildcards.dataset}"
+    shell:
+        "replication trivial --family {params.family} --dataset {wildcards.dataset:q} --options {params.options:q} "
+        "{input:q} {output:q} 2> {log:q}"
 
 
 rule subset:
