@@ -139,7 +139,7 @@ def test_a_failed_group_is_shown_with_its_members_and_the_clusters_log(tmp_path,
     made.emit(started(1, "results/1"))  # another attempt
     made.emit(record(LogEvent.JOB_FINISHED, "", job_id=1))
     made.close()
-    assert "1 needed more than one attempt" in stream.getvalue()
+    assert "more than one attempt: 1" in stream.getvalue()
     assert "1 of 2 jobs done" in stream.getvalue()
     assert "1 FAILED:\n  train  results/2" in stream.getvalue()
 
@@ -220,7 +220,7 @@ def test_a_workflow_with_a_failure(snakemake, tmp_path):
     assert "FAILED  train  results/a/ratio=1/seed=2  (exit status 3)" in ran.err
     assert "log: logs/train/r1-s2.log\n  | 100% the end is boom\n" in ran.err
     assert "3 of 5 jobs done in 0:0" in ran.err
-    assert "3 runs diverged" in ran.err
+    assert "Diverged runs, recorded as such: 3" in ran.err
     assert ran.err.index("1 FAILED:") > ran.err.index("3 of 5 jobs done")
     assert "RuleException" not in ran.err
     assert "Traceback" not in ran.err

@@ -10,10 +10,13 @@ from snakemake.cli import main
 GRID = """
 import threading
 
+before = threading.enumerate()
+
 {hook}
 
 onsuccess:
-    print("timers:", sum(isinstance(thread, threading.Timer) for thread in threading.enumerate()))
+    after = [thread for thread in threading.enumerate() if thread not in before]
+    print("timers:", sum(isinstance(thread, threading.Timer) for thread in after))
 
 rule all:
     input: expand("{{i}}.txt", i=range(6))

@@ -79,11 +79,11 @@ class Jobs:
             self.retried.add(job.id)
         self.jobs[job.id] = self.running[job.id] = job
 
-    def finish(self, job_id: int, now: float) -> Job:
-        """A job is done."""
-        job = self.running.pop(job_id)
+    def finish(self, job_id: int, now: float) -> Job | None:
+        """A job is done; returns it where its start was seen."""
         self.done += 1
-        self.seconds[self._kind(job)].append(now - job.started)
+        if job := self.running.pop(job_id, None):
+            self.seconds[self._kind(job)].append(now - job.started)
         return job
 
     def elapsed(self, now: float) -> float:

@@ -104,13 +104,13 @@ class LogHandler(LogHandlerBase):
             self.jobs.start(_job(record))
         elif event == LogEvent.JOB_FINISHED:
             job = self.jobs.finish(int(values["job_id"]), record.created)
-            self.diverged += sum(map(has_diverged, job.runs))
-            if not self.console.is_terminal:
+            self.diverged += sum(map(has_diverged, job.runs if job else ()))
+            if job and not self.console.is_terminal:
                 self._say(f"{self._counts()}  |  done: {job}  {_clock(record.created - job.started)}")
         elif event == LogEvent.JOB_ERROR:
-            job = self.jobs.running.pop(int(values["jobid"]), _job(record))
-            self.jobs.failed[job.id] = job
-            logs = dict.fromkeys([*job.log, *values["log"]])  # a cluster's own log is added to the rule's
+            failed = _job(record)
+            job = self.jobs.failed[failed.id] = self.jobs.running.pop(failed.id, failed)
+            logs = dict.fromkeys([*job.log, *failed.log])  # a cluster's own log is added to the rule's
             lines = [f"FAILED  {self._named(job)}", *(line for log in logs for line in _tail(log))]
             self._print("\n".join(lines), "red")
         elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR):
@@ -128,7 +128,7 @@ class LogHandler(LogHandlerBase):
     # ---- display -------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        pause = 1.0
+        pause = shortest = 1.0 if self.console.is_terminal else min(5.0, self.interval)
         while not self.ended.wait(pause):
             start = time.monotonic()
             try:
@@ -137,7 +137,7 @@ class LogHandler(LogHandlerBase):
             except Exception as error:
                 self._give_up(error)
                 return
-            pause = max(1.0, 50 * (time.monotonic() - start))  # reading heartbeats from a network disk may be slow
+            pause = max(shortest, 50 * (time.monotonic() - start))  # reading heartbeats from a network disk may be slow
 
     def _refresh(self) -> None:
         jobs = self.jobs
@@ -179,8 +179,8 @@ class LogHandler(LogHandlerBase):
     def _summary(self) -> str:
         jobs = self.jobs
         lines = [f"{jobs.done} of {jobs.total} jobs done in {_clock(jobs.elapsed(time.time()))}."]
-        lines += [f"{len(jobs.retried)} needed more than one attempt."] * bool(jobs.retried)
-        lines += [f"{self.diverged} runs diverged and are recorded so."] * bool(self.diverged)
+        lines += [f"Jobs that needed more than one attempt: {len(jobs.retried)}."] * bool(jobs.retried)
+        lines += [f"Diverged runs, recorded as such: {self.diverged}."] * bool(self.diverged)
         lines += [f"{len(jobs.failed)} FAILED:"] * bool(jobs.failed)
         lines += [f"  {self._named(job)}  log: {', '.join(job.log) or 'none'}" for job in jobs.failed.values()]
         if jobs.done < jobs.total:
