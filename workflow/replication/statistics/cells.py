@@ -74,7 +74,7 @@ def display_scale(family: str) -> float:
 
 def shown_scores(runs: pd.DataFrame, column: str = "score") -> pd.Series:
     """A column of scores in the paper's unit; a diverged run has none."""
-    values = pd.to_numeric(runs[column], errors="coerce") * runs["family"].map(display_scale)
+    values = pd.to_numeric(runs[column], errors="coerce") * runs["family"].map(display_scale).astype(float)
     return values.where(runs["status"] != "diverged")
 
 
