@@ -121,30 +121,31 @@ def read_config(path: Path, root: Path) -> Config:
     return Config.from_mapping(values, root, str(path))
 
 
-class Entry(Model):
-    """A model or data set of the catalogue; its other options are its kind's."""
+class Labels(Model):
+    """What is only shown of an entry of the catalogue."""
 
-    model_config = ConfigDict(extra="allow")
-    family: Family
     title: Text | None = Field(None, description="what figures and tables call it; its id by default")
     published_as: str | None = Field(None, description="its name in the published tables")
 
 
-class NlpEntry(NlpMethod):
+class Entry(Labels):
+    """A model or data set of the catalogue; its other options are its kind's."""
+
+    model_config = ConfigDict(extra="allow")
+    family: Family
+
+
+class NlpEntry(NlpMethod, Labels):
     """A method of the catalogue."""
 
     family: Literal["nlp"]
-    title: Text | None = None
-    published_as: str | None = None
     optimizer: Literal["adamw", "adafactor", "sam"]
 
 
-class OperatorEntry(OperatorMethod):
+class OperatorEntry(OperatorMethod, Labels):
     """A method of the catalogue."""
 
     family: Literal["sciml"]
-    title: Text | None = None
-    published_as: str | None = None
     optimizer: Literal["adam"]
 
 
