@@ -79,6 +79,59 @@ def test_hyper_parameters_of_the_other_family_are_refused_with_the_nearest_known
         repository.grid()
 
 
+@pytest.mark.parametrize(
+    ("only", "runs"),
+    [
+        ({}, 8),
+        ({"method": ["tb"]}, 4),
+        ({"ratio": [0.5], "seed": [2]}, 2),
+        ({"model": ["fno"], "dataset": ["pde"], "ratio": [0.5], "method": ["baseline"], "seed": [1]}, 1),
+    ],
+)
+def test_a_slice_keeps_the_runs_that_match_and_says_that_it_is_one(repository, only, runs):
+    whole = repository.grid()
+    repository.config["only"] = only
+    grid = repository.grid()
+    assert len(grid.runs) == runs
+    assert set(grid.runs) <= set(whole.runs)
+    assert ("a part of the grid" in grid.experiments["study"].stand_in) == bool(only)
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        (
+            {"model": ["fon"]},
+            r"'only.model' names 'fon', .* \(did you mean 'fno'\?\); there are: fno",
+        ),
+        ({"ratio": [0.7]}, "'only.ratio' names 0.7, .* there are: 0.5, 1.0"),
+        ({"models": ["fno"]}, "unknown key 'models' below key 'only'"),
+        ({"ratio": [1.0], "dataset": ["text"]}, "'only.dataset' names 'text'"),
+        ({"artifact": ["table1"]}, "'only.artifact' names 'table1', .* there are: fig_other, fig_study"),
+        ({"artifact": ["fig_other"]}, "leaves no run: none has artifact fig_other"),
+    ],
+)
+def test_a_slice_of_what_is_not_there_is_refused(repository, only, words):
+    (repository.path / "workflow/resources").mkdir(parents=True)
+    entry = {"kind": "figure", "title": "A figure", "family": "sciml", "layout": "x", "needs": "nothing"}
+    artifacts = {f"fig_{name}": {**entry, "experiments": [name]} for name in ("study", "other")}
+    (repository.path / "workflow/resources/artifacts.yaml").write_text(yaml.safe_dump({"artifacts": artifacts}))
+    repository.config["only"] = only
+    with pytest.raises(ConfigError, match=words):
+        repository.grid()
+    repository.config["only"] = {"artifact": ["fig_study"]}
+    assert len(repository.grid().runs) == 8
+
+
+def test_artifacts_that_a_slice_leaves_out_are_missing(root):
+    from replication.settings.artifacts import read_index
+
+    index = read_index(root / "workflow/resources/artifacts.yaml")
+    plan = index.plan(["fig3_glue_ratio"], scale="demo", only=["fig1_esd"])
+    assert list(plan.figures) == ["fig1_esd"]
+    assert plan.missing["fig3_glue_ratio"] == "key 'only' in config.yaml leaves it out"
+
+
 @pytest.mark.parametrize("path", list(generated()))
 def test_generated_schemas_and_tables_are_fresh(root, path):
     assert (root / path).read_text(encoding="utf-8") == generated()[path], "run python -m replication.settings.options"

@@ -27,6 +27,7 @@ from replication.settings.checks import (
     suggestion,
     validate,
 )  # fmt: skip
+from replication.settings.experiment import Only
 from replication.settings.hyper import NlpMethod, OperatorMethod
 from replication.settings.yamlfile import read_yaml
 
@@ -58,6 +59,7 @@ class Config:
     )
     jobs_per_gpu: StrictInt = Field(1, ge=1, le=64, description="training jobs that share one GPU")
     seeds: Seeds | None = Field(None, description="replaces the seeds of every experiment")
+    only: Only = Field(Only(), description="keeps the part of the grid that matches every given key")
     subset: Subset = Field(Subset(), description="how training rows are chosen")
     data_folders: dict[Name, Text] = Field({}, description="data set: folder with your own copy of the published files")
     datasets: dict[str, Options] = Field({}, description="further or changed data sets, laid over the catalogue")
