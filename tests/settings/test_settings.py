@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 import tomllib
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
 from replication.errors import ConfigError
+from replication.settings.checks import validate
+from replication.settings.config import CatalogFile, Config
+from replication.settings.experiment import experiment_type
 from replication.settings.options import generated
+from replication.settings.yamlfile import read_yaml
 
 
 def runs_of(repository):
@@ -76,6 +83,53 @@ def test_a_hyper_parameter_that_is_neither_given_nor_searched_is_named(repositor
 def test_hyper_parameters_of_the_other_family_are_refused_with_the_nearest_known_one(repository):
     repository.block["hyper"]["layer_decay"] = 0.9
     with pytest.raises(ConfigError, match=r"unknown key 'layer_decay' below key 'scales.demo.grid\[0\].hyper'"):
+        repository.grid()
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, 1.5, float("nan"), "", "x", "{a}", "a\nb", "all", [], {}, [1, 1], [[1]], ["{b}"], {"{c}": 1},
+    {1: 2}, 10**40, {"family": "nlp"},
+]  # fmt: skip
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of nested settings with each of its keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [pair for key, item in items for pair in ((value, key), *places(item))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        (Config, "config.yaml"),
+        (experiment_type(), "experiments/fig3_glue_ratio.yaml"),
+        (experiment_type(), "experiments/fig4_cfd_ratio.yaml"),
+        (CatalogFile, "catalog/methods-nlp.yaml"),
+        (CatalogFile, "catalog/methods-sciml.yaml"),
+    ],
+    ids=str,
+)
+def test_any_value_anywhere_is_accepted_or_refused_in_one_sentence(root, kind, file):
+    refused: list[str] = []
+    draw = random.Random(0)
+    whole = read_yaml(root / file)
+    for _ in range(400):
+        values = copy.deepcopy(whole)
+        holder, key = draw.choice(places(values))
+        other = draw.choice(["epocs", "{x}", "\n", "s"]) if isinstance(holder, dict) else key
+        holder[draw.choice([key, other])] = draw.choice(ODD)
+        try:
+            validate(kind, values, file)
+        except ConfigError as error:
+            refused.append(str(error))
+    assert len(refused) > 200
+    assert [message for message in refused if len(message.splitlines()) != 1 or len(message) > 900] == []
+    assert all(message.startswith(f"{file}: ") for message in refused)
+
+
+def test_an_unknown_family_is_named_by_its_key(repository):
+    repository.experiment["family"] = "vision"
+    with pytest.raises(ConfigError, match=r"study.yaml: key 'family' is 'vision', expected one of nlp, sciml"):
         repository.grid()
 
 
@@ -147,8 +201,6 @@ def test_generated_schemas_and_tables_are_fresh(root, path):
     ],
 )
 def test_the_editors_schemas_accept_the_repositorys_files_and_refuse_an_unknown_key(root, schema, files):
-    from replication.settings.yamlfile import read_yaml
-
     content = json.loads((root / f"workflow/schemas/{schema}.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(content)
     for path in root.glob(files):
