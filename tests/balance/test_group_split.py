@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tempbalance.balance.groups import GroupSplit
+from tempbalance.balance._groups import GroupSplit
 
 groups = st.lists(st.lists(st.sampled_from([None, "a", "b", "c"]), min_size=1, max_size=6), min_size=1, max_size=4)
 

@@ -405,7 +405,7 @@ def test_metrics(model, metric):
 
 @pytest.mark.parametrize(("metric", "sign"), [("stable_rank", 1), ("spectral_norm", -1)])
 def test_other_metrics_enter_on_the_scale_of_exponents(metric, sign):
-    from tempbalance.balance.values import metric_values
+    from tempbalance.balance._values import metric_values
     from tempbalance.spectra import get_preset, layer_spectra
 
     torch.manual_seed(0)

@@ -15,8 +15,8 @@ from torch import nn
 
 from tempbalance import layer_metrics
 from tempbalance.errors import DataError, InputError
-from tempbalance.spectra.checkpoints import read_checkpoint
-from tempbalance.spectra.report import report_checkpoint
+from tempbalance.spectra._checkpoints import read_checkpoint
+from tempbalance.spectra._report import report_checkpoint
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 
 from tempbalance import esd, pl_alpha_hill
 from tempbalance.spectra import fit_tail, layer_metrics, spectral_norm, stable_rank
-from tempbalance.spectra.eigen import drop_small
+from tempbalance.spectra._eigen import drop_small
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "esd.json").read_text())
 TAILS = {"xmin_mid": "hill", "xmin_peak": "xmin_peak", None: "ks"}

@@ -17,7 +17,7 @@ from tempbalance.spectra import (
     state_dict_metrics,
     state_dict_spectra,
 )
-from tempbalance.spectra.layers import block_of, clean_name, gathered
+from tempbalance.spectra._layers import block_of, clean_name, gathered
 
 PLAIN = {"min_count": 2, "min_eigenvalue": 0.0}
 
@@ -190,7 +190,7 @@ def test_integers_and_quantised_blobs_are_no_layers():
 
 
 def test_portions_change_nothing(monkeypatch):
-    import tempbalance.spectra.metrics as metrics
+    import tempbalance.spectra._metrics as metrics
 
     model = Net()
     model.conv1.weight.data.zero_()  # one without a spectrum in between

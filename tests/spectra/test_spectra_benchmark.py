@@ -1,4 +1,4 @@
-"""The benchmark runs and reports what it says (at toy size; no claim about speed)."""
+"""The benchmark measures what it says (at toy size; no claim about speed)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,46 @@ import importlib.util
 import pytest
 
 
-def test_matrices_part_at_toy_size(root, monkeypatch, capsys):
+@pytest.fixture
+def benchmark(root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
     spec = importlib.util.spec_from_file_location("spectra_benchmark", root / "benchmarks" / "spectra.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "WIDTH", 48)
-    monkeypatch.setattr(module, "BLOCKS", 2)
-    result = module.matrices_part("cpu")
-    assert "13 matrices" in capsys.readouterr().out
-    assert result["ratios"]["tempbalance"] == 1.0
-    assert {len(seconds) for seconds in result["seconds"].values()} == {3}
-    assert all(second > 0 for seconds in result["seconds"].values() for second in seconds)
-    assert result["alpha_error"] < 1e-4
-    exact = module.released(module.weights("cpu")[0])
-    assert module.ours(module.weights("cpu")[0]) == pytest.approx(exact, abs=1e-4)
+    return module
+
+
+def test_the_methods_agree(benchmark):
+    matrices = benchmark.noise(*benchmark.block(48))
+    assert benchmark.ours(matrices) == pytest.approx(benchmark.full_svd(matrices), abs=1e-4)
+
+
+def test_a_method_is_left_out_before_it_takes_too_long(benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark, "METHODS", {"tempbalance": len, "slow": len})
+    monkeypatch.setattr(benchmark, "seconds_of", lambda call: call() * 1.0)
+    rows = benchmark.against_size("n", (1, 2, 3, 10), lambda size: [None] * size, power=3)
+    assert [(row["size"], row["variant"]) for row in rows if row["variant"] == "slow"] == [
+        (1, "slow"),
+        (2, "slow"),
+        (3, "slow"),
+    ]
+    assert [row["size"] for row in rows if row["variant"] == "tempbalance"] == [1, 2, 3, 10]
+
+
+def test_shares_follow_from_the_measured_seconds(benchmark):
+    seconds = {"training step": [1.0], "TempBalance update": [0.5], "validation batch": [0.1]}
+    rows = {row["variant"]: row for row in benchmark.shares(seconds, 0.0002)}
+    # 13 rows are one step an epoch, each measured, and one measurement before training.
+    assert rows["of steps and updates"]["ratio"] == pytest.approx(5.5 / 15.5)
+    assert rows["of steps, updates and validation"]["ratio"] == pytest.approx(5.5 / (15.5 + 10 * 55 * 0.1))
+    assert rows["published"]["ratio"] == pytest.approx(0.2403)
+    (row, *_) = benchmark.shares(seconds, 0.05)
+    assert "211 steps and 101 updates" in row["size"]  # every 21st step
+
+
+def test_a_quick_run(benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark, "WIDTHS", (32, 48, 2048))
+    rows = benchmark.measure(quick=True)
+    assert {row["variant"] for row in rows} >= {"tempbalance", "full SVD", "WeightWatcher", "published"}
+    assert all(row["seconds"] > 0 for row in rows)
+    assert {row["size"] for row in rows if row["name"] == "exponent of a square matrix"} == {32, 48}

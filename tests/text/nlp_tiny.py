@@ -79,4 +79,4 @@ class Chain:
         with RunDir.open(spec, results or self.results, inputs={}) as run:
             finetune(spec, data=self.data, tokens=self.tokens, indices=list(indices), run=run, device="cpu")
             run.publish()
-            return json.loads((run.folder / "metrics.json").read_text()), run.folder
+        return json.loads((run.folder / "metrics.json").read_text()), run.folder

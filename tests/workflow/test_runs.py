@@ -140,10 +140,10 @@ def test_two_experiments_that_share_runs_train_each_once(root, snakemake, tmp_pa
 def test_a_search_keeps_weights_or_frees_their_disk_and_figures_build(root, snakemake, tmp_path, keep):
     study = Study(tmp_path, root, snakemake)
     study.config["keep_models"] = keep
-    study.write(methods=["tb"], search={"s": [0.5, 1.0]})
+    study.write(search={"s": [0.5, 1.0]})
     figure = "figures/fig6_alpha_std_sciml.png"
     study(figure, TABLE)
     assert (tmp_path / figure).is_file()
-    assert len(records(tmp_path)) == 4
-    assert len(study.table()) == 2
-    assert len(list(tmp_path.rglob("*.safetensors"))) == (4 if keep else 0)
+    assert len(records(tmp_path)) == 6
+    assert len(study.table()) == 4
+    assert len(list(tmp_path.rglob("*.safetensors"))) == (6 if keep else 0)

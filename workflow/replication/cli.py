@@ -130,6 +130,20 @@ def subset(
     write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
 
 
+@app.command()
+def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Options, data: Path, out: Path) -> None:
+    """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
+    import pandas as pd
+
+    if family == "nlp":
+        from replication.text.trivial import trivial_scores as measure
+    else:
+        from replication.operators.trivial import trivial_errors as measure
+    table = pd.DataFrame(measure(data, _options(options)), columns=["predictor", "metric", "value"])
+    table.insert(0, "dataset", dataset)
+    table.to_csv(out, index=False)
+
+
 # ---- runs ------------------------------------------------------------------------------------------------
 
 

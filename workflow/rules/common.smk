@@ -142,6 +142,15 @@ def run_files(experiment, name):
     return [f"{RUNS}/{path}/{name}" for path in GRID.experiments[experiment].runs]
 
 
+def trivial_files(experiment):
+    """Scores of the trivial predictors on every data set of an experiment."""
+    runs = GRID.experiments[experiment].runs.values()
+    return [
+        f"{RESULTS}/trivial/{name}.csv"
+        for name in sorted({run.dataset for run in runs})
+    ]
+
+
 def training_data(wildcards):
     text = GRID.families[wildcards.dataset] == "nlp"
     return (TEXT_DATA if text else PDE_DATA).format(dataset=wildcards.dataset)
@@ -254,7 +263,9 @@ def animation_files():
 def final_outputs():
     """Every figure, animation and table that the configuration can build, the verdicts and the report."""
     figures = [
-        f"{FIGURES}/{name}.{kind}" for name in PLAN.figures for kind in ("pdf", "png")
+        f"{FIGURES}/{name}.{kind}"
+        for name in ("forest", *PLAN.figures)
+        for kind in ("pdf", "png")
     ]
     tables = [
         f"{RESULTS}/tables/{name}.{kind}"

@@ -1,4 +1,4 @@
-"""``tempbalance spectrum``: the layers of a checkpoint and how balanced they are."""
+"""``tempbalance spectrum``: a checkpoint's layers and how balanced they are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def spectrum(
     plot: Annotated[Path | None, typer.Option(help="draw exponents by layer into this PNG or PDF")] = None,
 ) -> None:
     """Show the layers of a checkpoint, their heavy-tail exponents, and how balanced they are."""
-    from tempbalance.spectra.report import report_checkpoint
+    from tempbalance.spectra._report import report_checkpoint
 
     report_checkpoint(checkpoint, preset=preset, csv=csv, json_file=json_file, plot=plot)
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def run_app(command: Callable[[], Any]) -> None:
-    """Run a command line and exit: 0, or 2 with one sentence for a problem of the user's, or 1 for any other."""
+    """Run a command line and exit with 0, with 2 for the user's errors, or with 1 for any other error."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -50,7 +50,7 @@ def run_app(command: Callable[[], Any]) -> None:
 
 
 def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
-    """Run a command; its exit code, with one sentence on standard error where it failed."""
+    """Run a command and return its exit code; an error is one sentence on standard error."""
     try:
         command()
     except SystemExit as stop:
@@ -71,7 +71,7 @@ def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
-        # The innermost place stands for the traceback, so that a report of the problem can start from the log.
+        # Only the innermost frame, so that a log says where it failed.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         print(
             f"unexpected error: {type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno}); "

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from replication.operators.examples import Examples
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
+from replication.runs.epochs import BestEpoch, protocol_scores
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
 from replication.settings.spec import RunSpec
@@ -27,23 +29,8 @@ from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
 
 PRIMARY = "nrmse"
-
-
-@dataclass
-class Best:
-    """The best epoch so far on one set, and its weights where they are wanted."""
-
-    score: float = math.inf
-    epoch: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(self, epoch: int, metrics: dict[str, float], model: nn.Module | None = None) -> None:
-        """Take an epoch's metrics if they are better."""
-        if metrics[PRIMARY] < self.score:
-            self.score, self.epoch, self.metrics = metrics[PRIMARY], epoch, metrics
-            if model is not None:
-                self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+#: Parts of a run's state that keep their own.
+PARTS = ("model", "optimizer", "scheduler", "monitor", "selected", "paper")
 
 
 @dataclass
@@ -55,21 +42,17 @@ class State:
     scheduler: StepLR
     monitor: TempBalance | Diagnostics
     shuffler: torch.Generator
-    selected: Best = field(default_factory=Best)
-    paper: Best = field(default_factory=Best)
+    selected: BestEpoch = field(default_factory=partial(BestEpoch, PRIMARY, higher_is_better=False))
+    paper: BestEpoch = field(default_factory=partial(BestEpoch, PRIMARY, higher_is_better=False))
     last_val: dict[str, float] = field(default_factory=dict)
     epoch: int = 0
 
     def save(self, folder: Path) -> None:
         """Write all of it into a folder."""
-        values: dict[str, Any] = {
-            name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler", "monitor")
-        }
+        values: dict[str, Any] = {name: getattr(self, name).state_dict() for name in PARTS}
         values |= {
             "shuffler": self.shuffler.get_state(),
             "rng": torch.get_rng_state(),
-            "selected": vars(self.selected),
-            "paper": vars(self.paper),
             "last_val": self.last_val,
             "epoch": self.epoch,
         }
@@ -78,11 +61,10 @@ class State:
     def load(self, folder: Path) -> None:
         """Take all of it back."""
         values = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
-        for name in ("model", "optimizer", "scheduler", "monitor"):
+        for name in PARTS:
             getattr(self, name).load_state_dict(values[name])
         self.shuffler.set_state(values["shuffler"])
         torch.set_rng_state(values["rng"])
-        self.selected, self.paper = Best(**values["selected"]), Best(**values["paper"])
         self.last_val, self.epoch = values["last_val"], values["epoch"]
 
 
@@ -214,7 +196,7 @@ def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: 
         row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "lr": state.optimizer.param_groups[0]["lr"]}
         if epoch % hyper.evaluate_every == 0 or epoch == hyper.epochs:
             state.last_val = evaluate(state.model, sets["validation"], scale, hyper.eval_batch_size)
-            state.selected.offer(epoch, state.last_val, state.model)
+            state.selected.offer(epoch, state.last_val, partial(_copy_weights, state.model))
             row |= {f"val_{name}": value for name, value in state.last_val.items()}
             run.spectra([{"epoch": epoch, "step": epoch, **layer} for layer in state.monitor.rows()])
         if hyper.evaluate_test_every and epoch % hyper.evaluate_test_every == 0:
@@ -235,6 +217,10 @@ def _diverged(run: RunDir, epoch: int, reason: str) -> int:
     return epoch
 
 
+def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
 def _weights_are_finite(model: nn.Module) -> bool:
     # The sum of a tensor's sizes is finite only if all its numbers are; a single tensor goes to the host.
     total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
@@ -252,19 +238,17 @@ def _finish(
     examples: Examples,
 ) -> None:
     """Evaluate on the test set, and write the record."""
-    final = {name: tensor.detach().cpu().clone() for name, tensor in state.model.state_dict().items()}
-    metrics: dict[str, Any] = {
-        "val": {"selected": state.selected.metrics or None, "final": state.last_val or None},
-        "test": {"selected": None, "final": None, "paper": state.paper.metrics or None},
-    }
-    predictions = examples.arrays()
-    if diverged is None:
-        test = metrics["test"]
-        test["final"] = test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
-        if state.selected.weights and state.selected.epoch != hyper.epochs:
-            state.model.load_state_dict(state.selected.weights)
-            test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
-        predictions = examples.predicted(state.model, scale)
+    final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
+    metrics = protocol_scores(
+        state.selected,
+        state.paper,
+        state.last_val,
+        epochs=hyper.epochs,
+        diverged=diverged is not None,
+        evaluate_test=partial(evaluate, state.model, sets["test"], scale, hyper.eval_batch_size),
+        load_weights=state.model.load_state_dict,
+    )
+    predictions = examples.arrays() if diverged is not None else examples.predicted(state.model, scale)
     run.finish(
         {
             "status": "finished" if diverged is None else "diverged",

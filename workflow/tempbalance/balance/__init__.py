@@ -1,8 +1,9 @@
-"""Exponents -> learning rates: schedules, parameter groups by name, TempBalance itself."""
+"""Learning rates from exponents: schedules and TempBalance."""
 
-from tempbalance.balance.core import TempBalance, updates_every
-from tempbalance.balance.diagnostics import Diagnostics
-from tempbalance.balance.schedules import (
+from tempbalance.balance._core import TempBalance, updates_every
+from tempbalance.balance._diagnostics import Diagnostics
+from tempbalance.balance._drift import hill_interval
+from tempbalance.balance._schedules import (
     SCHEDULES,
     get_schedule,
     grouped_rates,
@@ -19,6 +20,7 @@ __all__ = [
     "TempBalance",
     "get_schedule",
     "grouped_rates",
+    "hill_interval",
     "linear_schedule",
     "log2_schedule",
     "rank_schedule",

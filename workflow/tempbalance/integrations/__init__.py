@@ -1,4 +1,4 @@
-"""Hooks for training frameworks, a few lines each; each is imported when first used."""
+"""Hooks for training frameworks, imported when first used."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tempbalance.integrations.neuraloperator import balance_trainer as balance_trainer
-    from tempbalance.integrations.transformers import TempBalanceCallback as TempBalanceCallback
+    from tempbalance.integrations._neuraloperator import balance_trainer as balance_trainer
+    from tempbalance.integrations._transformers import TempBalanceCallback as TempBalanceCallback
 
 _HOME = {
-    "TempBalanceCallback": "tempbalance.integrations.transformers",
-    "balance_trainer": "tempbalance.integrations.neuraloperator",
+    "TempBalanceCallback": "tempbalance.integrations._transformers",
+    "balance_trainer": "tempbalance.integrations._neuraloperator",
 }
 
 __all__ = ["TempBalanceCallback", "balance_trainer"]

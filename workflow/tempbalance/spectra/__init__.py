@@ -1,8 +1,8 @@
-"""Weights -> eigenvalues -> heavy-tail exponents, for one matrix, a model or a checkpoint."""
+"""Eigenvalues and heavy-tail exponents of a matrix, a model or a checkpoint."""
 
-from tempbalance.spectra.eigen import batched_eigenvalues, esd, unfold
-from tempbalance.spectra.layers import Layer, find_layers, find_layers_in_state_dict
-from tempbalance.spectra.metrics import (
+from tempbalance.spectra._eigen import batched_eigenvalues, esd, unfold
+from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict
+from tempbalance.spectra._metrics import (
     LayerSpectrum,
     eigenvalues_by_layer,
     layer_metrics,
@@ -10,8 +10,8 @@ from tempbalance.spectra.metrics import (
     state_dict_metrics,
     state_dict_spectra,
 )
-from tempbalance.spectra.presets import PRESETS, Preset, get_preset
-from tempbalance.spectra.tail import (
+from tempbalance.spectra._presets import PRESETS, Preset, get_preset
+from tempbalance.spectra._tail import (
     TailFit,
     alpha_ks_search,
     alpha_xmin_peak,

@@ -1,4 +1,4 @@
-"""TempBalance inside the transformers Trainer."""
+"""TempBalance in the transformers Trainer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
     """Balances the Trainer's own optimizer: ``Trainer(..., callbacks=[TempBalanceCallback(s_min=1, s_max=1)])``.
 
     The optimizer's groups are split only inside ``optimizer.step()``, so the Trainer's scheduler, logs (which show
-    the unbalanced rate) and checkpoints are those of a run without it. The state travels in the Trainer's
-    checkpoints; ``trainer.train(resume_from_checkpoint=...)`` continues bit for bit.
+    the unbalanced rate) and checkpoints are those of a run without it. The Trainer's checkpoints include the
+    balancer's state, and ``trainer.train(resume_from_checkpoint=...)`` continues bit for bit.
 
     Args:
-        every: measure at every ``every``-th update; ``auto``: as the released code does
-            (:func:`tempbalance.balance.updates_every`); None: at the start only.
-        options: what :class:`tempbalance.TempBalance` takes, as plain numbers and strings.
+        every: measure at every ``every``-th update; ``auto``: as often as the released code
+            (:func:`tempbalance.balance.updates_every`); None: only at the start.
+        options: options of :class:`tempbalance.TempBalance`, as plain numbers and strings.
     """
 
     def __init__(self, *, every: int | Literal["auto"] | None = "auto", **options: Any) -> None:
@@ -50,6 +50,6 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
             self.balancer.step()
 
     def state(self) -> dict[str, Any]:
-        """What the Trainer writes into its checkpoints."""
+        """State that the Trainer writes into its checkpoints."""
         saved = None if self.balancer is None else self.balancer.state_dict()
         return {"args": {"every": self.every, **self.options}, "attributes": {"saved": saved}}

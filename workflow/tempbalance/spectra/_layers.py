@@ -1,4 +1,4 @@
-"""Which tensors of a model or a checkpoint are matrices, and which layer and block they belong to."""
+"""Finding the weight matrices of a model or a checkpoint, with their layers and blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.presets import Preset
+from tempbalance.spectra._presets import Preset
 
 Kind = Literal["matrix", "spectral"]
 
@@ -44,9 +44,9 @@ class Layer:
 
     Attributes:
         name: the module's path (``encoder.layer.0.output.dense``), or a raw parameter's own name.
-        weight: name of the weight tensor; None for an adapter whose base weight is not there.
+        weight: name of the weight tensor; None for an adapter without its base weight.
         kind: ``matrix`` (dense and convolutions) or ``spectral`` (complex or AFNO-style stacks of matrices).
-        block: the name up to the first number (``encoder.layer.0``), None where there is no number.
+        block: the name up to the first number (``encoder.layer.0``); None without a number.
         adapters: LoRA pairs that add to the weight.
     """
 
@@ -63,7 +63,7 @@ def clean_name(name: str) -> str:
 
 
 def block_of(name: str) -> str | None:
-    """The block of a parameter or layer: its name up to the first number between dots (method section 3)."""
+    """The block of a parameter or layer: its name up to the first number between dots."""
     match = _BLOCK.match(name + ".")
     return match.group(0) if match else None
 
@@ -80,16 +80,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """A model's parameters by cleaned name, tied ones under each of their names."""
+    """A model's parameters by cleaned name; tied parameters appear under each of their names."""
     named = unwrapped(model).named_parameters(remove_duplicate=False)
     return {clean_name(name): parameter for name, parameter in named}
 
 
 def gathered(tensor: Tensor, name: str) -> Tensor:
-    """The whole tensor, where the training framework keeps only a shard of it on this process.
+    """The whole tensor, also where the training framework keeps only a shard of it on this process.
 
-    FSDP2 and tensor parallelism (DTensor) are gathered, which is a collective call: every process must make
-    it. Raises InputError for shards that only their framework can gather (FSDP1, DeepSpeed ZeRO-3).
+    DTensors (FSDP2, tensor parallelism) are gathered. This is a collective call, which every process must make.
+    Raises InputError for shards that only their framework can gather (FSDP1, DeepSpeed ZeRO-3).
     """
     if hasattr(tensor, "full_tensor"):
         return tensor.full_tensor()
@@ -106,7 +106,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _layer_name(name: str) -> str | None:
-    """The layer a weight's name stands for, or None where the name is no weight's."""
+    """The layer of a weight by its name; None if it is not the name of a weight."""
     path, leaf = _split(name)
     if leaf == "weight":
         return path.removesuffix(".base_layer") or name
@@ -124,14 +124,14 @@ def _is_vector_like(tensor: Tensor) -> bool:
 
 
 def _kind(name: str, tensor: Tensor) -> Kind | None:
-    """What a tensor is by name and shape: a matrix, a stack of spectral matrices, or neither."""
+    """The kind of a tensor by name and shape: matrix, stack of spectral matrices, or None."""
     if _is_vector_like(tensor):
         return None
     if tensor.is_complex():
         return "spectral"
     if _layer_name(name) is not None:
         return "matrix" if tensor.ndim <= 5 and not _NORM.search(_split(_split(name)[0])[1]) else None
-    # AFNO keeps its block-diagonal complex maps as real parameters [2, blocks, in, out].
+    # AFNO stores its block-diagonal complex maps as real parameters [2, blocks, in, out].
     return "spectral" if tensor.ndim == 4 and tensor.shape[0] == 2 else None
 
 
@@ -154,8 +154,8 @@ def _adapters(tensors: Mapping[str, Tensor], scales: Mapping[str, float]) -> dic
     return found
 
 
-def _identity(tensor: Tensor) -> tuple:
-    """What tells two names of one tensor from two equal tensors."""
+def tensor_identity(tensor: Tensor) -> tuple:
+    """Equal for two names of one tensor, different for two tensors with equal values."""
     if tensor.is_meta or tensor.numel() == 0 or hasattr(tensor, "full_tensor"):
         return (id(tensor),)
     return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, str(tensor.device))
@@ -164,7 +164,7 @@ def _identity(tensor: Tensor) -> tuple:
 def _find(
     tensors: Mapping[str, Tensor], preset: Preset, embeddings: Iterable[str], scales: Mapping[str, float]
 ) -> list[Layer]:
-    tables = {_identity(tensors[name]) for name in embeddings}
+    tables = {tensor_identity(tensors[name]) for name in embeddings}
     adapters = _adapters(tensors, scales)
     layers: list[Layer] = []
     seen: set[tuple] = set()
@@ -174,8 +174,8 @@ def _find(
             continue
         if kind == "spectral" and preset.spectral == "skip":
             continue
-        identity = _identity(tensor)
-        # A head tied to an embedding table is that table: one tensor, one kind.
+        identity = tensor_identity(tensor)
+        # A head that is tied to an embedding table is an embedding.
         if identity in seen or (identity in tables and not preset.embeddings):
             continue
         seen.add(identity)
@@ -186,7 +186,7 @@ def _find(
 
 
 def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
-    """The layers of a model, in the order of its parameters; tied weights once, embeddings left out by default.
+    """The layers of a model in the order of its parameters, tied weights once, without embeddings by default.
 
     Raises InputError for weights that FSDP1 has flattened into shards.
     """
@@ -207,16 +207,16 @@ def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
 
 
 def find_layers_in_state_dict(tensors: Mapping[str, Tensor], preset: Preset, *, lora_scale: float = 1.0) -> list[Layer]:
-    """The layers of a plain ``{name: tensor}``: no modules to ask, so kinds follow from names and shapes.
+    """The layers of a plain ``{name: tensor}``; without modules, kinds follow from names and shapes.
 
-    ``lora_scale`` is alpha / r of LoRA pairs, which a state dict does not hold.
+    ``lora_scale`` is alpha / r of LoRA pairs, which a state dict does not contain.
     """
     embeddings = [name for name, tensor in tensors.items() if _is_embedding(name, tensor)]
     return _find(tensors, preset, embeddings, {"": lora_scale if preset.lora == "scaled" else 1.0})
 
 
 def layer_weight(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
-    """The weight of a layer as it acts in the forward pass: ``W + scale * B @ A`` where it has adapters.
+    """The weight of a layer as the forward pass uses it: ``W + scale * B @ A`` with adapters.
 
     Raises InputError for a shard that cannot be gathered or an adapter that does not fit its base.
     """

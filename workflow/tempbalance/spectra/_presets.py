@@ -1,4 +1,4 @@
-"""The two sets of choices the paper makes: one for language models, one for scientific machine learning."""
+"""The paper's two sets of options: one for language models, one for scientific machine learning."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ Tail = Literal["hill", "xmin_peak", "ks"]
 
 @dataclass(frozen=True)
 class Preset:
-    """How spectra are read off a model and which parameters share a rate (method sections 2, 3 and 4).
+    """How a model's spectra are measured and which parameters share a rate (paper sections 3.1 and 3.2).
 
     Attributes:
-        name: what the preset is called.
+        name: name of the preset.
         xmin_pos: the Hill tail starts at eigenvalue ``int(N / xmin_pos)``.
-        min_eigenvalue: eigenvalues at or below it are dropped before the fit (all stay where none is left).
-        min_count: a layer with fewer eigenvalues is reported without an exponent and keeps the base rate.
+        min_eigenvalue: eigenvalues at or below it are dropped before the fit, unless none would be left.
+        min_count: a layer with fewer eigenvalues has no exponent and keeps the base rate.
         unit: ``block`` (layers of a transformer block share a rate), ``layer``, or ``layer_in_block`` (the
             block's rate times a linear map within the block, the released NLP code's "layer").
-        timing: ``fresh``: rates follow the weights as they are, the first update is balanced already (SciML
-            code). ``lagged``: rates follow exponents taken before the last forward pass, so the first update
-            is unbalanced (NLP code).
-        exclude: layers whose name holds one of these keep the base rate and do not count towards the mean.
-        conv1d: ``matrix`` reads a Conv1d as any convolution; ``released`` repeats the released code's quirk.
-        spectral: what to do with complex spectral-convolution weights: ``skip``, one spectrum a mode pooled
-            (``per_mode``), or all modes unfolded into one matrix (``pooled``).
-        lora: whether an adapter's product carries its alpha/r scale.
+        timing: ``fresh``: rates follow the present weights, and the first update is balanced (SciML code).
+            ``lagged``: rates follow the exponents from before the last forward pass, so the first update is
+            unbalanced (NLP code).
+        exclude: layers whose name contains one of these keep the base rate and do not enter the mean exponent.
+        conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code's quirk.
+        spectral: complex spectral-convolution weights: ``skip`` leaves them out, ``pooled`` pools the eigenvalues of
+            all modes into one spectrum, ``per_mode`` takes the mean of the modes' exponents.
+        lora: whether an adapter's product is multiplied by its scale alpha / r.
         tail: how the tail start is chosen.
-        metric: the number that the schedule works on; ``farms`` is the exponent of sub-matrices of one aspect
-            ratio (:mod:`tempbalance.spectra.farms`), and makes spectra and tables theirs.
-        metric_scale: how stable rank and spectral norm enter a schedule made for exponents: ``alpha`` gives them the
-            exponents' mean and spread, and turns the spectral norm around (a large one is a trained layer);
-            ``released`` takes them as they are, like the released code, which saturates the sigmoid.
-        farms_ratio: that aspect ratio, longer over shorter side.
+        metric: the number that the schedule maps to a rate. ``farms`` is the exponent of sub-matrices of one aspect
+            ratio (arXiv 2506.06280); spectra and tables are then of the sub-matrices too.
+        metric_scale: how stable rank and spectral norm enter a schedule made for exponents. ``alpha`` gives them the
+            exponents' mean and standard deviation, and reverses the spectral norm, which is large in a trained
+            layer. ``released`` uses them unscaled, like the released code, which saturates the sigmoid.
+        farms_ratio: the aspect ratio of ``farms``, longer over shorter side.
         embeddings: whether embedding tables count as layers.
     """
 
@@ -91,9 +91,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def get_preset(preset: str | Preset, **changes: Any) -> Preset:
-    """A preset by name, with some of its choices changed; a change of None keeps the preset's choice.
+    """A preset by name, with some options changed; None keeps the preset's value.
 
-    Raises InputError for an unknown preset, an unknown option or a value that an option does not take.
+    Raises InputError for an unknown preset, an unknown option or an invalid value.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:

@@ -1,4 +1,4 @@
-"""Reading the weights of a checkpoint that may come from anywhere: nothing in it is executed."""
+"""Reading the weights of untrusted checkpoints: nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch import Tensor
 from tempbalance.errors import DataError
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
-#: Files that a folder is searched for, the first wins.
+#: Weight files of a folder, in order of preference.
 _FOLDER_FILES = (
     "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
     "pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin",
 )  # fmt: skip
-#: Where training scripts put the weights inside a checkpoint dictionary.
+#: Keys under which training scripts store the weights in a checkpoint dictionary.
 _NESTED = ("state_dict", "model_state_dict", "model", "module", "weights")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights on the CPU by name, where they come from, and alpha / r of its LoRA pairs."""
+    """Weights by name (on the CPU), the path they were read from, and alpha / r of LoRA pairs."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -41,10 +41,10 @@ class Checkpoint:
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """The weights of a safetensors file, a transformers or adapter folder, or a torch state dict.
 
-    Torch files are read with ``weights_only=True``, which builds tensors and plain containers and refuses
-    everything else, so a hostile file cannot run code.
+    Torch files are read with ``weights_only=True``, which accepts tensors and plain containers only, so a hostile
+    file cannot run code.
 
-    Raises DataError, in one sentence, for a file that is missing, damaged, of another kind or refused.
+    Raises DataError for a file that is missing, damaged, of an unknown format or refused.
     """
     path = Path(path).expanduser()
     try:
@@ -134,7 +134,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             f"{path}: refused, because it is damaged or holds more than tensors and plain containers (loading it could "
             "run code); save the weights alone with torch.save(model.state_dict(), ...) or as safetensors"
         ) from None
-    # A damaged or forged file can make the reader fail in many ways; all of them mean "not this file".
+    # A damaged or forged file can make the reader fail in many ways.
     except Exception as error:
         raise DataError(f"{path}: is no intact torch file ({type(error).__name__}: {str(error)[:120]})") from None
     return _tensors_in(content, path)

@@ -1,4 +1,4 @@
-"""What `tempbalance spectrum` shows of a checkpoint: a table of layers, a file of it, a plot."""
+"""`tempbalance spectrum`: a checkpoint's layers as a table, a file and a plot."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 from tempbalance.errors import DataError, InputError
-from tempbalance.spectra.checkpoints import Checkpoint, read_checkpoint
-from tempbalance.spectra.layers import Layer, find_layers_in_state_dict
-from tempbalance.spectra.metrics import LayerSpectrum, metrics_table, spectra_of
-from tempbalance.spectra.presets import Preset, get_preset
+from tempbalance.spectra._checkpoints import Checkpoint, read_checkpoint
+from tempbalance.spectra._layers import Layer, find_layers_in_state_dict
+from tempbalance.spectra._metrics import LayerSpectrum, metrics_table, spectra_of
+from tempbalance.spectra._presets import Preset, get_preset
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Layers solved between two moves of the progress bar.
+#: Layers solved between two updates of the progress bar.
 CHUNK = 4
 
 
@@ -34,7 +34,7 @@ def report_checkpoint(
     console: Console | None = None,
     **changes: Any,
 ) -> pd.DataFrame:
-    """Print a checkpoint's layers with their exponents and balance; write what else is asked for.
+    """Print a checkpoint's layers with their exponents and balance; write the files that are asked for.
 
     Args:
         path: a safetensors file, a transformers or adapter folder, or a torch state dict.
@@ -81,7 +81,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def choose_preset(checkpoint: Checkpoint, preset: str, **changes: Any) -> Preset:
-    """The preset by name; ``auto`` looks at where the matrices sit."""
+    """The preset by name; ``auto`` chooses by the share of dense layers in numbered blocks."""
     if preset != "auto":
         return get_preset(preset, **changes)
     layers = find_layers_in_state_dict(checkpoint.tensors, get_preset("nlp"))
@@ -170,15 +170,15 @@ def _print(table: pd.DataFrame, summary: dict[str, Any], console: Console | None
 
 
 def _bar(distance: float, spread: float) -> str:
-    """Distance from the mean as a small bar: two marks a standard deviation, four at most."""
+    """Distance from the mean as a bar: two marks for each standard deviation, four at most."""
     marks = min(4, round(2 * abs(distance) / spread)) if spread > 0 else 0
     return f"{'◀' * marks:>4}|{'':4}" if distance < 0 else f"{'':4}|{'▶' * marks:<4}"
 
 
 def plot_layers(table: pd.DataFrame, summary: dict[str, Any], path: Path) -> None:
-    """One dot a layer, in the order of the model, coloured by block, with the mean as a line.
+    """One dot for each layer in the model's order, coloured by block, and the mean as a line.
 
-    Raises InputError for a file format that matplotlib does not write.
+    Raises InputError for a file format that matplotlib cannot write.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,7 +1,7 @@
-"""Exponents -> rates: the paper's schedule and the ones it is compared with.
+"""Schedules map exponents to rates: the paper's and those it is compared with.
 
-Every schedule maps ``alphas [L]`` and a base rate to rates ``[L]``, gives a larger exponent a rate at least as
-large, and gives every layer the base rate where all exponents are equal.
+Every schedule maps ``alphas [L]`` and a base rate to rates ``[L]``. A larger exponent never gets a smaller rate, and
+equal exponents get the base rate.
 """
 
 from __future__ import annotations
@@ -49,12 +49,17 @@ def sigmoid_schedule(
 
     Args:
         alphas: ``[L]`` exponents, finite.
-        base_lr: the rate of a layer at the mean.
+        base_lr: rate of a layer with the mean exponent.
         s_min: strength below the mean, 0 or more.
         s_max: strength above the mean, 0 or more.
         tau: steepness, above 0.
 
     Raises InputError for exponents that are not finite or parameters out of range.
+
+    Examples:
+        >>> from tempbalance import sigmoid_schedule
+        >>> sigmoid_schedule([2.0, 2.5, 3.0], 1e-3, s_min=1.0, s_max=1.0).round(6)  # [L] -> [L]
+        array([0.000321, 0.001   , 0.003114])
     """
     if s_min < 0 or s_max < 0 or tau <= 0:
         raise InputError(f"sigmoid schedule: expected s_min >= 0, s_max >= 0, tau > 0, got {s_min}, {s_max}, {tau}")
@@ -62,9 +67,9 @@ def sigmoid_schedule(
     if not len(values):
         return values
     mean = values.mean()
-    # The mean of equal numbers may differ from them by a rounding error, which must not tip the rate.
+    # The mean of equal numbers may differ from them by rounding, which must not change a rate.
     distance = np.zeros_like(values) if _all_equal(values) else values - mean
-    # tanh form of the logistic function: no overflow for far-off exponents.
+    # The logistic function as a tanh does not overflow.
     share = 0.5 * np.tanh(tau * distance / 2)
     return base_lr * 10 ** (np.where(distance > 0, s_max, s_min) * share)
 
@@ -88,9 +93,14 @@ def linear_schedule(
         base_lr: the base rate.
         min_ratio: factor of the smallest exponent.
         slope: the largest exponent's factor is ``min_ratio + slope``; 0 or more.
-        equal: what all-equal exponents give: the ``base`` rate, or the top rate as in the ``released`` code.
+        equal: rate of equal exponents: the ``base`` rate, or the top rate as in the ``released`` code.
 
     Raises InputError for exponents that are not finite or parameters out of range.
+
+    Examples:
+        >>> from tempbalance import linear_schedule
+        >>> linear_schedule([2.0, 2.5, 3.0], 1e-3, min_ratio=0.5, slope=1.0)  # [L] -> [L]
+        array([0.0005, 0.001 , 0.0015])
     """
     _check_map("linear", min_ratio, slope, equal)
     values = _finite(alphas)
@@ -100,12 +110,12 @@ def linear_schedule(
 
 
 def sqrt_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
-    """Rates in proportion to sqrt(alpha), with the base rate as their scale: ``base * sqrt(a_i) / mean sqrt(a)``."""
+    """Rates proportional to sqrt(alpha), with the base rate as their mean: ``base * sqrt(a_i) / mean sqrt(a)``."""
     return _proportional(np.sqrt(_positive(alphas)), base_lr)
 
 
 def log2_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
-    """Rates in proportion to log2(alpha): ``base * log2(a_i) / mean log2(a)``; exponents are above 1."""
+    """Rates proportional to log2(alpha): ``base * log2(a_i) / mean log2(a)``. Raises InputError below 1."""
     values = _positive(alphas)
     if (values < 1).any():
         raise InputError(f"log2 schedule: expected values of 1 or more, got {values.min():g}")
@@ -135,8 +145,8 @@ def rank_schedule(
 ) -> Rates:
     """Rates by rank: ``base * (min_ratio + slope * rank / L)``, rank 0 for the smallest exponent.
 
-    Equal exponents share their mean rank; where all are equal they get the base rate. With
-    ``equal="released"`` ties are broken by order, as in the released code.
+    Equal exponents share their mean rank; if all are equal, they get the base rate. With ``equal="released"``
+    ties are broken by order, as in the released code.
     """
     _check_map("rank", min_ratio, slope, equal)
     values = _finite(alphas)
@@ -148,7 +158,7 @@ def rank_schedule(
 
 
 def _mean_ranks(values: Rates) -> Rates:
-    """Ranks from 0; equal values share the mean of theirs (scipy's rankdata, whose import costs half a second)."""
+    """Ranks from 0, equal values with their mean rank (scipy's rankdata takes half a second to import)."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
 
@@ -163,7 +173,7 @@ SCHEDULES: dict[str, Callable[..., Rates]] = {
 
 
 def get_schedule(name: str, **parameters: Any) -> Schedule:
-    """A schedule by name, its parameters bound; parameters of None keep their defaults.
+    """A schedule by name with its parameters bound; None keeps a default.
 
     Raises InputError for an unknown name or a parameter that the schedule does not take.
     """
@@ -179,7 +189,7 @@ def get_schedule(name: str, **parameters: Any) -> Schedule:
 
 
 def schedule_from(name: str, **parameters: Any) -> Schedule:
-    """:func:`get_schedule` with those of the parameters that the named schedule takes."""
+    """:func:`get_schedule`, ignoring parameters that the schedule does not take."""
     takes = (SCHEDULES[name].__kwdefaults__ or {}) if name in SCHEDULES else {}
     return get_schedule(name, **{key: value for key, value in parameters.items() if key in takes})
 
@@ -195,19 +205,19 @@ def grouped_rates(
     slope: float = 1.0,
     normalize: bool = False,
 ) -> Rates:
-    """Rates of layers that are balanced in groups (paper section 3.2; method section 3).
+    """Rates of layers that are balanced in groups (paper section 3.2).
 
     Args:
         alphas: ``[L]`` exponents, finite.
-        blocks: each layer's block; None keeps the base rate for the units that need a block.
+        blocks: each layer's block; with None a layer keeps the base rate where the unit needs a block.
         base_lr: the base rate.
         schedule: from :func:`get_schedule`.
-        unit: ``block``: a block's exponent is the mean over its layers, the schedule sees the blocks.
-            ``layer``: the schedule sees the layers. ``layer_in_block`` (the released NLP code's "layer"): the
-            block's rate times a linear map of the layer's exponent within its block.
-        min_ratio: the smallest factor of that linear map.
-        slope: its largest factor less its smallest.
-        normalize: scale all rates, unbalanced ones included, so that their mean is the base rate.
+        unit: ``block``: the schedule is applied to blocks, whose exponents are means over their layers. ``layer``:
+            it is applied to layers. ``layer_in_block`` (the released NLP code's "layer"): the block's rate times a
+            linear map of the layer's exponent within its block.
+        min_ratio: smallest factor of that linear map.
+        slope: its largest factor minus its smallest.
+        normalize: scale all rates, including base rates, so that their mean is the base rate.
     """
     values = _finite(alphas)
     if unit == "layer":

@@ -1,4 +1,4 @@
-"""TempBalance inside the neuraloperator Trainer."""
+"""TempBalance in neuraloperator's Trainer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ STATE_FILE = "tempbalance_state.json"
 
 
 def balance_trainer(trainer: Any, balancer: TempBalance) -> Any:
-    """Let a ``neuralop.Trainer`` balance at the beginning of every epoch but the first; returns the trainer.
+    """Make a ``neuralop.Trainer`` balance at the start of every epoch but the first; returns the trainer.
 
-    Build the balancer on the model and the optimizer that ``trainer.train`` gets, before the scheduler. The
-    Trainer's checkpoints then hold the balancer's state too, and resuming from their folder takes it back.
+    Build the balancer on the model and the optimizer that are passed to ``trainer.train``, before the scheduler. The
+    Trainer's checkpoints then include the balancer's state, and resuming from them restores it.
 
     Args:
         trainer: a ``neuralop.Trainer``.

@@ -1,4 +1,4 @@
-"""The number of each layer that a schedule works on."""
+"""The number of each layer that a schedule maps to a rate."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tempbalance.spectra.metrics import LayerSpectrum
-from tempbalance.spectra.presets import Preset
+from tempbalance.spectra._metrics import LayerSpectrum
+from tempbalance.spectra._presets import Preset
 
 
 def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[np.float64]:
     """``[L]`` values of layers that have an exponent, by ``preset.metric`` and ``preset.metric_scale``.
 
-    Exponents are taken as they are. Schedules and tau are made for them, so stable ranks (tens) and spectral norms
-    (anything) get the exponents' mean and standard deviation, unless the released code's raw values are asked for.
+    Exponents are not changed. Schedules and tau are made for exponents, so stable ranks and spectral norms, which have
+    other magnitudes, are scaled to the exponents' mean and standard deviation; ``metric_scale="released"`` leaves
+    them as they are.
     """
     raw = np.array([spectrum.value(preset.metric) for spectrum in spectra], dtype=np.float64)
     if preset.metric not in ("stable_rank", "spectral_norm") or preset.metric_scale == "released" or not len(raw):
@@ -25,4 +26,4 @@ def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[n
     sign = -1.0 if preset.metric == "spectral_norm" else 1.0
     spread = raw.std()
     centred = np.zeros_like(raw) if spread == 0 else sign * (raw - raw.mean()) / spread
-    return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # exponents are above 1; log2 counts on it
+    return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # exponents are above 1, and log2 needs that

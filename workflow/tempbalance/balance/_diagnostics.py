@@ -1,8 +1,8 @@
-"""The same layer rows for a run without balancing: measures, never touches a rate."""
+"""Spectra of a model in training, solved once for each state of its weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,28 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.layers import Layer, find_layers, named_tensors
-from tempbalance.spectra.metrics import LayerSpectrum, eigenvalues_by_layer, spectra_of
-from tempbalance.spectra.presets import Preset, get_preset
+from tempbalance.spectra._layers import Layer, find_layers, named_tensors, tensor_identity
+from tempbalance.spectra._metrics import LayerSpectrum, eigenvalues_by_layer, spectra_of
+from tempbalance.spectra._presets import Preset, get_preset
+
+
+class _StepCount:
+    """Counts an optimizer's steps. It refers to nothing else, so the hook keeps no model alive."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.count = 0
+        self.hook = optimizer.register_step_post_hook(self)
+
+    def __call__(self, *_: Any) -> None:
+        self.count += 1
 
 
 class Diagnostics:
-    """Spectra of a model in training, for a baseline run.
+    """Spectra of a model in training, for a baseline run. It measures and never touches a rate.
 
     Args:
         model: the model.
-        optimizer: where a layer's current rate is looked up.
+        optimizer: has the current rates.
         preset: ``"nlp"`` or ``"sciml"``, with options changed by keyword as in
             :func:`tempbalance.spectra.layer_metrics`.
     """
@@ -34,29 +45,57 @@ class Diagnostics:
         if not self.layers:
             raise InputError(f"{type(model).__name__} has no weight matrix that the preset {self.preset.name!r} counts")
         self._initial: dict[str, NDArray[np.floating]] | None = None
+        # Optimizers that write through `.data` leave no trace in torch's version counters, so steps are counted too.
+        self._optimizer_steps = _StepCount(optimizer)
+        self._latest: tuple[Any, list[LayerSpectrum]] | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """The model's parameters by cleaned name."""
+        """The model's parameters, by name without the prefixes of wrappers."""
         return named_tensors(self.model)
 
     def measure(self) -> list[LayerSpectrum]:
-        """Spectra of all layers as the weights are now."""
-        spectra = spectra_of(self.layers, self.tensors(), self.preset)
+        """Solve the spectra of all layers."""
+        spectra = self.measure_some(self.layers)
+        self._latest = (self._weights_version(), spectra)
         if self._initial is None:
             self._initial = eigenvalues_by_layer(spectra)
         return spectra
 
+    def measure_some(self, layers: Sequence[Layer]) -> list[LayerSpectrum]:
+        """Solve the spectra of some of the layers."""
+        return spectra_of(layers, self.tensors(), self.preset)
+
+    def latest(self) -> list[LayerSpectrum]:
+        """Spectra of all layers, solved only if a weight has been written since the last measurement."""
+        if self._latest is None or self._latest[0] != self._weights_version():
+            return self.measure()
+        return self._latest[1]
+
+    def _weights_version(self) -> Any:
+        """Changes whenever an optimizer step or a torch operation writes a layer's weight."""
+        tensors = self.tensors()
+        used = [tensors[name] for layer in self.layers for name in _names(layer)]
+        return self._optimizer_steps.count, [(tensor_identity(tensor), tensor._version) for tensor in used]
+
+    def detach(self) -> None:
+        """Remove the hook from the optimizer; later steps are no longer counted."""
+        self._optimizer_steps.hook.remove()
+
     def trained(self, layer: Layer) -> list[str]:
-        """Names of the layer's tensors that are trained: its weight, or its adapters where that is frozen."""
+        """Names of the layer's trained tensors: its weight, or its adapters if the weight is frozen."""
         tensors = self.tensors()
         return [name for name in _names(layer) if tensors[name].requires_grad]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a layer, measured now: ``layer``, ``block``, ``alpha`` (NaN without one), ``lr`` (NaN if frozen)."""
+        """One dict for each layer: ``layer``, ``block``, ``alpha`` (NaN without one), ``lr`` (NaN if frozen).
+
+        Exponents are those of the present weights; they are measured only if a weight has changed since the last
+        measurement.
+        """
         tensors = self.tensors()
         rates = {id(p): float(group["lr"]) for group in self.optimizer.param_groups for p in group["params"]}
         rows = []
-        for spectrum in self.measure():
+        for spectrum in self.latest():
             found = [rates.get(id(tensors[name]), float("nan")) for name in self.trained(spectrum.layer)]
             rows.append(
                 {
@@ -69,13 +108,13 @@ class Diagnostics:
         return rows
 
     def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
-        """Layer -> eigenvalues ``[N]`` ascending, from the first measurement."""
+        """Layer -> eigenvalues ``[N]`` ascending of the first measurement."""
         if self._initial is None:
             self.measure()
         return dict(self._initial or {})
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain lists, so that JSON or ``torch.save`` can hold it."""
+        """Plain lists, for JSON and ``torch.save``."""
         initial = self.initial_eigenvalues()
         return {
             "initial_eigenvalues": {name: values.tolist() for name, values in initial.items()},
@@ -83,7 +122,7 @@ class Diagnostics:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back the spectra of the beginning. Raises InputError where the state is not of :meth:`state_dict`."""
+        """Restore the first measurement. Raises InputError for anything but a :meth:`state_dict`."""
         try:
             values: dict[str, NDArray[np.floating]] = {
                 name: np.asarray(v, dtype=state["dtypes"][name]) for name, v in state["initial_eigenvalues"].items()

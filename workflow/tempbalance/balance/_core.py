@@ -1,4 +1,4 @@
-"""TempBalance itself: measure the layers, turn exponents into factors, give each parameter group its rate."""
+"""TempBalance: measures the layers and sets the rate of each parameter group."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from tempbalance.balance.diagnostics import Diagnostics
-from tempbalance.balance.groups import GroupSplit
-from tempbalance.balance.schedules import grouped_rates, schedule_from
-from tempbalance.balance.values import metric_values
+from tempbalance.balance._diagnostics import Diagnostics
+from tempbalance.balance._drift import Drift
+from tempbalance.balance._groups import GroupSplit
+from tempbalance.balance._schedules import grouped_rates, schedule_from
+from tempbalance.balance._values import metric_values
 from tempbalance.errors import InputError
-from tempbalance.spectra.layers import Layer, block_of
-from tempbalance.spectra.metrics import LayerSpectrum
-from tempbalance.spectra.presets import Preset
+from tempbalance.spectra._layers import Layer, block_of
+from tempbalance.spectra._metrics import LayerSpectrum
+from tempbalance.spectra._presets import Preset
 
 Scheduled = Literal["lr", "weight_decay", "both"]
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -30,53 +31,73 @@ _KEYS: dict[str, tuple[str, ...]] = {
 
 
 def updates_every(steps_per_epoch: int) -> int:
-    """How often the released NLP code measures: every ``min(100, max(1, steps_per_epoch // 10))`` steps."""
+    """Steps between two measurements of the released NLP code: ``min(100, max(1, steps_per_epoch // 10))``."""
     return min(100, max(1, steps_per_epoch // 10))
 
 
 class TempBalance:
     """Layer-wise learning rates from heavy-tailed spectra (Liu et al., EMNLP 2024, section 3).
 
-    Splits the optimizer's parameter groups so that every layer (or transformer block) has its own, and keeps
-    each at ``the rate the scheduler sets * factor``, where the factor follows the layer's exponent: larger for
-    under-trained layers (larger exponent), smaller for the others. Parameters are matched by *name*: biases
-    follow their layer; with ``unit="block"`` LayerNorm and the like follow their block; embeddings and the
-    rest keep the scheduler's rate, as do layers without an exponent.
+    Splits the optimizer's parameter groups so that every layer (or transformer block) has its own. The rate of a group
+    is the scheduler's rate times a factor, which is larger for under-trained layers (with a larger exponent) and
+    smaller for the others. Parameters are matched by *name*: biases follow their layer; with ``unit="block"``
+    LayerNorm and the like follow their block; embeddings, other parameters, and layers without an exponent keep the
+    scheduler's rate.
 
-    Build it after the optimizer and before the scheduler (or pass ``scheduler=``), then once an update (NLP)
-    or once an epoch (SciML)::
+    Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call, after every update (NLP)
+    or epoch (SciML)::
 
         optimizer.step(); scheduler.step(); balancer.step()
 
-    Any scheduler works, because an unbalanced group of the same options always stands beside the balanced
-    ones and shows the rate they would have had. In exchange, a rate written into a balanced group by hand is
-    overwritten; write it into all groups.
+    Any scheduler works, because an unbalanced group with the same options always exists beside the balanced ones and
+    has the rate they would have without balancing. To change a rate by hand, change it in all groups; in a balanced
+    group alone it is overwritten.
 
     Args:
-        model: the model; DDP and torch.compile wrappers are looked through.
-        optimizer: any torch optimizer over (some of) its parameters that takes several groups. State, if any,
-            stays.
+        model: the model, which may be wrapped by DDP or torch.compile.
+        optimizer: a torch optimizer over some or all of its parameters that supports several groups. It keeps its
+            state.
         preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; its options may be changed by
             keyword: ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
         schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``rank``, or ``fixed`` (sigmoid with
-            the exponents of initialisation, "TB_Fix").
-            Each takes its own parameters among the following and leaves the others, so that one set of
-            hyper-parameters serves a comparison of schedules.
+            the exponents of initialisation, "TB_Fix"). Each uses those of the following parameters that it takes and
+            ignores the others, so that schedules can be compared with one set of hyper-parameters.
         s_min: sigmoid's strength below the mean exponent (the paper's s1); default 1.
         s_max: sigmoid's strength above the mean exponent (the paper's s2); default 1.
         tau: sigmoid's steepness; default 10.
         min_ratio: smallest factor of the linear and rank maps, and within a block for ``layer_in_block``; default 0.5.
         slope: range of the factors of these maps; default 1.
-        every: exponents are measured at every ``every``-th :meth:`step`; None: never again after the start. The
-            released NLP code uses :func:`updates_every`.
-        scheduled: what is scaled: ``lr``, ``weight_decay`` or ``both``.
+        every: measure at every ``every``-th :meth:`step`; None: only at the start. The released NLP code uses
+            :func:`updates_every`.
+        scheduled: the option that is scaled: ``lr``, ``weight_decay`` or ``both``.
         normalize: scale the factors so that their mean over layers is 1.
-        scheduler: a scheduler built on this optimizer before.
+        scheduler: a scheduler that was built on this optimizer before.
+        tolerance: skip a measurement where no exponent can have moved by more than this share of itself (by a bound
+            on singular values, :func:`tempbalance.balance.hill_interval`); 0: measure always. A skipped measurement
+            saves an eigenvalue problem and keeps one copy of the weights. Only Hill exponents that rates follow
+            (``tail="hill"``, ``metric="alpha"``) can be skipped.
         groups: ``split``: the groups stay split. ``per_step``: they are split only inside ``optimizer.step()``, so
-            schedulers and checkpoints see the original groups (what the transformers hook uses).
+            schedulers and checkpoints see the original groups (the transformers hook uses this).
 
     Raises InputError for unknown options, for an optimizer that holds none of the model's layers, and for
     weights that cannot be read (shards, meta tensors).
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from tempbalance import TempBalance
+        >>> model = nn.Sequential(nn.Linear(20, 40), nn.Tanh(), nn.Linear(40, 40), nn.Tanh(), nn.Linear(40, 1))
+        >>> optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        >>> balancer = TempBalance(model, optimizer, preset="sciml", s_min=1.0, s_max=1.0)
+        >>> x, y = torch.randn(32, 20), torch.randn(32, 1)  # [batch, in], [batch, out]
+        >>> loss = (model(x) - y).square().mean()
+        >>> loss.backward()
+        >>> optimizer.step()
+        >>> balancer.step()
+        >>> sorted(balancer.factors)  # layers that the optimizer trains; "4" has one eigenvalue, so its factor is 1
+        ['0', '2', '4']
+        >>> all(10**-0.5 <= factor <= 10**0.5 for factor in balancer.factors.values())
+        True
     """
 
     def __init__(
@@ -95,6 +116,7 @@ class TempBalance:
         scheduled: Scheduled = "lr",
         normalize: bool = False,
         scheduler: Any = None,
+        tolerance: float = 0.0,
         groups: Literal["split", "per_step"] = "split",
         **changes: Any,
     ) -> None:
@@ -104,6 +126,8 @@ class TempBalance:
             raise InputError(f"groups: {groups!r} is unknown, expected 'split' or 'per_step'")
         if every is not None and every < 1:
             raise InputError(f"every: {every!r} is out of range, expected 1 or more, or None")
+        if not 0 <= tolerance < 1:
+            raise InputError(f"tolerance: {tolerance!r} is out of range, expected 0 or more, and below 1")
         frozen = schedule == "fixed"
         self.schedule = schedule_from(
             "sigmoid" if frozen else schedule, s_min=s_min, s_max=s_max, tau=tau, min_ratio=min_ratio, slope=slope
@@ -117,17 +141,9 @@ class TempBalance:
         self._diagnostics = Diagnostics(model, optimizer, preset=preset, **changes)
         self.preset = self._diagnostics.preset
         self._groups = GroupSplit(optimizer, self._units())
-        if not self._groups.units:
-            raise InputError(
-                f"the optimizer trains no {self.preset.unit} that the preset {self.preset.name!r} finds in the model; "
-                "use unit='layer', another preset, or an optimizer over this model's parameters"
-            )
-        for key in self._keys:
-            if any(group.get(key) is None for group in optimizer.param_groups):
-                raise InputError(
-                    f"the optimizer's groups have no {key!r} to scale (an Adafactor that sets its own rate has none: "
-                    "give it lr=..., relative_step=False)"
-                )
+        self._check_groups()
+        self._drift = Drift(self._layers(), self.preset, tolerance) if tolerance and self.every else None
+        self._values: dict[str, float] = {}
         self._steps = 0
         self._factors: dict[str, float] = {}
         self._hooks: list[RemovableHandle] = []
@@ -142,7 +158,20 @@ class TempBalance:
         if self.preset.timing == "fresh":
             self._activate()
 
-    # ---- which parameter follows which unit ------------------------------------------------------------
+    def _check_groups(self) -> None:
+        if not self._groups.units:
+            raise InputError(
+                f"the optimizer trains no {self.preset.unit} that the preset {self.preset.name!r} finds in the model; "
+                "use unit='layer', another preset, or an optimizer over this model's parameters"
+            )
+        for key in self._keys:
+            if any(group.get(key) is None for group in self.optimizer.param_groups):
+                raise InputError(
+                    f"the optimizer's groups have no {key!r} to scale (an Adafactor that sets its own rate has none: "
+                    "give it lr=..., relative_step=False)"
+                )
+
+    # ---- the unit of each parameter --------------------------------------------------------------------
 
     def _layers(self) -> list[Layer]:
         return [
@@ -150,7 +179,7 @@ class TempBalance:
         ]
 
     def _units(self) -> dict[int, str]:
-        """id(parameter) -> unit, by name."""
+        """id(parameter) -> unit, matched by name."""
         layers = self._layers()
         owner = {f"{layer.name}.": layer.name for layer in layers}
         blocks = {layer.block for layer in layers if layer.block is not None}
@@ -166,8 +195,8 @@ class TempBalance:
         block = block if block in blocks else None
         if self.preset.unit == "block":
             return block
-        # The deepest layer whose path the name goes through; raw parameters are layers themselves, and
-        # in_proj_weight takes in_proj_bias along.
+        # The deepest layer on the name's path. Raw parameters are layers themselves, and in_proj_bias belongs to
+        # in_proj_weight.
         parts = name.removesuffix("_weight").removesuffix("_bias").split(".")
         for end in range(len(parts), 0, -1):
             layer = owner.get(".".join(parts[:end]) + ".")
@@ -178,14 +207,16 @@ class TempBalance:
     # ---- rates -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Rescale all rates; measure the exponents when their turn has come.
+        """Rescale all rates, and measure the exponents at every ``every``-th call.
 
-        Call it after ``optimizer.step()`` and ``scheduler.step()``. With ``timing="lagged"`` the new exponents
-        take effect at the next call, as in the released NLP code.
+        Call it after ``optimizer.step()`` and ``scheduler.step()``. With ``timing="lagged"`` new exponents take effect
+        at the next call, as in the released NLP code.
         """
         self._groups.check()
         self._steps += 1
         due = self.every is not None and self._steps % self.every == 0
+        if self._drift is not None and not due:
+            self._drift.track(self._diagnostics.tensors())
         if self.preset.timing == "fresh":
             if due:
                 self.update()
@@ -197,17 +228,36 @@ class TempBalance:
 
     def update(self) -> None:
         """Measure the exponents now; rates follow at the next :meth:`step`."""
-        self._pending = self._new_factors(self._diagnostics.measure())
+        if self._drift is None:
+            spectra = self._diagnostics.measure()
+        else:
+            self._drift.track(self._diagnostics.tensors())
+            due = self._drift.due()
+            # Measuring every layer serves the rows as well.
+            everything = len(due) == len(self._drift.layers)
+            spectra = self._diagnostics.measure() if everything else self._diagnostics.measure_some(due)
+            self._drift.measured(spectra)
+        #: Layers that the last update measured: all of them, or with a tolerance those that had moved too far.
+        self.measured = [spectrum.layer.name for spectrum in spectra]
+        self._values |= self._measured_values(spectra)
+        self._pending = self._new_factors()
 
     def _activate(self) -> None:
         self._factors = self._pending
         self._groups.apply(self._factors, self._keys)
 
-    def _new_factors(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
+    def _measured_values(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
+        """Layer -> the number that the schedule works on, NaN for a layer without one."""
         counted = {layer.name for layer in self._layers()}
         used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
-        names, blocks = [spectrum.layer.name for spectrum in used], [spectrum.layer.block for spectrum in used]
-        values = metric_values(used, self.preset)
+        found = zip(used, metric_values(used, self.preset), strict=True)
+        values = {spectrum.layer.name: float("nan") for spectrum in spectra}
+        return values | {spectrum.layer.name: float(value) for spectrum, value in found}
+
+    def _new_factors(self) -> dict[str, float]:
+        used = [layer for layer in self._layers() if np.isfinite(self._values[layer.name])]
+        names, blocks = [layer.name for layer in used], [layer.block for layer in used]
+        values = [self._values[name] for name in names]
         rates = grouped_rates(
             values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize, **self._inner_map
         )  # factors: every schedule is proportional to its base rate
@@ -219,7 +269,7 @@ class TempBalance:
 
     @property
     def factors(self) -> dict[str, float]:
-        """Unit -> factor on the scheduler's rate, as it is now; units without one run at 1."""
+        """Unit -> present factor on the scheduler's rate; 1 for units without an exponent."""
         return {unit: self._factors.get(unit, 1.0) for unit in self._groups.units}
 
     def _enter_step(self) -> None:
@@ -227,10 +277,11 @@ class TempBalance:
         self._groups.apply(self._factors, self._keys)
 
     def detach(self) -> None:
-        """Leave the optimizer as it was found: its original groups, each at the scheduler's rate."""
+        """Restore the optimizer: its original groups at the scheduler's rates, and no hooks."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        self._diagnostics.detach()
         self._groups.merge()
 
     def _split_now(self, scheduler: Any) -> None:
@@ -241,10 +292,14 @@ class TempBalance:
             )
         self._groups.split([] if scheduler is None else [scheduler])
 
-    # ---- what there is to record ---------------------------------------------------------------------------
+    # ---- records -------------------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a layer, measured now: ``layer``, ``block``, ``alpha``, ``lr`` (the rate its weight runs at)."""
+        """One dict for each layer: ``layer``, ``block``, ``alpha``, ``lr`` (the rate of its weight).
+
+        Exponents are those of the present weights; they are measured only if a weight has changed since the last
+        measurement.
+        """
         rows = self._diagnostics.rows()
         rates = self.rates()
         for row, layer in zip(rows, self._diagnostics.layers, strict=True):
@@ -252,29 +307,30 @@ class TempBalance:
         return rows
 
     def rates(self) -> dict[str, float]:
-        """Parameter name -> the rate it is updated with, of the parameters that the optimizer holds."""
+        """Parameter name -> its rate, for the parameters that the optimizer trains."""
         rates = self._groups.rates(self._factors if "lr" in self._keys else {})
         return {name: rates[id(p)] for name, p in self._diagnostics.tensors().items() if id(p) in rates}
 
     def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
-        """Layer -> eigenvalues ``[N]`` ascending, from when this object was built."""
+        """Layer -> eigenvalues ``[N]`` ascending, measured when this object was built."""
         return self._diagnostics.initial_eigenvalues()
 
     # ---- checkpoints -----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the model's, the optimizer's and the scheduler's state."""
-        return {
+        """State for a checkpoint, beside the states of the model, the optimizer and the scheduler."""
+        state = {
             "steps": self._steps,
             "factors": dict(self._factors),
             "pending": dict(self._pending),
             "diagnostics": self._diagnostics.state_dict(),
         }
+        return state if self._drift is None else {**state, "drift": self._drift.state_dict(), "values": self._values}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue bit for bit; load the model, the optimizer and the scheduler too.
+        """Continue bit for bit. Load the states of the model, the optimizer and the scheduler first.
 
-        Raises InputError where the state is of another model or not TempBalance's.
+        Raises InputError for the state of another model or of something else.
         """
         try:
             steps, factors, pending = int(state["steps"]), dict(state["factors"]), dict(state["pending"])
@@ -282,12 +338,16 @@ class TempBalance:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not a TempBalance state ({error!r}); save it with balancer.state_dict()") from None
         known = {layer.name for layer in self._diagnostics.layers} | {layer.block for layer in self._diagnostics.layers}
-        strangers = sorted({*factors, *pending} - known)
-        if strangers:
+        unexpected = sorted({*factors, *pending} - known)
+        if unexpected:
             raise InputError(
-                f"the TempBalance state is of another model: it holds {strangers[0]!r}, which is no layer here"
+                f"the TempBalance state is of another model: it holds {unexpected[0]!r}, which is no layer here"
             )
         self._diagnostics.load_state_dict(diagnostics)
         self._steps, self._factors, self._pending = steps, factors, pending
+        if self._drift is not None:
+            # A state of a run that measured always says nothing of distances: all layers are measured again.
+            self._drift.load_state_dict(state.get("drift", {}), self._diagnostics.tensors())
+            self._values |= state.get("values", {})
         with torch.no_grad():
             self._groups.apply(self._factors, self._keys)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.presets import Tail
+from tempbalance.spectra._presets import Tail
 
 Eigenvalues = Tensor | NDArray[np.floating] | Sequence[float]
 
-#: Below this mean of ln(e_j / e_i) the tail is flat to rounding, and its exponent (above 1e5) means nothing.
+#: Below this mean of ln(e_j / e_i) the tail is flat up to rounding, and its exponent (above 1e5) is meaningless.
 FLAT = 1e-5
-#: Bins of the histogram whose peak starts the ``xmin_peak`` search.
+#: Bins of the histogram whose peak is where the ``xmin_peak`` search looks.
 PEAK_BINS = 100
 
 
@@ -72,6 +72,16 @@ def pl_alpha_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> float:
 
     Raises InputError for fewer than 2 eigenvalues, values that are not finite, a tail that starts at zero or
     is flat, or ``xmin_pos`` of 1 or below.
+
+    Examples:
+        >>> from tempbalance import pl_alpha_hill
+        >>> round(pl_alpha_hill([0.1, 0.5, 1.0, 2.0]), 3)  # N = 4, tail (1, 2): 1 + 2 / ln 2
+        3.885
+        >>> import torch
+        >>> from tempbalance import esd
+        >>> weight = torch.randn(768, 768, generator=torch.Generator().manual_seed(0))
+        >>> round(pl_alpha_hill(esd(weight), xmin_pos=1.5), 1)  # pure noise
+        2.9
     """
     return fit_hill(eigenvalues, xmin_pos=xmin_pos).alpha
 
@@ -91,7 +101,7 @@ def _fit(values: NDArray[np.float64], start: int) -> TailFit:
 
 
 def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFit:
-    """The start with the smallest KS distance, the first of equals."""
+    """The fit with the smallest KS distance; of equal ones the first."""
     usable = [int(start) for start in starts if 0 < values[start] < values[-1] * (1 - FLAT)]
     if not usable:
         raise InputError("no eigenvalue can start a power-law tail (all are equal or zero)")
@@ -109,7 +119,7 @@ def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFi
 
 
 def alpha_ks_search(eigenvalues: Eigenvalues) -> TailFit:
-    """Full search: every eigenvalue but the last may start the tail, the smallest KS distance wins."""
+    """Full search over all tail starts but the last eigenvalue for the smallest KS distance."""
     values = _ascending(eigenvalues)
     return _best_start(values, np.arange(len(values) - 1))
 
@@ -118,7 +128,7 @@ def alpha_xmin_peak(eigenvalues: Eigenvalues) -> TailFit:
     """Released ``xmin_peak``: the KS search among starts near the peak of the histogram of log10 eigenvalues.
 
     With the peak's left bin edge at ``p``, a start ``e`` must satisfy ``log10(0.95 p) <= e <= 1.5 p``. The
-    released code takes the logarithm on the lower side only, which leaves that side nearly open.
+    released code takes the logarithm on the lower side only, so that side hardly excludes anything.
     """
     values = _ascending(eigenvalues)
     positive = values[values > 0]
@@ -138,9 +148,9 @@ _FITS: dict[str, Callable[[Eigenvalues, float], TailFit]] = {
 
 
 def fit_tail(eigenvalues: Eigenvalues, *, tail: Tail = "hill", xmin_pos: float = 2.0) -> TailFit:
-    """Fit by the named choice of tail start: ``hill`` (with ``xmin_pos``), ``xmin_peak`` or ``ks``.
+    """Fit a tail whose start is chosen by ``hill`` (with ``xmin_pos``), ``xmin_peak`` or ``ks``.
 
-    Raises InputError for an unknown choice, or where the spectrum has no exponent.
+    Raises InputError for an unknown ``tail``, or a spectrum without an exponent.
     """
     if tail not in _FITS:
         raise InputError(f"tail: {tail!r} is unknown, expected one of {list(_FITS)}")

@@ -11,28 +11,28 @@ import torch
 from torch import Tensor
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.presets import Conv1d
+from tempbalance.spectra._presets import Conv1d
 
 #: Up to this width a float64 solve costs next to nothing, so it is always taken.
 SMALL = 128
-#: Strips of rows that a large Gram matrix is computed in; four save 3/8 of the products.
+#: A large Gram matrix is computed in this many strips of rows; with four, 3/8 of the products are not needed.
 STRIPS = 4
-#: A float32 Gram matrix knows its eigenvalues to a few 1e-7 of the largest. Where the median is below this
-#: share of the largest, an exponent could be off by more than 1e-4, and the matrix is solved in float64.
+#: Eigenvalues of a float32 Gram matrix are accurate to a few 1e-7 of the largest. Where the median is below this
+#: share of the largest, the exponent could be off by more than 1e-4, so the matrix is solved in float64.
 FLOAT32_SAFE_SPREAD = 5e-3
-#: Largest absolute error seen in a float32 spectrum, as a share of the largest eigenvalue (with a margin).
+#: Largest error observed in float32 eigenvalues, as a share of the largest eigenvalue, with a margin.
 FLOAT32_NOISE = 4e-6
 
 
 def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
     """The matrices of a weight, as a batch ``[matrices, rows, columns]``.
 
-    A dense weight ``(out, in)`` is one matrix. A convolution ``(out, in, *kernel)`` is one ``(out, in)``
-    matrix a kernel position, scaled by sqrt(0.5) (paper section 3; method section 2). With
-    ``conv1d="released"`` a Conv1d weight ``(out, in, k)`` is one unscaled ``(in, k)`` matrix an output
-    channel, as in the released code: for a kernel of one this gives row norms, not a spectrum.
+    A dense weight ``(out, in)`` is one matrix. A convolution ``(out, in, *kernel)`` has one ``(out, in)`` matrix
+    for each kernel position, scaled by sqrt(0.5) (paper section 3). With ``conv1d="released"`` a Conv1d weight
+    ``(out, in, k)`` has one unscaled ``(in, k)`` matrix for each output channel, as in the released code. With a
+    kernel of one these are the norms of the rows, not a spectrum.
 
-    Raises InputError for fewer than 2 or more than 5 axes, or an unknown reading of Conv1d.
+    Raises InputError for fewer than 2 or more than 5 axes, or an unknown value of ``conv1d``.
     """
     if conv1d not in ("matrix", "released"):
         raise InputError(f"conv1d: {conv1d!r} is unknown, expected 'matrix' or 'released'")
@@ -46,14 +46,14 @@ def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
 
 
 def promoted(matrices: Tensor) -> Tensor:
-    """Half, bfloat16 and float8 as float32 (complex likewise); single and double as they are."""
+    """Convert half, bfloat16 and float8 to float32 (complex likewise); leave float32 and float64 as they are."""
     if matrices.dtype in (torch.float64, torch.complex128, torch.float32, torch.complex64):
         return matrices
     return matrices.to(torch.complex64 if matrices.is_complex() else torch.float32)
 
 
 def _gram(matrices: Tensor) -> Tensor:
-    """The smaller Gram matrix of each; for large ones on a CPU its lower triangle, all that the solver reads."""
+    """The smaller Gram matrix of each matrix; large ones on a CPU only have the lower triangle the solver reads."""
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mH
     size = wide.shape[-2]
     if wide.device.type != "cpu" or size <= 2 * SMALL:
@@ -69,16 +69,16 @@ def _double(matrices: Tensor) -> Tensor:
 
 
 def _solve(matrices: Tensor) -> Tensor:
-    # The released code takes singular values; W^T W has their squares and half the work or less.
+    # The released code computes singular values. The eigenvalues of W^T W are their squares, at half the cost or less.
     return torch.linalg.eigvalsh(_gram(matrices), UPLO="L").clamp_min(0)
 
 
 def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
-    """For each spectrum ``[..., n]``: would float32 noise reach the exponent or the filter?"""
+    """For each spectrum ``[..., n]``: can float32 rounding change the exponent or the filter's choice?"""
     largest = values[..., -1]
     needed = values[..., values.shape[-1] // 2] < FLOAT32_SAFE_SPREAD * largest
     if min_eigenvalue is not None:
-        # Noise must not lift an eigenvalue over the filter, nor push one below it.
+        # Rounding must not move an eigenvalue across the filter.
         noise = FLOAT32_NOISE * largest
         near = (values - min_eigenvalue).abs() <= noise.unsqueeze(-1)
         needed |= near.any(dim=-1)
@@ -102,12 +102,12 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
 
     Args:
         batches: tensors ``[matrices, rows, columns]``, real or complex, any float type (half is promoted).
-        min_eigenvalue: the filter that will be applied later; where float32 noise could decide on which side
-            of it an eigenvalue falls, float64 is used.
+        min_eigenvalue: the filter that will be applied later. A matrix with an eigenvalue too close to it for
+            float32 is solved in float64.
 
-    Returns one ``[matrices, min(rows, columns)]`` tensor a batch, each row ascending, float64 where the weight
-    is float64 and float32 elsewhere, on the weight's device. On a GPU weights of one shape are solved
-    together; on a CPU with several torch threads, weights are spread over threads.
+    Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device. Rows are ascending; the
+    type is float64 for a float64 weight and float32 otherwise. On a GPU, weights of equal shape are solved
+    together. On a CPU with several torch threads, weights are distributed over threads.
     """
     with torch.no_grad():
         batches = [promoted(batch.detach()) for batch in batches]
@@ -136,10 +136,10 @@ def _threaded(batches: Sequence[Tensor], min_eigenvalue: float | None, workers: 
         with torch.no_grad():  # grad mode is per thread
             return _spectrum(batches[index], min_eigenvalue)
 
-    # The largest first, so that no thread is left with a big one at the end.
+    # Largest first, so that no thread starts a large matrix at the end.
     order = sorted(range(len(batches)), key=lambda index: -min(batches[index].shape[-2:]))
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one matrix a thread: a solver that threads inside gains little and fights the pool
+    torch.set_num_threads(1)  # a solver with threads of its own gains little and competes with the pool
     try:
         with ThreadPoolExecutor(workers) as pool:
             solved = dict(zip(order, pool.map(solve, order), strict=True))
@@ -160,6 +160,14 @@ def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | No
     Returns ``[N]`` ascending, float64 for a float64 weight and float32 otherwise.
 
     Raises InputError where the weight is no matrix, is empty, or holds values that are not finite.
+
+    Examples:
+        >>> import torch
+        >>> from tempbalance import esd
+        >>> esd(torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]))  # (out, in) = (2, 3): 2 eigenvalues
+        tensor([4., 9.])
+        >>> esd(torch.ones(8, 4, 3, 3)).shape  # a 3 x 3 convolution: 9 positions with 4 eigenvalues each
+        torch.Size([36])
     """
     if weight.numel() == 0:
         raise InputError(f"a weight of shape {tuple(weight.shape)} is empty, so it has no spectrum")

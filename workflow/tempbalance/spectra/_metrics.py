@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra.eigen import batched_eigenvalues, promoted, unfold
-from tempbalance.spectra.farms import farms_windows
-from tempbalance.spectra.layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
-from tempbalance.spectra.presets import Preset, get_preset
-from tempbalance.spectra.tail import TailFit, fit_tail, spectral_norm, stable_rank
+from tempbalance.spectra._eigen import batched_eigenvalues, promoted, unfold
+from tempbalance.spectra._farms import farms_windows
+from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
+from tempbalance.spectra._presets import Preset, get_preset
+from tempbalance.spectra._tail import TailFit, fit_tail, spectral_norm, stable_rank
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Values (64 M, 256 MB in float32) whose spectra are computed together.
+#: Weights of up to this many values (256 MB in float32) are measured together.
 PORTION = 2**26
 #: Columns of the tables that :func:`layer_metrics` and :func:`state_dict_metrics` return.
 COLUMNS = (
@@ -32,14 +32,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LayerSpectrum:
-    """A layer's eigenvalues and what is read off them.
+    """A layer's eigenvalues and the metrics computed from them.
 
     Attributes:
-        layer: whose.
-        shape: of the weight tensor.
-        spectra: ``[spectra, n]`` ascending, none filtered; one row unless ``spectral="per_mode"``. Empty where
+        layer: the layer.
+        shape: shape of its weight.
+        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``. Empty where
             the weight has no spectrum.
-        preset: the choices the metrics follow.
+        preset: options of the metrics.
         problem: why there is no spectrum, or None.
     """
 
@@ -75,17 +75,17 @@ class LayerSpectrum:
 
     @property
     def reason(self) -> str | None:
-        """Why the layer has no exponent, or None where it has one."""
+        """Why the layer has no exponent; None if it has one."""
         return self._fits[1]
 
     @property
     def alpha(self) -> float:
-        """The heavy-tail exponent, NaN where there is a :attr:`reason`; a mean over modes for ``per_mode``."""
+        """The heavy-tail exponent (for ``per_mode`` the mean over modes); NaN if there is a :attr:`reason`."""
         fits = self._fits[0]
         return float(np.mean([fit.alpha for fit in fits])) if fits else float("nan")
 
     def value(self, metric: str) -> float:
-        """The number a schedule works on; NaN where the layer is left out."""
+        """The number that a schedule maps to a rate; NaN for a layer without an exponent."""
         if self.reason is not None:
             return float("nan")
         if metric == "stable_rank":
@@ -114,13 +114,13 @@ class LayerSpectrum:
 
 
 def _matrices(layer: Layer, weight: Tensor, preset: Preset) -> Tensor:
-    """The batch of matrices that a layer's weight stands for."""
+    """A layer's weight as a batch of matrices."""
     weight = promoted(weight)
     if layer.kind == "matrix":
         return unfold(weight, conv1d=preset.conv1d)
     if not weight.is_complex():  # AFNO: [2, blocks, in, out]
         return torch.complex(weight[0], weight[1])
-    # Spectral convolutions: [in, out, *modes], one matrix a mode. Without mode axes it is one matrix.
+    # Spectral convolutions: [in, out, *modes], one matrix for each mode. Without mode axes it is one matrix.
     return weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
 
 
@@ -131,13 +131,13 @@ def _problem(matrices: Tensor, largest: float, preset: Preset) -> str | None:
     if largest == 0:
         return "the weight is zero or empty"
     count = len(matrices) * min(matrices.shape[-2:])
-    if preset.metric == "farms" and count < preset.min_count:  # its windows would hide how small it is
+    if preset.metric == "farms" and count < preset.min_count:  # its overlapping windows have more eigenvalues
         return f"{count} eigenvalues, fewer than {preset.min_count}"
     return None
 
 
 def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
-    """Tensors as arrays: one copy a device and type, for each copy from a GPU waits for it to finish."""
+    """Tensors as arrays, with one copy for each device and type, because every copy from a GPU synchronises."""
     kinds: dict[tuple, list[int]] = {}
     for index, tensor in enumerate(tensors):
         kinds.setdefault((tensor.device, tensor.dtype), []).append(index)
@@ -150,7 +150,7 @@ def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
 
 
 def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
-    """Runs of layers whose weights together are no larger than :data:`PORTION`, or single ones."""
+    """Groups of consecutive layers with at most :data:`PORTION` values together; larger layers come alone."""
     portion: list[Layer] = []
     size = 0
     for layer in layers:
@@ -167,7 +167,7 @@ def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterato
 def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> list[LayerSpectrum]:
     """Spectra of layers whose tensors are given by name.
 
-    Works in portions, so that sharded weights are not all gathered, and no copies of all weights made, at once.
+    Works in portions, so that sharded weights are not gathered, and weights not copied, all at once.
     """
     with torch.no_grad():
         return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
@@ -204,8 +204,8 @@ def state_dict_spectra(
 
 
 def metrics_table(spectra: Sequence[LayerSpectrum]) -> pd.DataFrame:
-    """One row a layer, indexed by layer name."""
-    import pandas as pd  # half a second that a training job, which makes no table, need not wait for
+    """One row for each layer, indexed by layer name."""
+    import pandas as pd  # takes half a second, and training needs no table
 
     table = pd.DataFrame([spectrum.row() for spectrum in spectra], columns=["layer", *COLUMNS])
     return table.set_index("layer")
@@ -228,6 +228,18 @@ def layer_metrics(model: nn.Module, *, preset: str | Preset = "sciml", **changes
     spectral_norm, lambda_min (the eigenvalue where the tail starts) and reason (why alpha is NaN, else missing).
 
     Raises InputError for unknown options and weights that cannot be read.
+
+    Examples:
+        >>> from torch import nn
+        >>> from tempbalance import layer_metrics
+        >>> model = nn.Sequential(nn.Linear(64, 96), nn.GELU(), nn.Linear(96, 3))
+        >>> table = layer_metrics(model, preset="sciml")
+        >>> table.shape  # a row for each layer, a column for each metric
+        (2, 9)
+        >>> table["n_eigs"].to_dict()
+        {'0': 64, '2': 3}
+        >>> table.loc["2", "reason"]
+        '3 eigenvalues, fewer than 13'
     """
     return metrics_table(layer_spectra(model, preset=preset, **changes))
 
