@@ -68,7 +68,7 @@ def test_resolving_twice_changes_nothing_and_defaults_are_filled_in():
     assert resolve("sciml", method, hyper) == (method, hyper)
     assert method["balance"] == {
         "schedule": "sigmoid", "s_min": 1.25, "s_max": 1.25, "tau": 5.0, "every": 1, "scheduled": "lr",
-        "normalize": False,
+        "normalize": False, "tolerance": 0.0,
     }  # fmt: skip
     assert (hyper["given_frames"], hyper["weight_decay"]) == (10, 0.0)
     assert balance_options("sciml", method, hyper) == method["balance"]
@@ -151,7 +151,7 @@ def test_the_library_has_the_same_options_choices_and_defaults():
     for key in set(hints) - {"name", "exclude"}:
         if choices := get_args(hints[key]):
             assert get_args(get_args(fields[key].annotation)[0]) == choices or hints[key] == float | None, key
-    for key in ("scheduled", "normalize"):
+    for key in ("scheduled", "normalize", "tolerance"):
         assert fields[key].default == taken[key].default
     for schedule in SCHEDULES.values():
         for key, default in (schedule.__kwdefaults__ or {}).items():
