@@ -139,6 +139,7 @@ def test_an_unknown_family_is_named_by_its_key(repository):
         ({}, 8),
         ({"method": ["tb"]}, 4),
         ({"ratio": [0.5], "seed": [2]}, 2),
+        ({"ratio": ["0.5"], "seed": ["2"]}, 2),
         ({"model": ["fno"], "dataset": ["pde"], "ratio": [0.5], "method": ["baseline"], "seed": [1]}, 1),
     ],
 )

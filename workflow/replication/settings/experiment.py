@@ -47,6 +47,9 @@ class When(Filter, NotEmpty):
 class Only(Filter):
     """The part of the grid that is trained and shown."""
 
+    # `snakemake --config` hands over numbers inside a mapping as text.
+    ratio: Annotated[tuple[Annotated[float, Field(strict=False, gt=0, le=1)], ...], Field(strict=False)] | None = None
+    seed: Annotated[tuple[Annotated[int, Field(strict=False, ge=0)], ...], Field(strict=False)] | None = None
     artifact: FileNames | None = Field(None, description="figures and tables: what other artifacts show is left out")
 
 
