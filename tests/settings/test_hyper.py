@@ -151,7 +151,7 @@ def test_the_library_has_the_same_options_choices_and_defaults():
     for key in set(hints) - {"name", "exclude"}:
         if choices := get_args(hints[key]):
             assert get_args(get_args(fields[key].annotation)[0]) == choices or hints[key] == float | None, key
-    for key in ("scheduled", "normalize"):
+    for key in ("scheduled", "normalize", "tolerance"):
         assert fields[key].default == taken[key].default
     for schedule in SCHEDULES.values():
         for key, default in (schedule.__kwdefaults__ or {}).items():

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 import tomllib
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
 from replication.errors import ConfigError
+from replication.settings.checks import validate
+from replication.settings.config import CatalogFile, Config
+from replication.settings.experiment import experiment_type
 from replication.settings.options import generated
+from replication.settings.yamlfile import read_yaml
 
 
 def runs_of(repository):
@@ -79,6 +86,107 @@ def test_hyper_parameters_of_the_other_family_are_refused_with_the_nearest_known
         repository.grid()
 
 
+ODD: list[Any] = [
+    None, True, 0, -1, 1.5, float("nan"), "", "x", "{a}", "a\nb", "all", [], {}, [1, 1], [[1]], ["{b}"], {"{c}": 1},
+    {1: 2}, 10**40, {"family": "nlp"},
+]  # fmt: skip
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of nested settings with each of its keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [pair for key, item in items for pair in ((value, key), *places(item))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        (Config, "config.yaml"),
+        (experiment_type(), "experiments/fig3_glue_ratio.yaml"),
+        (experiment_type(), "experiments/fig4_cfd_ratio.yaml"),
+        (CatalogFile, "catalog/methods-nlp.yaml"),
+        (CatalogFile, "catalog/methods-sciml.yaml"),
+    ],
+    ids=str,
+)
+def test_any_value_anywhere_is_accepted_or_refused_in_one_sentence(root, kind, file):
+    refused: list[str] = []
+    draw = random.Random(0)
+    whole = read_yaml(root / file)
+    for _ in range(400):
+        values = copy.deepcopy(whole)
+        holder, key = draw.choice(places(values))
+        other = draw.choice(["epocs", "{x}", "\n", "s"]) if isinstance(holder, dict) else key
+        holder[draw.choice([key, other])] = draw.choice(ODD)
+        try:
+            validate(kind, values, file)
+        except ConfigError as error:
+            refused.append(str(error))
+    assert len(refused) > 200
+    assert [message for message in refused if len(message.splitlines()) != 1 or len(message) > 900] == []
+    assert all(message.startswith(f"{file}: ") for message in refused)
+
+
+def test_an_unknown_family_is_named_by_its_key(repository):
+    repository.experiment["family"] = "vision"
+    with pytest.raises(ConfigError, match=r"study.yaml: key 'family' is 'vision', expected one of nlp, sciml"):
+        repository.grid()
+
+
+@pytest.mark.parametrize(
+    ("only", "runs"),
+    [
+        ({}, 8),
+        ({"method": ["tb"]}, 4),
+        ({"ratio": [0.5], "seed": [2]}, 2),
+        ({"ratio": ["0.5"], "seed": ["2"]}, 2),
+        ({"model": ["fno"], "dataset": ["pde"], "ratio": [0.5], "method": ["baseline"], "seed": [1]}, 1),
+    ],
+)
+def test_a_slice_keeps_the_runs_that_match_and_says_that_it_is_one(repository, only, runs):
+    whole = repository.grid()
+    repository.config["only"] = only
+    grid = repository.grid()
+    assert len(grid.runs) == runs
+    assert set(grid.runs) <= set(whole.runs)
+    assert ("a part of the grid" in grid.experiments["study"].stand_in) == bool(only)
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        (
+            {"model": ["fon"]},
+            r"'only.model' names 'fon', .* \(did you mean 'fno'\?\); there are: fno",
+        ),
+        ({"ratio": [0.7]}, "'only.ratio' names 0.7, .* there are: 0.5, 1.0"),
+        ({"models": ["fno"]}, "unknown key 'models' below key 'only'"),
+        ({"ratio": [1.0], "dataset": ["text"]}, "'only.dataset' names 'text'"),
+        ({"artifact": ["table1"]}, "'only.artifact' names 'table1', .* there are: fig_other, fig_study"),
+        ({"artifact": ["fig_other"]}, "leaves no run: none has artifact fig_other"),
+    ],
+)
+def test_a_slice_of_what_is_not_there_is_refused(repository, only, words):
+    (repository.path / "workflow/resources").mkdir(parents=True)
+    entry = {"kind": "figure", "title": "A figure", "family": "sciml", "layout": "x", "needs": "nothing"}
+    artifacts = {f"fig_{name}": {**entry, "experiments": [name]} for name in ("study", "other")}
+    (repository.path / "workflow/resources/artifacts.yaml").write_text(yaml.safe_dump({"artifacts": artifacts}))
+    repository.config["only"] = only
+    with pytest.raises(ConfigError, match=words):
+        repository.grid()
+    repository.config["only"] = {"artifact": ["fig_study"]}
+    assert len(repository.grid().runs) == 8
+
+
+def test_artifacts_that_a_slice_leaves_out_are_missing(root):
+    from replication.settings.artifacts import read_index
+
+    index = read_index(root / "workflow/resources/artifacts.yaml")
+    plan = index.plan(["fig3_glue_ratio"], scale="demo", only=["fig1_esd"])
+    assert list(plan.figures) == ["fig1_esd"]
+    assert plan.missing["fig3_glue_ratio"] == "key 'only' in config.yaml leaves it out"
+
+
 @pytest.mark.parametrize("path", list(generated()))
 def test_generated_schemas_and_tables_are_fresh(root, path):
     assert (root / path).read_text(encoding="utf-8") == generated()[path], "run python -m replication.settings.options"
@@ -94,8 +202,6 @@ def test_generated_schemas_and_tables_are_fresh(root, path):
     ],
 )
 def test_the_editors_schemas_accept_the_repositorys_files_and_refuse_an_unknown_key(root, schema, files):
-    from replication.settings.yamlfile import read_yaml
-
     content = json.loads((root / f"workflow/schemas/{schema}.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(content)
     for path in root.glob(files):

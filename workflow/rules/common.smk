@@ -194,6 +194,7 @@ PLAN = read_index(INDEX).plan(
     scale=CONFIG.scale,
     skipped=GRID.skipped,
     flows=flow_dimensions(GRID.experiments),
+    only=CONFIG.only.artifact,
 )
 ARTIFACTS = {**PLAN.figures, **PLAN.tables, **PLAN.animations}
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import StepLR
 
-from replication.errors import ConfigError, DataError
+from replication.errors import DataError
 from replication.operators.examples import Examples
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
@@ -134,8 +134,6 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
     hyper = parse_hyper("sciml", spec.hyper)
-    if (name := spec.method_options.get("optimizer", "adam")) != "adam":
-        raise ConfigError(f"method option 'optimizer' is {name!r}, expected adam (operators know no other)")
     options = spec.dataset_options
     with PDEFile(data) as file:
         parts = split(file.rows, options)

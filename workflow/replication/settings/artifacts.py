@@ -90,6 +90,7 @@ class Index:
         scale: str,
         skipped: Mapping[str, str] | None = None,
         flows: Mapping[str, Collection[int]] | None = None,
+        only: Collection[str] | None = None,
     ) -> Plan:
         """Which artifacts the given experiments make.
 
@@ -98,6 +99,7 @@ class Index:
             scale: the configured scale, for the sentences about what is missing.
             skipped: experiments that the configuration leaves out, with the reason.
             flows: experiment -> space dimensions of the flows it predicts, for artifacts that show sample predictions.
+            only: the artifacts that are wanted; None: all.
         """
         present, reasons = set(experiments), dict(skipped or {})
         built: dict[str, dict[str, Artifact]] = {"figure": {}, "table": {}, "animation": {}}
@@ -107,6 +109,8 @@ class Index:
             own = tuple(item for item in configured if artifact.shows_one_of((flows or {}).get(item, ())))
             if artifact.unavailable:
                 missing[name] = artifact.unavailable
+            elif only is not None and name not in only:
+                missing[name] = "key 'only' in config.yaml leaves it out"
             elif own:
                 companions = tuple(item for item in artifact.companions if item in present)
                 built[artifact.kind][name] = replace(artifact, experiments=own, companions=companions)

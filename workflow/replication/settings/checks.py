@@ -102,7 +102,7 @@ def _key(path: Iterable[Any]) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return f"key '{text}'" if text else "the file"
+    return f"key {text!r}" if text else "the file"
 
 
 def _shown(value: Any) -> str:
@@ -134,23 +134,24 @@ _EXPECTED = {
 def _sentence(errors: list[ErrorDetails], value: Any) -> str:
     error, *others = errors
     kind, context = error["type"], error.get("ctx", {})
-    path = _path_in(value, error)
-    if kind == "union_tag_not_found":
-        kind, path = "missing", [*path, context["discriminator"].strip("'")]
+    path, found = _path_in(value, error), error["input"]
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag = context["discriminator"].strip("'")
+        kind, path, found = "missing" if tag not in found else kind, [*path, tag], found.get(tag)
     name = path.pop() if error["loc"][-1:] == ("[key]",) else None
     if name is not None and kind == "literal_error":
         kind, context = "unknown_key", {"key": name, "known": _words(context["expected"])}
     below = path[:-1] if kind == "missing" else path
     where = f" below {_key(below)}" if below else ""
     if kind == "missing":
-        return f"key '{path[-1]}' is missing{where}"
+        return f"key {path[-1]!r} is missing{where}"
     if kind == "unknown_key":
         near = suggestion(context["key"], context["known"])
-        return f"unknown key '{context['key']}'{where}{near}; known keys: {', '.join(context['known'])}"
+        return f"unknown key {str(context['key'])!r}{where}{near}; known keys: {', '.join(context['known'])}"
     if name is not None:
         return f"name {_shown(name)}{where} is not allowed: expected {_expected(error)}"
-    alternatives = [_expected(one) for one in (error, *others) if _path_in(value, one) == path]
-    return f"{_key(path)} is {_shown(error['input'])}, expected {' or '.join(dict.fromkeys(alternatives))}"
+    alternatives = [_expected(error), *(_expected(one) for one in others if _path_in(value, one) == path)]
+    return f"{_key(path)} is {_shown(found)}, expected {' or '.join(dict.fromkeys(alternatives))}"
 
 
 def _words(quoted: str) -> list[str]:
@@ -162,7 +163,8 @@ def _expected(error: ErrorDetails) -> str:
     if error["type"] in ("literal_error", "union_tag_invalid"):
         words = _words(context.get("expected") or context["expected_tags"])
         return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
-    return _EXPECTED.get(error["type"], error["msg"].removeprefix("Input should be ")).format(**context)
+    known = _EXPECTED.get(error["type"])
+    return known.format(**context) if known else error["msg"].removeprefix("Input should be ")
 
 
 def _path_in(value: Any, error: ErrorDetails) -> list[int | str]:

@@ -27,6 +27,7 @@ from replication.settings.checks import (
     suggestion,
     validate,
 )  # fmt: skip
+from replication.settings.experiment import Only
 from replication.settings.hyper import NlpMethod, OperatorMethod
 from replication.settings.yamlfile import read_yaml
 
@@ -58,6 +59,7 @@ class Config:
     )
     jobs_per_gpu: StrictInt = Field(1, ge=1, le=64, description="training jobs that share one GPU")
     seeds: Seeds | None = Field(None, description="replaces the seeds of every experiment")
+    only: Only = Field(Only(), description="keeps the part of the grid that matches every given key")
     subset: Subset = Field(Subset(), description="how training rows are chosen")
     data_folders: dict[Name, Text] = Field({}, description="data set: folder with your own copy of the published files")
     datasets: dict[str, Options] = Field({}, description="further or changed data sets, laid over the catalogue")
@@ -121,30 +123,31 @@ def read_config(path: Path, root: Path) -> Config:
     return Config.from_mapping(values, root, str(path))
 
 
-class Entry(Model):
-    """A model or data set of the catalogue; its other options are its kind's."""
+class Labels(Model):
+    """What is only shown of an entry of the catalogue."""
 
-    model_config = ConfigDict(extra="allow")
-    family: Family
     title: Text | None = Field(None, description="what figures and tables call it; its id by default")
     published_as: str | None = Field(None, description="its name in the published tables")
 
 
-class NlpEntry(NlpMethod):
+class Entry(Labels):
+    """A model or data set of the catalogue; its other options are its kind's."""
+
+    model_config = ConfigDict(extra="allow")
+    family: Family
+
+
+class NlpEntry(NlpMethod, Labels):
     """A method of the catalogue."""
 
     family: Literal["nlp"]
-    title: Text | None = None
-    published_as: str | None = None
     optimizer: Literal["adamw", "adafactor", "sam"]
 
 
-class OperatorEntry(OperatorMethod):
+class OperatorEntry(OperatorMethod, Labels):
     """A method of the catalogue."""
 
     family: Literal["sciml"]
-    title: Text | None = None
-    published_as: str | None = None
     optimizer: Literal["adam"]
 
 

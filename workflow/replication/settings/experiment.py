@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from replication.settings.checks import Family, Model, Names, Options, Ratios, Scale, Seeds, Text
+from replication.settings.checks import Family, FileNames, Model, Names, Options, Ratios, Scale, Seeds, Text
 from replication.settings.hyper import HYPER, changes_model, search_model
 
 
@@ -30,14 +30,27 @@ class NotEmpty(Given):
         return self
 
 
-class When(NotEmpty):
-    """The runs that an override changes: those that match every given key."""
+class Filter(Given):
+    """Runs that match every given key."""
 
     model: Names | None = None
     dataset: Names | None = None
     ratio: Ratios | None = None
     method: Names | None = None
     seed: Seeds | None = None
+
+
+class When(Filter, NotEmpty):
+    """The runs that an override changes."""
+
+
+class Only(Filter):
+    """The part of the grid that is trained and shown."""
+
+    # `snakemake --config` hands over numbers inside a mapping as text.
+    ratio: Annotated[tuple[Annotated[float, Field(strict=False, gt=0, le=1)], ...], Field(strict=False)] | None = None
+    seed: Annotated[tuple[Annotated[int, Field(strict=False, ge=0)], ...], Field(strict=False)] | None = None
+    artifact: FileNames | None = Field(None, description="figures and tables: what other artifacts show is left out")
 
 
 class Override(Model):

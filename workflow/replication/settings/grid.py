@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from replication.errors import ConfigError
-from replication.settings.checks import Family, Options, validate
+from replication.settings.artifacts import read_index
+from replication.settings.checks import Family, Options, suggestion, validate
 from replication.settings.config import Catalog, Config, available_experiments
 from replication.settings.experiment import Block, ExperimentFile, experiment_type
 from replication.settings.hyper import resolve, unread_hyper
@@ -144,12 +145,59 @@ def load_grid(root: Path, config: Config) -> Grid:
             skipped[name] = f"data_folders in config.yaml names no folder of {', '.join(missing)}"
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
+    if only := config.only.given():
+        experiments, left_out = _slice(experiments, only, root)
+        skipped |= left_out
     if not experiments:
         raise ConfigError(
             f"config.yaml: key 'experiments' is {'all' if every else list(config.experiments)}, "
             f"but none of them declares the scale '{config.scale}'"
         )
     return Grid(config, catalog, experiments, skipped)
+
+
+def _slice(
+    experiments: Mapping[str, Experiment], only: Options, root: Path
+) -> tuple[dict[str, Experiment], dict[str, str]]:
+    """The runs that the configuration keeps, and why each of the other experiments is left out.
+
+    Raises ConfigError for a value that no run has, and where no run has all of them.
+    """
+    said = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in only.items())
+    all_names = list(experiments)
+    artifacts = only.pop("artifact", None)
+    if artifacts is not None:
+        index = read_index(root / "workflow/resources/artifacts.yaml").artifacts
+        _check_only("artifact", artifacts, index)
+        wanted = {source for name in artifacts for source in index[name].sources}
+        experiments = {name: experiment for name, experiment in experiments.items() if name in wanted}
+    for key, values in only.items():
+        _check_only(key, values, {getattr(run, key) for chosen in experiments.values() for run in chosen.runs.values()})
+    kept = {}
+    for name, experiment in experiments.items():
+        cells = (
+            replace(cell, trials=tuple(replace(trial, runs=_matching(trial.runs, only)) for trial in cell.trials))
+            for cell in experiment.cells
+        )
+        if filled := tuple(cell for cell in cells if cell.runs):
+            stand_in = f"{experiment.stand_in}; " if experiment.stand_in else ""
+            kept[name] = replace(experiment, cells=filled, stand_in=f"{stand_in}a part of the grid ({said})")
+    if not kept:
+        raise ConfigError(f"config.yaml: key 'only' leaves no run: none has {said}")
+    return kept, {name: "key 'only' in config.yaml leaves none of its runs" for name in all_names if name not in kept}
+
+
+def _matching(runs: Iterable[RunSpec], only: Options) -> tuple[RunSpec, ...]:
+    return tuple(run for run in runs if all(getattr(run, key) in values for key, values in only.items()))
+
+
+def _check_only(key: str, values: Iterable[Any], known: Iterable[Any]) -> None:
+    for value in values:
+        if value not in known:
+            raise ConfigError(
+                f"config.yaml: key 'only.{key}' names {value!r}, which the configured experiments do not have"
+                f"{suggestion(value, known)}; there are: {', '.join(map(str, sorted(known)))}"
+            )
 
 
 def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog, source: str) -> Experiment:

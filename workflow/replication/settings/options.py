@@ -14,7 +14,7 @@ from typing import Any
 from replication.settings.artifacts import Artifact, ArtifactsFile
 from replication.settings.checks import Options, adapter
 from replication.settings.config import CatalogFile, Config, Subset
-from replication.settings.experiment import Block, ExperimentFile, Override, ScaleGrid, When, experiment_type
+from replication.settings.experiment import Block, ExperimentFile, Only, Override, ScaleGrid, When, experiment_type
 from replication.settings.hyper import (
     Lora,
     NlpBalance,
@@ -32,6 +32,7 @@ Every key of the files that you may edit, as `replication check` knows them. Thi
 _SECTIONS: dict[str, Any] = {
     "`config.yaml`": Config,
     "`subset` of `config.yaml`": Subset,
+    "`only` of `config.yaml`": Only,
     "An experiment (`experiments/*.yaml`)": ExperimentFile,
     "A scale of an experiment (`scales`)": ScaleGrid,
     "A block of a scale (`grid`)": Block,

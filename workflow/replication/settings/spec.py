@@ -92,6 +92,6 @@ class RunSpec:
             values = json.loads(text)
         except ValueError as error:
             raise ConfigError(f"not a run specification: {error}") from None
-        values = {**values, "seed": seed} if isinstance(values, dict) else values
+        values = {"seed": seed, **values} if isinstance(values, dict) else values
         spec: RunSpec = validate(cls, values, "not a run specification")
         return spec
