@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from replication.errors import DataError
 from replication.runs.select import CHOSEN_ON, best_trial, trial_mean
 from replication.settings.grid import Cell, Experiment, Grid
+from replication.settings.hyper import resolved_hyper
 from replication.settings.paths import RUNS
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _scores(record: Record) -> dict[str, Any]:
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    provenance = record["provenance"]
+    provenance, run = record["provenance"], record["run"]
     return {
         "n_parameters": record.get("n_parameters"),
         "wall_s": record["wall_s"],
@@ -151,7 +152,7 @@ def _facts(record: Record) -> dict[str, Any]:
         "git_commit": provenance["git_commit"],
         "device": provenance["device"],
         "python": provenance["python"],
-        "hyper": json.dumps(record["run"]["hyper"], sort_keys=True),
+        "hyper": json.dumps(resolved_hyper(run["family"], run["method_options"], run["hyper"]), sort_keys=True),
         **{f"pkg_{name}": version for name, version in provenance["packages"].items()},
     }
 
