@@ -67,17 +67,17 @@ Dashes = str | tuple[int, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How one method, or one panel's line, is drawn. Two looks differ in more than their colour."""
+    """How a method, or a line of a panel, is drawn. Two looks differ in more than colour."""
 
     color: str
     dashes: Dashes
     marker: str
 
 
-#: Apart in lightness too, for grey print. The colours are Okabe and Ito's, the baseline's darkened.
+#: The colours also differ in lightness, for greyscale printing. They are Okabe and Ito's, the baseline's darkened.
 BASELINE = Look("#123a5e", "--", "s")
 BALANCED = Look("#d55e00", "-", "o")
-#: For lines that are no method, such as the data sets of a panel of improvements.
+#: For lines other than methods, such as the panels in a panel of improvements.
 SERIES = (
     Look("#d55e00", "-", "o"),
     Look("#0072b2", "--", "s"),
