@@ -1,4 +1,4 @@
-"""The one style of all figures: sizes, colours, dashes, markers; readable in grey and by colour-blind readers."""
+"""Style of all figures: sizes, colours, dashes and markers that work in grey and for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
 
 
 def save(figure: Figure, *paths: Path) -> None:
-    """Write a figure to each path in the format of its suffix: equal figures give equal bytes, without a date."""
+    """Write a figure to each path, in the format of its suffix. Equal figures give equal bytes: no date is written."""
     without_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     for path in paths:
         kind = path.suffix.lstrip(".")
