@@ -137,7 +137,12 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
         score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
         wide = ticks.column == "ratio"
         position = len(ticks.keys) - 0.65 if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
-        style: dict[str, Any] = {"fontsize": "small", "color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
+        style: dict[str, Any] = {
+            "fontsize": "small",
+            "color": "0.3",
+            "ha": "right" if wide else "center",
+            "gid": "trivial",
+        }
         if not low - reach <= score <= high + reach:
             above = score > high
             axis.annotate(
@@ -200,9 +205,7 @@ def _mark_diverged(axis: Axes, runs: pd.DataFrame, ticks: Ticks) -> None:
         )  # fmt: skip
 
 
-def draw_gains(
-    axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Ticks, *, pair: Pair, value: str
-) -> None:
+def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Ticks, *, pair: Pair, value: str) -> None:
     """Draw the mean gain of a method over its baseline, paired by seed, and a line at zero; above it is better.
 
     One line per panel, named by the panel's letter.

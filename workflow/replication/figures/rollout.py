@@ -106,7 +106,9 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     if errors:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
-    figure.supxlabel(small_print([*sample.stand_ins_and_setting(), OURS], PAGE), fontsize=6, style="italic", color="0.25")
+    figure.supxlabel(
+        small_print([*sample.stand_ins_and_setting(), OURS], PAGE), fontsize=6, style="italic", color="0.25"
+    )
 
     def show(frame: int) -> None:
         for image, values in (*images, *errors):
