@@ -136,7 +136,10 @@ def run_files(experiment, name):
 def trivial_files(experiment):
     """Scores of the trivial predictors on every data set of an experiment."""
     runs = GRID.experiments[experiment].runs.values()
-    return [f"{RESULTS}/trivial/{name}.csv" for name in sorted({run.dataset for run in runs})]
+    return [
+        f"{RESULTS}/trivial/{name}.csv"
+        for name in sorted({run.dataset for run in runs})
+    ]
 
 
 def training_data(wildcards):

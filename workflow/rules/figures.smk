@@ -91,7 +91,9 @@ rule report:
         spectra=collected("spectra"),
         eigenvalues=[f"{RUNS}/{path}/eigenvalues.npz" for path in GRID.runs],
         figures=[
-            f"{FIGURES}/{name}.{kind}" for name in PLAN.figures for kind in ("png", "csv")
+            f"{FIGURES}/{name}.{kind}"
+            for name in PLAN.figures
+            for kind in ("png", "csv")
         ],
         forest=f"{FIGURES}/forest.png",
         gains=f"{RESULTS}/tables/gains.csv",
