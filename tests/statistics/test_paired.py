@@ -14,7 +14,7 @@ from synthetic_tables import synthetic_runs
 
 
 def runs_of(base: list[float], other: list[float], *, family: str = "nlp", status: str = "finished") -> pd.DataFrame:
-    """One cell: a row a seed and method."""
+    """One cell: one row per seed and method."""
     rows = []
     for method, scores in (("ft", base), ("tb", other)):
         for seed, score in enumerate(scores):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from replication.errors import DataError
@@ -124,6 +125,31 @@ def test_stand_ins_diverged_runs_and_the_verdicts_come_first(page) -> None:
     assert page.index('id="verdicts"') < page.index('id="figures"') < page.index('id="tables"')
 
 
+def test_the_answer_comes_before_everything_else(page) -> None:
+    head = page[: page.index("<nav")]
+    assert (
+        head.index("Does TempBalance")
+        < head.index("Language models: tb does better than ft")
+        < head.index('id="forest"')
+    )
+    assert "2 of 2 cells positive" in head
+
+
+def test_the_matrix_has_a_word_for_every_verdict_and_its_evidence(page, sources) -> None:
+    matrix = page[page.index('<table class="matrix">') :].split("</table>")[0]
+    assert matrix.count("<details>") == len(sources.verdicts)
+    words = re.findall(r'<summary><span class="chip [a-z-]+">([a-z ]+)</span>', matrix)
+    assert sorted(words) == sorted(sources.verdicts["verdict"])
+    for reason in sources.verdicts["reason"]:
+        assert str(escape(reason)) in matrix
+
+
+def test_a_cell_that_beats_no_trivial_predictor_is_named(page) -> None:
+    section = page[page.index('<section id="trivial">') :].split("</section>")[0]
+    # FT at 1 % scores .677, the majority class .71.
+    assert re.findall(r"at ([\d.]+ %), (\w+): not better than the majority class", section) == [("1 %", "ft")]
+
+
 def test_data_cannot_break_out_of_the_page(page) -> None:
     assert "</script><b>" not in page
     data = json.loads(page[page.index('id="data">') + 10 :].split("</script>")[0].lstrip(">"))
@@ -173,7 +199,7 @@ def test_browser_numbers_are_the_runs_own(sources) -> None:
     values = np.load(path)[f"last/{layer['name']}"]
     assert sum(layer["esd"]["last"][2:]) == layer["n"] == len(values)
     assert layer["tail"] == (values >= 1.0).sum()
-    assert layer["course"][-1] == layer["alpha"]
+    assert layer["trajectory"][-1] == layer["alpha"]
 
 
 def test_histograms() -> None:
@@ -226,7 +252,7 @@ def in_browser(page: str, probe: str, folder: Path, *flags: str) -> str:
 def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
     """Charts are drawn, a click sorts, and nothing is written to the console."""
     probe = """
-      document.querySelector("table.verdicts th:nth-child(2) button").click();
+      document.querySelector("#times th:nth-child(2) button").click();
       document.querySelector('[data-picker=spectra] [data-role=method]').value = "tb";
       document.querySelector('[data-picker=spectra]').dispatchEvent(new Event("change"));
     """

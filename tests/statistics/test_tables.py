@@ -93,6 +93,31 @@ def test_several_data_sets_have_columns_of_their_own_and_an_average(index, publi
     assert not any("stand in" in note for note in table.notes)
 
 
+@pytest.mark.parametrize(("stand_in_for", "ddof"), [("sst2", 0), ("nothing", 1)])
+def test_deviations_have_the_papers_convention_where_its_values_stand_beside(
+    index, published, stand_in_for, ddof
+) -> None:
+    runs = synthetic_runs(models=("roberta-base",), datasets=("sst2",), ratios=(0.001, 0.01), noise=0.02)
+    runs["published_dataset"] = stand_in_for
+    table, tidy = build_table(index.artifacts["table17_glue"], runs, published)
+    own = runs[(runs["method"] == "ft") & (runs["ratio"] == 0.01)]["score"] * 100
+    assert table.rows[0].labels[2] == "ft"
+    assert table.rows[0].entries[0].text == with_uncertainty(own.mean(), own.std(ddof=ddof))
+    assert any(f"(ddof {ddof}" in note for note in table.notes)
+    assert {"sd", "sd_ddof0"} <= set(tidy)
+
+
+def test_the_best_trivial_predictor_has_a_row_and_marks_what_is_not_better(index, published) -> None:
+    runs = synthetic_runs().assign(trivial="majority", trivial_score=0.75, trivial_undiluted=math.nan)
+    table, tidy = build_table(index.artifacts["table17_glue"], runs, published)
+    rows = {row.labels[2]: [entry.text for entry in row.entries] for row in table.rows}
+    assert rows["best trivial predictor"] == ["75 (the majority class)"] * 3
+    assert [text.endswith("‡") for text in rows["ft"]] == [False, True, True]
+    assert any(note.startswith("‡ Not better") for note in table.notes)
+    assert r"$^\ddagger$" in to_latex(table)
+    assert set(tidy["trivial_score"]) == {75.0}
+
+
 def test_error_table_counts_diverged_runs_and_shows_the_papers_row_as_its_own(index, published) -> None:
     runs = synthetic_runs(
         "fig4_cfd_ratio", "sciml", models=("fno",), datasets=("1dcfd-sim",), methods=("baseline", "tb"),

@@ -13,7 +13,7 @@ from replication.report.render import to_latex, to_markdown
 from replication.report.verdicts import as_table, with_evidence
 from replication.settings.artifacts import read_index
 from replication.statistics.claims import Evidence, collect, combine
-from replication.statistics.paired import gains
+from replication.statistics.paired import gains, paired_table
 from replication.statistics.published import read_published
 from replication.statistics.verdicts import judge, overall_verdicts, verdict_table
 from synthetic_tables import STAND_IN, synthetic_runs
@@ -89,6 +89,16 @@ def test_errors_count_the_other_way_round() -> None:
     assert row["verdict"] == "reproduced"
     assert row["estimate"] == pytest.approx(7.0, abs=0.5)
     assert row["unit"] == "%"
+
+
+def test_the_spread_is_over_blocks_in_language_and_over_layers_in_pdes() -> None:
+    nlp = synthetic_runs()
+    nlp["alpha_std_block"] = nlp["alpha_std"] * nlp["method"].map({"ft": 1.0, "tb": 0.5})
+    pde = synthetic_runs("e", "sciml", methods=("baseline", "tb")).assign(alpha_std_block=1.0)
+    for runs, pair, column in ((nlp, ("ft", "tb"), "alpha_std_block"), (pde, ("baseline", "tb"), "alpha_std")):
+        found = collect("balances", runs, pair)
+        assert found is not None
+        assert found.estimate == pytest.approx(paired_table(runs, [pair], column)["gain"].mean())
 
 
 def test_a_trend_survives_one_diverged_run() -> None:

@@ -284,7 +284,7 @@
 
   function drawSpectra({ here, run, layer }) {
     const facts = document.getElementById("layer-facts");
-    const esd = document.getElementById("chart-esd"), course = document.getElementById("chart-alpha");
+    const esd = document.getElementById("chart-esd"), trajectory = document.getElementById("chart-alpha");
     if (!run || !layer) {
       facts.textContent = "No spectra were recorded.";
       return;
@@ -308,9 +308,9 @@
     const series = here.filter((other) => other.seed === run.seed).map((other, index) => {
       const same = other.layers.find((item) => item.name === layer.name);
       return { name: title("method", other.method), color: color(other.method, index), dash: balanced(other.method) ? "" : "5 3",
-        points: same ? same.course.map((alpha, at) => [other.epochs[at], alpha === null ? NaN : alpha]) : [] };
+        points: same ? same.trajectory.map((alpha, at) => [other.epochs[at], alpha === null ? NaN : alpha]) : [] };
     });
-    chart(course, { title: `Alpha over training, seed ${run.seed}`, xLabel: "epoch", yLabel: "alpha", series, empty: "the layer has no exponent" });
+    chart(trajectory, { title: `Alpha over training, seed ${run.seed}`, xLabel: "epoch", yLabel: "alpha", series, empty: "the layer has no exponent" });
   }
 
   function drawCurves({ here }) {

@@ -25,7 +25,7 @@ KEPT = ("gain", "ci_low", "ci_high")
 
 @dataclass(frozen=True)
 class Ticks:
-    """The horizontal axis: evenly spaced ticks with a label each."""
+    """The horizontal axis: evenly spaced, labelled ticks."""
 
     column: str
     keys: tuple[object, ...]
@@ -33,7 +33,7 @@ class Ticks:
     title: str
 
     def of(self, values: pd.Series) -> pd.Series:
-        """Positions of values of the column."""
+        """Positions of the column's values on the axis."""
         return values.map({key: position for position, key in enumerate(self.keys)}).astype(float)
 
     def apply(self, axis: Axes) -> None:
@@ -44,7 +44,7 @@ class Ticks:
 
 
 def ratio_ticks(runs: pd.DataFrame) -> Ticks:
-    """Data ratios in per cent with the number of training samples below, unless data sets differ in it."""
+    """Data ratios in per cent; below each the number of training samples where all data sets agree on it."""
     counts = runs.groupby("ratio")["n_train"].agg(["min", "max"])
     same = (counts["min"] == counts["max"]).all()
     labels = [
@@ -62,7 +62,7 @@ def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
-    """A mean with its bar at each position, and every seed as a faint point.
+    """Draw a mean with its bar at each position, and every seed as a faint point.
 
     Args:
         axis: where to draw.
@@ -88,7 +88,7 @@ def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look
 def draw_methods(
     axis: Axes, data: FigureData, runs: pd.DataFrame, ticks: Ticks, *, methods: Sequence[str], value: str
 ) -> None:
-    """Mean and standard deviation over seeds of each method along the ticks; every seed as a faint point.
+    """Draw each method's mean and standard deviation over seeds at every tick, and each seed as a faint point.
 
     Args:
         axis: where to draw.
@@ -129,7 +129,7 @@ def deviation_column(data: FigureData, value: str) -> str:
 
 
 def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: Ticks) -> None:
-    """The best trivial predictor of each data set as a dotted line, or an arrow towards one far off the panel."""
+    """Draw the best trivial predictor of each data set as a dotted line, or as an arrow where it is far off the panel."""
     rows = trivial.dropna(subset=["trivial_score"]).drop_duplicates("dataset")
     low, high = values.min(), values.max()
     reach = (high - low) or abs(high)
@@ -137,7 +137,12 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
         score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
         wide = ticks.column == "ratio"
         position = len(ticks.keys) - 0.65 if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
-        style: dict[str, Any] = {"fontsize": "small", "color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
+        style: dict[str, Any] = {
+            "fontsize": "small",
+            "color": "0.3",
+            "ha": "right" if wide else "center",
+            "gid": "trivial",
+        }
         if not low - reach <= score <= high + reach:
             above = score > high
             axis.annotate(
@@ -151,13 +156,13 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
 
 
 def sides(methods: Sequence[str]) -> list[tuple[str, float, Look]]:
-    """Each method with its shift and its look: the baseline dashed and square, the balanced one solid and round."""
+    """(method, shift, look): the baseline is dashed with squares, the balanced method solid with circles."""
     shifts = (-DODGE, DODGE) if len(methods) == 2 else (0.0,)
     return list(zip(methods, shifts, (BASELINE, BALANCED), strict=False))
 
 
 def mean_label(data: FigureData, method: str, value: str = "score") -> str:
-    """What the legend says of a method's means; one text for all panels of a figure."""
+    """Legend text of a method's means, the same in all panels of a figure."""
     cells = summarise(data.shown, value)
     counts = cells.loc[cells["method"] == method, "n"]
     ddof = 0 if deviation_column(data, value) == "sd_ddof0" else 1
@@ -200,10 +205,8 @@ def _mark_diverged(axis: Axes, runs: pd.DataFrame, ticks: Ticks) -> None:
         )  # fmt: skip
 
 
-def draw_gains(
-    axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Ticks, *, pair: Pair, value: str
-) -> None:
-    """Mean gain of a method over its baseline, paired by seed; zero is drawn, above it is better.
+def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Ticks, *, pair: Pair, value: str) -> None:
+    """Draw the mean gain of a method over its baseline, paired by seed, and a line at zero; above it is better.
 
     One line per panel, named by the panel's letter.
     """
@@ -234,7 +237,7 @@ def draw_gains(
 
 
 def gain_label(data: FigureData, pair: Pair, value: str) -> str:
-    """What the axis of gains says, with the unit; a gain is better when positive."""
+    """Label of the axis of gains, with the unit; positive is better."""
     method, base = data.title("method", pair[1]), data.title("method", pair[0])
     if value != "score":
         return f"STD(α) cut by {method}, %"

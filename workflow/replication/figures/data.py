@@ -1,4 +1,4 @@
-"""What a figure is drawn from: an artifact's runs and spectra, split into panels."""
+"""The data of a figure: an artifact's runs and spectra, split into panels."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class FigureData:
-    """Everything a figure may show.
+    """Everything that a figure may show.
 
     Attributes:
         artifact: the figure's entry in the index.
@@ -126,7 +126,7 @@ class FigureData:
 
     @cached_property
     def stand_ins(self) -> list[str]:
-        """What the figure's runs stand in for, each text once."""
+        """Stand-in texts of the figure's runs, each once."""
         return [text for text in dict.fromkeys(self.shown["stand_in"]) if text]
 
     @cached_property
@@ -185,7 +185,7 @@ class FigureData:
         return title_of(self.runs, kind, name)
 
     def score_label(self, runs: pd.DataFrame) -> str:
-        """What the axis of scores says, with the unit."""
+        """Label of the axis of scores, with the unit."""
         labels = [METRICS.get(name, str(name).replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
         if all(label.endswith(", %") for label in labels):
             labels = [label.removesuffix(", %") for label in labels[:-1]] + labels[-1:]

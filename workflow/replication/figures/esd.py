@@ -42,14 +42,14 @@ def density(eigenvalues: Array, bins: int = BINS) -> tuple[Array, Array]:
 
 
 def tail_density(eigenvalues: Array, alpha: float, lambda_min: float, points: int = 50) -> tuple[Array, Array]:
-    """The fitted power law ``p ~ lambda^-alpha`` from ``lambda_min`` on, scaled to the tail's share of eigenvalues."""
+    """The fitted power law ``p ~ lambda^-alpha`` above ``lambda_min``, scaled to the tail's share of eigenvalues."""
     share = float((eigenvalues >= lambda_min * (1 - 1e-6)).mean())
     grid = np.geomspace(lambda_min, eigenvalues.max(), points)
     return grid, share * (alpha - 1) / lambda_min * (grid / lambda_min) ** -alpha
 
 
 def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) -> None:
-    """A layer's density on logarithmic axes, its fitted tail, and where the tail starts."""
+    """Draw a layer's density on logarithmic axes, its fitted tail, and the start of the tail."""
     edges, heights = density(eigenvalues)
     axis.stairs(heights, edges, fill=True, color="0.78", label="density of eigenvalues")
     axis.axvline(lambda_min, color=BASELINE.color, linestyle=":", linewidth=1.0, label="start of the tail, λ$_{min}$")
@@ -64,7 +64,7 @@ def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) ->
 
 
 def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
-    """The layers with the smallest and the largest exponent, of the shape that most layers have.
+    """The layers with the smallest and the largest exponent among those of the commonest shape.
 
     One shape, because an exponent depends on the shape too (larger for flatter matrices): a difference between
     shapes says nothing of training.
@@ -119,7 +119,7 @@ def short_name(layer: str) -> str:
 
 
 def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
-    """Mean exponent of every block (of every layer where a model has no blocks): both methods, over seeds."""
+    """Draw the mean exponent of every block (of every layer of a model without blocks) for both methods, over seeds."""
     column = "block" if layers["block"].notna().any() else "layer"
     rows = layers.dropna(subset=[column, "alpha"])
     seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().rename("value").reset_index()

@@ -1,4 +1,4 @@
-"""Small multiples: panels on a grid with one legend, and the label that says what is a stand-in."""
+"""Small multiples: panels on a grid with one legend and small print."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class Subplot:
-    """The title of a panel, and what draws it into an axis."""
+    """A panel: its title, and the function that draws it into an axis."""
 
     title: str
     draw: Callable[[Axes], None]
 
 
 def columns_for(count: int) -> int:
-    """Columns for so many panels: at most three, and no row of one below a row of three."""
+    """Number of columns: at most three, and never one panel alone below a row of three."""
     return 2 if count in (2, 4) else min(count, 3)
 
 
@@ -75,19 +75,19 @@ def small_multiples(
 
 
 def small_print(notes: Sequence[str], width: float) -> str:
-    """Notes below each other, wrapped to a figure so many inches wide."""
+    """One note per line, wrapped to a figure ``width`` inches wide."""
     return "\n".join(_wrapped(note, width * CHARACTERS) for note in notes)
 
 
 def _wrapped(text: str, characters: float) -> str:
-    """Text with lines of at most so many characters; its own line breaks are kept."""
+    """Text wrapped at a number of characters; existing line breaks are kept."""
     return "\n".join(
         part for line in text.split("\n") for part in textwrap.wrap(line, int(characters), break_on_hyphens=False)
     )
 
 
 def legend_handles(figure: Figure) -> dict[str, Any]:
-    """Label -> artist over all panels that have no legend of their own; lines with bars come first."""
+    """Label -> artist of all panels without their own legend; lines with error bars come first."""
     handles: dict[str, Any] = {}
     for axis in figure.axes:
         if axis.get_legend() is None:

@@ -1,4 +1,4 @@
-"""Sample predictions: a test sample's target, what the baseline and TempBalance predict of it, and both errors."""
+"""Sample predictions: the target of a test sample, both methods' predictions, and their errors."""
 
 from __future__ import annotations
 

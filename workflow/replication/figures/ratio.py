@@ -1,4 +1,4 @@
-"""Figures 2 to 8: test metric and spread of exponents against the data ratio, and domain sets side by side."""
+"""Figures 2 to 8: score and STD of alpha against the data ratio, and the domain sets side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALPHA_STD = {"alpha_std": "STD(α) over layers", "alpha_std_block": "STD(α) ove
 
 
 def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str]:
-    """Small print: what is a stand-in, what the bars of a gain are, and where seeds are too few."""
+    """Small print: stand-ins, cells with too few seeds, and the kind of interval."""
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
     counts = summarise(data.shown, value)["n"]
     if counts.min() < ENOUGH_SEEDS:
@@ -66,7 +66,7 @@ def _methods_and_gain(data: FigureData, value: str) -> Figure:
 
 
 def score_and_spread(data: FigureData) -> Figure:
-    """Figures 2 and 6: the baseline's test metric, and below it the spread of its exponents.
+    """Figures 2 and 6: the baseline's test score, and below it the STD of its exponents.
 
     Raises DataError where no run has exponents.
     """
@@ -112,5 +112,5 @@ def scores_and_gain(data: FigureData) -> Figure:
 
 
 def spread_and_gain(data: FigureData) -> Figure:
-    """Figures 7 and 8: the STD of alpha with both methods (over blocks for language, as the paper), and its cut."""
+    """Figures 7 and 8: the STD of alpha with both methods (over blocks in language, as in the paper), and its reduction."""
     return _methods_and_gain(data, data.spread)

@@ -1,4 +1,4 @@
-"""The animation of a 2-D rollout: target, both predictions and both errors, predicted frame after predicted frame."""
+"""The animation of a 2-D rollout: target, both predictions and both errors, frame by frame."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHANNEL = 0
 
 @dataclass(frozen=True)
 class Animation:
-    """Pictures of one size and what each shows, in words."""
+    """Pictures of one size, each with a label."""
 
     pictures: list[Image.Image]
     labels: list[str]
@@ -57,7 +57,7 @@ def animate(data: FigureData) -> Animation:
     figure = Figure(figsize=(PAGE, HEIGHT), dpi=DPI, layout="compressed")
     canvas = FigureCanvasAgg(figure)
     show = _build(figure, sample)
-    # Arranged once: were it arranged anew for every title, panels would jump.
+    # The layout is computed once: otherwise panels would jump when a title changes.
     show(0)
     canvas.draw()
     figure.set_layout_engine("none")
@@ -71,7 +71,7 @@ def animate(data: FigureData) -> Animation:
 
 
 def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
-    """Draw the first frame; returns what shows another."""
+    """Draw the first frame; returns a function that shows another."""
     truth = sample.truth
     extent = (*edges(truth.grid[:, 0, 0]), *edges(truth.grid[0, :, 1]))
     grid = figure.subplots(2, 3)
@@ -106,7 +106,9 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     if errors:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
-    figure.supxlabel(small_print([*sample.stand_ins_and_setting(), OURS], PAGE), fontsize=6, style="italic", color="0.25")
+    figure.supxlabel(
+        small_print([*sample.stand_ins_and_setting(), OURS], PAGE), fontsize=6, style="italic", color="0.25"
+    )
 
     def show(frame: int) -> None:
         for image, values in (*images, *errors):
@@ -138,7 +140,7 @@ def _draw_errors(axis: Axes, sample: Sample) -> Line2D:
 
 
 def _words(sample: Sample, frame: int) -> str:
-    """A frame for those who do not see it: its time, and each method's nRMSE."""
+    """A frame as text: its time, and each method's nRMSE."""
     parts = []
     for method, rollout in zip(sample.methods, sample.rollouts, strict=True):
         nrmse = rollout.nrmse()
@@ -151,7 +153,7 @@ def _words(sample: Sample, frame: int) -> str:
 def _with_one_palette(pixels: list[np.ndarray]) -> list[Image.Image]:
     """Pictures ``[height, width, 3]`` in one palette that holds both colour maps evenly.
 
-    A palette of a picture's own would flicker from frame to frame, and thin out the ends of the maps, which are rare.
+    With a palette per picture colours would flicker, and the rare ends of the maps would get too few entries.
     """
     maps = [mpl.colormaps[name](np.linspace(0, 1, 96))[:, :3] for name in (FIELD_COLORS, ERROR_COLORS)]
     # From each colour of lines and letters to white: their edges are smoothed.

@@ -1,4 +1,4 @@
-"""One test sample as two methods predicted it: what the figures and the animation of sample predictions share."""
+"""A test sample and two methods' predictions of it, for the figures and the animation of sample predictions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Sample:
         return self.data.title("method", self.data.pair[0]), self.data.title("method", self.data.pair[1])
 
     def error_limit(self, channel: int, frames: slice) -> float:
-        """The largest finite error of both methods, so that one scale, symmetric about zero, shows both."""
+        """The largest finite error of both methods: the limit of the colour scale that they share."""
         largest = 0.0
         for errors in (rollout.errors() for rollout in self.rollouts):
             values = np.empty(0) if errors is None else np.abs(errors[..., frames, channel])
@@ -73,7 +73,7 @@ class Sample:
         return largest or 1.0
 
     def field_limits(self, channel: int, frames: slice) -> tuple[tuple[float, float], str]:
-        """One scale for target and predictions, and at which ends its colour bar is pointed (matplotlib's ``extend``).
+        """Limits of the colour scale shared by target and predictions, and matplotlib's ``extend`` for its colour bar.
 
         It reaches as far as any of them, but beyond the target's own range at most by that range's width: one
         prediction that is far off would leave the others a single colour.
@@ -121,12 +121,12 @@ def edges(centres: Array) -> tuple[float, float]:
 
 
 def draw_field(axis: Axes, values: Array, extent: tuple[float, ...], limits: tuple[float, float]) -> AxesImage:
-    """A field ``[horizontal, vertical]`` in its own colours."""
+    """Draw a field ``[horizontal, vertical]``."""
     return _image(axis, values, extent, limits, FIELD_COLORS)
 
 
 def draw_error(axis: Axes, values: Array, extent: tuple[float, ...], limit: float) -> AxesImage:
-    """A signed error ``[horizontal, vertical]``: white where there is none; the scale ends at ``limit`` both ways."""
+    """Draw a signed error ``[horizontal, vertical]``; the scale goes from ``-limit`` to ``limit``, white is zero."""
     return _image(axis, values, extent, (-limit, limit), ERROR_COLORS)
 
 
@@ -140,7 +140,7 @@ def _image(axis: Axes, values: Array, extent: tuple[float, ...], limits: tuple[f
 
 
 def draw_words(axis: Axes, words: str, extent: tuple[float, ...]) -> None:
-    """An empty panel that says why there is nothing to show; axes as if there were."""
+    """Draw an empty panel with a text that says why."""
     axis.set_xlim(extent[0], extent[1])
     axis.set_ylim(extent[2], extent[3])
     _few_ticks(axis)

@@ -1,4 +1,4 @@
-"""The one style of all figures: sizes, colours, dashes, markers; readable in grey and by colour-blind readers."""
+"""Style of all figures: sizes, colours, dashes and markers that work in grey and for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ Dashes = str | tuple[int, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How one method, or one panel's line, is drawn. Two looks differ in more than their colour."""
+    """How a method, or a line of a panel, is drawn. Two looks differ in more than colour."""
 
     color: str
     dashes: Dashes
     marker: str
 
 
-#: Apart in lightness too, for grey print. The colours are Okabe and Ito's, the baseline's darkened.
+#: The colours also differ in lightness, for greyscale printing. They are Okabe and Ito's, the baseline's darkened.
 BASELINE = Look("#123a5e", "--", "s")
 BALANCED = Look("#d55e00", "-", "o")
-#: For lines that are no method, such as the data sets of a panel of improvements.
+#: For lines other than methods, such as the panels in a panel of improvements.
 SERIES = (
     Look("#d55e00", "-", "o"),
     Look("#0072b2", "--", "s"),
@@ -125,7 +125,7 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
 
 
 def save(figure: Figure, *paths: Path) -> None:
-    """Write a figure to each path in the format of its suffix: equal figures give equal bytes, without a date."""
+    """Write a figure to each path, in the format of its suffix. Equal figures give equal bytes: no date is written."""
     without_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     for path in paths:
         kind = path.suffix.lstrip(".")

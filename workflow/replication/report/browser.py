@@ -1,4 +1,4 @@
-"""What the report's browser of spectra and curves shows of each run, small enough to travel inside the page."""
+"""Data of the report's browser of spectra and learning curves, small enough to be embedded in the page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def browser_data(
 ) -> dict[str, Any]:
     """Histograms, exponents, rates and learning curves of as many runs as fit ``budget`` bytes of JSON.
 
-    First seeds come first, so that a large grid keeps one run of every cell. ``shown`` and ``total`` count runs.
+    Each cell's first seed comes first, so that a large grid keeps one run per cell. ``shown`` and ``total`` count runs.
     """
     files = {str(RunPath.of(path)): path for path in eigenvalues}
     layers_of, spectra_of, history_of = (_by_run(frame) for frame in (layers, spectra, history))
@@ -82,15 +82,15 @@ def _entry(
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": list(key), "metric": metric, "layers": [], "epochs": [], "blocks": {}, "curves": {}}
     values = {} if eigenvalues is None else _eigenvalues(eigenvalues)
-    courses = {}
+    trajectories = {}
     if spectra is not None:
         spectra = _thin(spectra)
         entry["epochs"] = sorted(int(epoch) for epoch in spectra["epoch"].unique())
-        courses = _courses(spectra, entry["epochs"])
+        trajectories = _trajectories(spectra, entry["epochs"])
         entry["blocks"] = _block_rates(spectra, entry["epochs"])
     if layers is not None:
         entry["layers"] = [
-            _layer(line, values.get(str(line["layer"]), {}), courses.get(str(line["layer"]), []))
+            _layer(line, values.get(str(line["layer"]), {}), trajectories.get(str(line["layer"]), []))
             for line in records(layers)
         ]
     if history is not None:
@@ -98,15 +98,15 @@ def _entry(
     return entry
 
 
-def _layer(line: Line, values: dict[str, NDArray[np.floating]], course: list[float | None]) -> dict[str, Any]:
-    """A layer's facts, its two histograms (as :func:`esd_histogram`), and how many eigenvalues its tail holds."""
+def _layer(line: Line, values: dict[str, NDArray[np.floating]], trajectory: list[float | None]) -> dict[str, Any]:
+    """Facts of a layer, its two histograms (:func:`esd_histogram`), and the number of eigenvalues in its tail."""
     start, reason = short(line.get("lambda_min")), line.get("reason")
     tail = None if start is None or "last" not in values else int((values["last"] >= line["lambda_min"]).sum())
     return {
         "name": str(line["layer"]), "shape": str(line.get("shape", "")), "alpha": short(line["alpha"]),
         "start": start, "ks": short(line.get("ks_distance")), "tail": tail,
         "n": len(values["last"]) if "last" in values else None, "why": reason if isinstance(reason, str) else "",
-        "esd": {when: esd_histogram(array) for when, array in values.items()}, "course": course,
+        "esd": {when: esd_histogram(array) for when, array in values.items()}, "trajectory": trajectory,
     }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["epoch"].isin(kept)]
 
 
-def _courses(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
+def _trajectories(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
     wide = spectra.pivot_table(index="layer", columns="epoch", values="alpha", aggfunc="last").reindex(columns=epochs)
     return {str(layer): [short(value) for value in row] for layer, row in zip(wide.index, wide.to_numpy(), strict=True)}
 

@@ -1,4 +1,4 @@
-"""The page that stands in the report's place where jobs failed: which, why, and how far every experiment is."""
+"""The page that replaces the report where jobs failed: which, why, and the progress of every experiment."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def describe_failure(
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an experiment is: finished of planned trainings."""
+    """Progress of an experiment: finished of planned trainings."""
 
     experiment: str
     title: str
@@ -88,7 +88,7 @@ class Progress:
 
 
 def progress(experiments: Mapping[str, Experiment], results: Path) -> list[Progress]:
-    """Trainings of every experiment whose record is there."""
+    """Count the trainings of every experiment that have a record."""
     rows = []
     for name, experiment in experiments.items():
         finished = sum((results / RUNS / path / "metrics.json").is_file() for path in experiment.runs)
@@ -105,7 +105,7 @@ def write_incomplete_report(
         out: where the report would be.
         failed: the failed jobs.
         waiting: how many jobs did not run.
-        rows: how far every experiment is.
+        rows: progress of every experiment.
         template: the Jinja2 template; ``report.css`` lies beside it.
     """
     loader = FileSystemLoader(template.parent)

@@ -1,4 +1,4 @@
-"""An animation as the report's player shows it: single pictures that a reader can stop at."""
+"""An animation for the report's player: single pictures, so that a reader can stop at one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Frames:
 def read_frames(path: Path) -> Frames:
     """The pictures of a GIF; their labels are the lines of its comment.
 
-    Raises DataError, naming the file, where it is no GIF or its labels are not one a picture.
+    Raises DataError, naming the file, where it is no GIF or has not one label per picture.
     """
     try:
         with Image.open(path, formats=["GIF"]) as gif:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from replication.errors import DataError
 from replication.report.browser import browser_data
 from replication.report.player import read_frames
-from replication.report.verdicts import CLAIMS, HEADS, NOTES, matrix, shown, verdict
+from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
 from replication.settings.artifacts import Artifact, Index
 from replication.statistics.cells import Line, read_table, records, title_of
 from replication.statistics.numbers import number
@@ -98,7 +98,6 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "forest": _image(sources.forest),
         "stand_ins": stand_ins(runs),
         "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts), "built": set(numbers)},
-        "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts, set(numbers))},
         "notes": NOTES,
         "trivial": trivial_context(sources, numbers),
         "figures": [
@@ -186,17 +185,9 @@ def summary(index: Index, sources: Sources) -> dict[str, int | str]:
 
 
 def stand_ins(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """(experiment, what stands in for what)."""
+    """(experiment, its stand-in text)."""
     rows = runs.loc[runs["stand_in"] != "", ["experiment", "stand_in"]].drop_duplicates()
     return list(rows.itertuples(index=False, name=None))
-
-
-def _verdict_rows(verdicts: pd.DataFrame, built: set[str]) -> list[dict[str, Any]]:
-    return [
-        {"cells": [*shown(line), str(line["reason"])], "verdict": str(line["verdict"]).replace(" ", "-"),
-         "link": line["artifact"] in built, "note": str(line["stand_in"] or "")}
-        for line in records(verdicts.fillna({"stand_in": ""}))
-    ]  # fmt: skip
 
 
 def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
@@ -216,7 +207,7 @@ def _image(path: Path) -> dict[str, Any]:
 
 
 def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
-    """What a reader is told of a picture: name, title, caption, and notes on what stands in in its runs."""
+    """Name, title, caption and notes of a picture, with the stand-ins among its runs."""
     own = runs[runs["experiment"].isin(artifact.sources)]
     stand_ins = sorted(set(own["stand_in"]) - {""})
     notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in stand_ins)]

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from replication.statistics.cells import ENOUGH_SEEDS, SETTING, spread_of, values_of
-from replication.statistics.paired import LEVEL, Pair, gains, paired_table
+from replication.statistics.paired import Pair, gains, paired_table, student
 
 ALPHA = 0.05
 #: From this many cells on a sign test can reach ALPHA (6 of 6: p = .031).
@@ -66,23 +66,13 @@ def _difference(runs: pd.DataFrame, pair: Pair, value: str | None) -> Evidence |
     if not len(table):
         return None
     mean = table["gain"].mean()
-    low, high = mean_interval(table["gain"])
+    low, high, _ = student(table["gain"])
     p_for, p_against, test = combine(table)
     unit = "points" if (table["unit"] == "points").all() else "%" if (table["unit"] == "%").all() else "mixed"
     return Evidence(
         len(table), int((table["gain"] > 0).sum()), int(table["n"].sum()), float(mean), unit,
         low, high, p_for, p_against, test,
     )  # fmt: skip
-
-
-def mean_interval(values: pd.Series) -> tuple[float, float]:
-    """Student's 95 % interval of a mean; missing below two values."""
-    from scipy import stats
-
-    if len(values) < 2 or values.std() == 0:
-        return float("nan"), float("nan")
-    interval = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
-    return float(interval.low), float(interval.high)
 
 
 def combine(table: pd.DataFrame) -> tuple[float, float, str]:
@@ -134,7 +124,7 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
         float(stats.combine_pvalues(np.clip(values, 1e-12, 1 - 1e-12), method="stouffer").pvalue)
         for values in (p_for, p_against)
     ]
-    low, high = mean_interval(pd.Series(known))
+    low, high, _ = student(pd.Series(known))
     return Evidence(
         cells, sum(value < 0 for value in known), pairs, float(np.mean(known)), unit, low, high,
         combined[0], combined[1], f"Page's trend test of {len(known)} curve{'s' * (len(known) != 1)}, seeds as rows",

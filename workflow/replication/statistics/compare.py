@@ -1,4 +1,4 @@
-"""Two result folders side by side: which cells differ, and by how much."""
+"""Compare two result folders: which cells differ, and by how much."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from replication.errors import InputError
 from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_runs, shown_scores
-from replication.statistics.paired import LEVEL
+from replication.statistics.paired import student
 
 CELL = ["experiment", "family", *SETTING, "method"]
 COLUMNS = [
@@ -26,7 +26,7 @@ def compare(a: Path, b: Path) -> pd.DataFrame:
         b: another.
 
     Returns:
-        A row a cell: ``status`` (``equal``: every common run has the same score; ``differs``; ``only in A``;
+        One row per cell: ``status`` (``equal``: every common run has the same score; ``differs``; ``only in A``;
         ``only in B``), runs, means and deviations on both sides, ``difference`` (B minus A, over common seeds), its
         Student 95 % interval and two-sided p-value from three common seeds on, and whether the runs'
         ``configuration`` is the ``same`` or ``changed``.
@@ -82,15 +82,12 @@ def _difference(differences: pd.Series) -> dict[str, float]:
         return row
     if differences.std() == 0:
         return {**row, "low": row["difference"], "high": row["difference"]}
-    from scipy import stats
-
-    test = stats.ttest_1samp(differences, 0.0)
-    interval = test.confidence_interval(LEVEL)
-    return {**row, "low": float(interval.low), "high": float(interval.high), "p_t": float(test.pvalue)}
+    low, high, p = student(differences)
+    return {**row, "low": low, "high": high, "p_t": p}
 
 
 def comparison_lines(table: pd.DataFrame) -> list[str]:
-    """The cells that are not equal, largest difference first, a line each, and how many there are of each kind."""
+    """One line per cell that is not equal, largest difference first, and a last line that counts cells by status."""
     unequal = table[table["status"] != "equal"]
     unequal = unequal.sort_values("difference", key=lambda values: -values.abs(), na_position="last")
     lines = []

@@ -40,11 +40,9 @@ def gain_table(
     once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
     tables = []
     for family, own in once.groupby("family"):
-        for pair in pairs:
+        for pair in (pair for pair in pairs if set(pair) <= set(own["method"])):
             used = own[own["method"].isin(pair)]
             table = paired_table(used, [pair])
-            if table.empty:
-                continue
             marks = used.assign(learned=learned(used)).drop_duplicates(SETTING)[[*SETTING, "stand_in", "learned"]]
             table = table.merge(marks, on=SETTING)
             table = table.merge(_published(used, published, artifacts, pair, str(family)), on=SETTING, how="left")
@@ -52,7 +50,9 @@ def gain_table(
                 table[f"{kind}_title"] = [title_of(used, kind, str(name)) for name in table[kind]]
             tables.append(table)
     if not tables:
-        return pd.DataFrame(columns=[*SETTING, "family", "unit", "gain", "learned", "stand_in", "published"])
+        return pd.DataFrame(
+            columns=["baseline", "method", "family", *SETTING, "gain", "learned", "stand_in", "published"]
+        )
     return pd.concat(tables, ignore_index=True)
 
 

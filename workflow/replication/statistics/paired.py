@@ -79,6 +79,17 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+def student(values: pd.Series | NDArray[np.floating]) -> tuple[float, float, float]:
+    """Student's 95 % interval of a mean and its two-sided p-value against zero; NaN where the values do not vary."""
+    from scipy import stats
+
+    if len(values) < 2 or values.std() == 0:
+        return float("nan"), float("nan"), float("nan")
+    test = stats.ttest_1samp(values, 0.0)
+    interval = test.confidence_interval(LEVEL)
+    return float(interval.low), float(interval.high), float(test.pvalue)
+
+
 def compare_pairs(
     base: NDArray[np.floating], other: NDArray[np.floating], gain: NDArray[np.floating]
 ) -> dict[str, float]:
@@ -98,15 +109,13 @@ def compare_pairs(
         (gain,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
         rng=np.random.default_rng(0), vectorized=True,
     )  # fmt: skip
-    test = stats.ttest_1samp(gain, 0.0)
-    student = test.confidence_interval(LEVEL)
+    t_low, t_high, p_t = student(gain)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ties in tiny samples
         signed_rank = stats.wilcoxon(gain)
     row.update(
         ci_low=float(boot.confidence_interval.low), ci_high=float(boot.confidence_interval.high),
-        t_low=float(student.low), t_high=float(student.high),
-        p_t=float(test.pvalue), p_wilcoxon=float(signed_rank.pvalue), effect=_hedges(base, other, gain),
+        t_low=t_low, t_high=t_high, p_t=p_t, p_wilcoxon=float(signed_rank.pvalue), effect=_hedges(base, other, gain),
     )  # fmt: skip
     return row
 

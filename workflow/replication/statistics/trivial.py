@@ -42,6 +42,8 @@ def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.Data
         if metric not in wide or dataset not in wide.index.get_level_values("dataset"):
             continue
         own = wide.loc[dataset].dropna(subset=[metric])
+        if own.empty:
+            continue
         name = own[metric].idxmax() if line["higher_is_better"] else own[metric].idxmin()
         undiluted = own[UNDILUTED_METRIC][name] if UNDILUTED_METRIC in own else math.nan
         found[dataset, metric] = (name, own[metric][name], undiluted)
