@@ -48,9 +48,8 @@ format: install-dev ## format the code
 	ruff format .
 	snakefmt Snakefile workflow/rules
 
-bench: install-dev ## timings, side by side
-	python benchmarks/spectra.py
-	python benchmarks/simulation.py
+bench: install-dev ## timings, side by side, in at most 10 minutes: docs/performance.md
+	python benchmarks/run.py
 
 install: $(VENV)/.pipeline
 install-dev: $(VENV)/.dev

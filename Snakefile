@@ -17,7 +17,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/spectra.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/failures.smk"
+include: "workflow/rules/hooks.smk"
 
 
 report: "workflow/report/workflow.rst"

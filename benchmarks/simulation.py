@@ -1,67 +1,60 @@
-"""Samples a second of each simulation, side by side in one run: the compiled solver, then the batched one.
-
-Prints the median over repetitions; compilation is done before the clock starts. Machines are noisy: compare lines of
-one run, not runs.
-"""
+"""Simulating one sample against resolution, the batched solver beside the compiled one, and worker processes."""
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from timing import Row, rows, take_turns
 
-from replication.simulation.simulation import CHUNK, PDES, Simulation, flow_batch
+from replication.simulation.simulation import CHUNK, PDES, Simulation, flow_batch, simulate
 
-CASES = {
-    "1-D CFD, 128 cells, 21 frames": {"pde": "cfd1d", "cells": 128},
-    "1-D CFD, 1024 cells, 101 frames (PDEBench)": {"pde": "cfd1d", "cells": 1024, "frames": 101},
-    "2-D CFD, 32 x 32, 21 frames": {"pde": "cfd2d", "cells": 32},
-    "2-D CFD, 64 x 64, 21 frames": {"pde": "cfd2d", "cells": 64},
-    "2-D CFD, 128 x 128, 21 frames (PDEBench)": {"pde": "cfd2d", "cells": 128},
-    "Darcy, 32 x 32": {"pde": "darcy", "cells": 32},
-    "Darcy, 128 x 128 (PDEBench)": {"pde": "darcy", "cells": 128},
-}
+CELLS = {"cfd1d": (64, 128, 256, 512, 1024), "cfd2d": (16, 32, 64, 128), "darcy": (16, 32, 64, 128)}
+TITLES = {"cfd1d": "1-D flow, one sample", "cfd2d": "2-D flow, one sample", "darcy": "Darcy, one sample"}
 
 
-BATCHED = ("2-D CFD, 64 x 64, 21 frames", "2-D CFD, 128 x 128, 21 frames (PDEBench)")
+def one_sample(pde: str, cells: int) -> Callable[[], object]:
+    return partial(PDES[pde], Simulation(pde, samples=1, cells=cells, stored_cells=cells), 0)
 
 
-def time_batch(options: Mapping[str, Any], device: str) -> float:
-    """Seconds a sample of one batch on a device."""
-    simulation = Simulation.from_options({"samples": CHUNK, "solver": "torch", **options})
-    start = time.perf_counter()
-    flow_batch(simulation, range(CHUNK), device)
-    return (time.perf_counter() - start) / CHUNK
+def resolution(quick: bool) -> list[Row]:
+    made = []
+    for pde, sizes in CELLS.items():
+        one_sample(pde, 8)()  # compiles
+        for cells in sizes[:2] if quick else sizes:
+            seconds = take_turns({"compiled": one_sample(pde, cells)}, rounds=1 if quick else 3)
+            made += rows("simulation", TITLES[pde], cells, seconds)
+    return made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=5, help="samples a case (default 5)")
-    repeat = parser.parse_args().repeat
-    for pde in ("cfd1d", "cfd2d"):
-        PDES[pde](Simulation(pde, samples=1, cells=8, stored_cells=8, frames=2, t_end=1e-3), 0)
-    print(f"{'case':60s} {'s a sample':>12s} {'samples/s':>10s}")
-
-    def line(name: str, seconds: float) -> None:
-        print(f"{name:60s} {seconds:12.4f} {1 / seconds:10.2f}", flush=True)
-
-    for name, options in CASES.items():
-        simulation = Simulation.from_options({"samples": repeat, **options})
-        times = []
-        for sample in range(repeat):
-            start = time.perf_counter()
-            PDES[simulation.pde](simulation, sample)
-            times.append(time.perf_counter() - start)
-        line(name, statistics.median(times))
-    # Where there is no GPU the batched solver is timed on the smallest case only: the larger would take an hour.
-    device, names = ("cuda", BATCHED) if torch.cuda.is_available() else ("cpu", ("2-D CFD, 32 x 32, 21 frames",))
-    for name in names:
-        line(f"{name}, batch of {CHUNK} ({device})", time_batch(CASES[name], device))
+def batched(quick: bool) -> list[Row]:
+    """A batch from both solvers: on a processor only at a size that takes seconds."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    cells = 8 if quick else 32 if device == "cpu" else 128
+    simulation = Simulation("cfd2d", samples=CHUNK, cells=cells, stored_cells=cells, frames=2, t_end=0.05)
+    numbers = range(CHUNK)
+    calls: dict[str, Callable[[], Any]] = {
+        "compiled": lambda: [PDES["cfd2d"](simulation, number) for number in numbers],
+        f"batched ({device})": partial(flow_batch, simulation, numbers, device),
+    }
+    return rows("simulation", f"2-D flow, {CHUNK} samples", cells, take_turns(calls, rounds=1 if quick else 3))
 
 
-if __name__ == "__main__":
-    main()
+def workers(quick: bool) -> list[Row]:
+    """A whole data set with its file, from one process and from two workers, which start from nothing."""
+    samples, cells = (2 * CHUNK, 16) if quick else (8 * CHUNK, 256)
+    options = {"pde": "cfd1d", "samples": samples, "cells": cells, "t_end": 0.5}
+    with tempfile.TemporaryDirectory() as folder:
+        calls = {
+            name: partial(simulate, options, Path(folder, "data.h5"), workers=count)
+            for name, count in (("1 process", 1), ("2 workers", 2))
+        }
+        return rows("simulation", f"{samples} samples of 1-D flow", cells, take_turns(calls, rounds=1 if quick else 3))
+
+
+def measure(quick: bool) -> list[Row]:
+    return resolution(quick) + batched(quick) + workers(quick)

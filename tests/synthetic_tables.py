@@ -51,7 +51,8 @@ def synthetic_runs(
                         rows.append({
                             "experiment": experiment, "family": family, "scale": "smoke", "model": model,
                             "dataset": dataset, "ratio": ratio, "n_train": round(10000 * ratio), "method": method,
-                            "trial": "", "seed": seed, "stand_in": stand_in, "published_dataset": dataset,
+                            "trial": "", "trial_paper": "", "seed": seed, "stand_in": stand_in,
+                            "published_dataset": dataset,
                             "published_model": model, "published_method": method,
                             "status": "diverged" if lost else "finished", "diverged_epoch": 2 if lost else np.nan,
                             "metric": "accuracy" if nlp else "nrmse", "higher_is_better": nlp,
@@ -59,6 +60,7 @@ def synthetic_runs(
                             "score_final": np.nan, "score_paper": np.nan, "val_score": base, "selected_epoch": 3,
                             "epochs": 4, "n_parameters": 1000, "wall_s": 10.0 + 2 * balanced + rank,
                             "peak_memory_mb": 100.0, "config_hash": f"{len(rows):016x}", "git_commit": "synthetic",
+                            "run": f"{model}/{dataset}/ratio={ratio:g}/{method}/{balanced:012x}/seed={seed}",
                             "device": "cpu (synthetic)", "python": "3.11", "hyper": "{}", "pkg_torch": "0.0.0",
                             "alpha_mean": 2.5, "alpha_std": spread, "alpha_std_block": spread / 3,
                         })  # fmt: skip
@@ -124,7 +126,7 @@ def synthetic_eigenvalues(path: Path) -> Path:
 
 
 def write_experiment(folder: Path, runs: pd.DataFrame) -> dict[str, Path]:
-    """The tables of one experiment as files under ``folder/<experiment>/``, and every run's eigenvalues."""
+    """The tables of one experiment as files below ``folder/<experiment>``, every run's eigenvalues below ``runs``."""
     name = runs["experiment"].iloc[0]
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
@@ -137,8 +139,7 @@ def write_experiment(folder: Path, runs: pd.DataFrame) -> dict[str, Path]:
         paths[kind] = target / f"{kind}.csv"
         table.to_csv(paths[kind], index=False)
     for run in runs.itertuples():
-        place = f"{run.model}/{run.dataset}/ratio={run.ratio:g}/{run.method}/seed={run.seed}/eigenvalues.npz"
-        synthetic_eigenvalues(target / place)
+        synthetic_eigenvalues(folder / "runs" / run.run / "eigenvalues.npz")
     return paths
 
 

@@ -9,20 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from replication.errors import ConfigError, DataError
+from replication.figures import esd
+from replication.figures.curves import seeds_text
+from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.forest import draw_forest
+from replication.figures.multiples import columns_for
+from replication.figures.registry import REGISTRY, draw
+from replication.figures.style import save, style
+from replication.settings.artifacts import Artifact, read_index
+from replication.statistics.overview import gain_table
 from synthetic_tables import (
     synthetic_layers,
     synthetic_runs,
     synthetic_spectra,
     write_experiment,
 )
-from replication.settings.artifacts import Artifact, read_index
-from replication.errors import ConfigError, DataError
-from replication.figures import esd
-from replication.figures.curves import seeds_text
-from replication.figures.data import FigureData, Place, count_text, ratio_text
-from replication.figures.multiples import columns_for
-from replication.figures.registry import REGISTRY, draw
-from replication.figures.style import save, style
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +172,54 @@ def test_too_few_seeds_are_said_and_have_no_interval():
 def test_the_spread_before_training_is_that_of_epoch_0():
     data = figure_data("fig7_alpha_std_tb_nlp")
     first = data.spectra[data.spectra["epoch"] == 0]
-    expected = first.groupby(["ratio", "method", "seed"])["alpha"].std(ddof=0).mean()
+    # The paper's STD in language: over the means of blocks.
+    blocks = first.groupby(["ratio", "method", "seed", "block"])["alpha"].mean()
+    expected = blocks.groupby(["ratio", "method", "seed"]).std(ddof=0).mean()
     assert data.spread_before(data.runs) == pytest.approx(expected)
     line = next(line for line in draw(data).axes[0].get_lines() if line.get_label() == "before training")
     assert line.get_ydata()[0] == pytest.approx(expected)
+
+
+def test_the_spread_is_the_papers_over_blocks_in_language_and_over_layers_in_pdes():
+    for layout, column, other in (
+        ("fig7_alpha_std_tb_nlp", "alpha_std_block", {"alpha_std"}), ("fig8_alpha_std_tb_sciml", "alpha_std", set())
+    ):  # fmt: skip
+        data = figure_data(layout)
+        pair = data.artifact.pairs[0]
+        line = next(
+            line for line in draw(data).axes[0].get_lines() if len(line.get_xdata()) == 3 and line.get_ls() == "--"
+        )
+        expected = data.runs[data.runs["method"] == pair[0]].groupby("ratio")[column].mean()
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), float), expected)
+        # The CSV holds the other one too.
+        assert set(data.table()["value"]) == {column, *other}
+
+
+@pytest.mark.parametrize(
+    ("layout", "score"), [("fig3_glue_ratio", 0.75), ("fig5_domain", 0.75), ("fig4_cfd_ratio", 0.2)]
+)
+def test_the_best_trivial_predictor_is_a_dotted_line_with_its_name(layout, score):
+    data = figure_data(layout)
+    runs = data.runs.assign(trivial="persistence", trivial_score=score, trivial_undiluted=score)
+    axis = draw(FigureData(data.artifact, runs, published=data.published)).axes[0]
+    line = next(line for line in axis.get_lines() if line.get_gid() == "trivial")
+    assert line.get_ydata()[0] == pytest.approx(score * (1 if "cfd" in layout else 100))
+    assert line.get_linestyle() == ":"
+    assert "persistence" in [text.get_text() for text in axis.texts]
+    # Far off the panel it is an arrow, so that the curves keep their room.
+    far = draw(FigureData(data.artifact, runs.assign(trivial_score=50.0), published=data.published)).axes[0]
+    assert not [line for line in far.get_lines() if line.get_gid() == "trivial"]
+    assert any(text.get_text().startswith("↑ persistence") for text in far.texts)
+
+
+@pytest.mark.parametrize(("stand_in", "ddof"), [("", 0), ("something else", 1)])
+def test_deviations_have_the_papers_convention_where_its_values_stand_beside(stand_in, ddof):
+    data = figure_data(stand_in=stand_in)
+    figure = draw(FigureData(data.artifact, data.runs, published=published_table(data)))
+    assert any(f"SD with ddof {ddof}" in label for label in labels(figure))
+    bars = figure.axes[0].containers[0].lines[2][0].get_segments()
+    own = data.runs[(data.runs["method"] == "ft") & (data.runs["ratio"] == 0.01)]["score"] * 100
+    assert bars[0][1, 1] - bars[0][0, 1] == pytest.approx(2 * own.std(ddof=ddof))
 
 
 def test_the_spread_before_training_needs_the_same_layers():
@@ -243,6 +289,44 @@ def test_a_fitted_tail_has_its_share_and_slope():
     np.testing.assert_allclose(slope, -2.5)
 
 
+# ---- the forest plot -------------------------------------------------------------------------------------
+
+
+def forest_gains(**changes) -> pd.DataFrame:
+    nlp = synthetic_runs(stand_in="")
+    pde = synthetic_runs("fig4_cfd_ratio", "sciml", methods=("baseline", "tb"), models=("fno", "unet"), **changes)
+    return gain_table(pd.concat([nlp, pde], ignore_index=True), pd.DataFrame(columns=["artifact"]), [])
+
+
+def test_the_forest_has_a_row_and_an_interval_for_every_cell():
+    gains = forest_gains()
+    figure = draw_forest(gains)
+    points = [[line for line in axis.get_lines() if line.get_gid() == "gain"] for axis in figure.axes]
+    assert [len(found) for found in points] == [3, 6]
+    shown = [float(line.get_xdata()[0]) for line in points[0]]
+    expected = gains[gains["family"] == "nlp"].sort_values("ratio", ascending=False)["gain"]
+    np.testing.assert_allclose(shown, expected)
+    assert {line.get_markerfacecolor() for line in points[0]} == {"#d55e00"}
+    assert {line.get_markerfacecolor() for line in points[1]} == {"white"}  # stand-ins are hollow
+    intervals = [line for line in figure.axes[1].get_lines() if line.get_gid() == "interval"]
+    np.testing.assert_allclose(intervals[0].get_xdata()[0], gains[gains["family"] == "sciml"]["ci_low"].iloc[2])
+
+
+def test_a_cell_that_has_learned_nothing_is_grey_and_a_wide_interval_ends_in_an_arrow():
+    gains = forest_gains()
+    gains.loc[gains.index[-1], ["learned", "ci_high"]] = [False, 1e3]
+    figure = draw_forest(gains)
+    axis = figure.axes[1]
+    assert [line.get_color() for line in axis.get_lines() if line.get_gid() == "arrow"] == ["0.6"]
+    assert "+1000.0" in [text.get_text() for text in axis.texts]
+    assert "neither method beats the trivial predictors" in labels(figure)
+    assert axis.get_xlim()[1] < 50
+
+
+def test_a_forest_without_cells_says_so():
+    assert "no cell" in draw_forest(forest_gains().iloc[:0]).texts[0].get_text()
+
+
 # ---- files, style, small things --------------------------------------------------------------------------
 
 
@@ -293,11 +377,6 @@ def test_runs_without_the_pair_are_refused():
 def test_an_unknown_layout_is_refused():
     with pytest.raises(ConfigError, match="expected one of fig1_esd"):
         draw(FigureData(artifact("fig99"), figure_data().runs))
-
-
-def test_a_path_of_another_form_is_refused(tmp_path):
-    with pytest.raises(DataError, match="was expected"):
-        Place.of(tmp_path / "eigenvalues.npz")
 
 
 def test_small_texts():

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs
-from replication.settings.artifacts import read_index
-from replication.report.player import read_frames
-from replication.runs.predictions import error_table, read_rollout
 from replication.errors import DataError
-from replication.figures.data import FigureData, Place
+from replication.figures.data import FigureData
 from replication.figures.registry import ANIMATIONS, draw
 from replication.figures.samples import Sample, edges, number_text
 from replication.figures.style import save, style
+from replication.report.player import read_frames
+from replication.runs.predictions import error_table, read_rollout
+from replication.runs.records import files_of_runs
+from replication.settings.artifacts import read_index
+from replication.settings.paths import RunPath
+from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +36,12 @@ def make(root, tmp_path):
         )
         paths = [
             synthetic_rollout(
-                tmp_path / f"fig4_cfd_ratio/toy/flow/ratio=0.1/{method}/seed=1/predictions.npz", ndim,
-                **{"error": error, **(changes or {})},
+                tmp_path / f"runs/{run}/predictions.npz", ndim, **{"error": error, **(changes or {})}
             )
-            for method, error, changes in (("baseline", 0.2, baseline), ("tb", -0.1, tb))
+            for run, error, changes in zip(runs["run"], (0.2, -0.1), (baseline, tb), strict=True)
         ]  # fmt: skip
-        return FigureData(
-            index.artifacts[name], runs, predictions={Place.of(path): read_rollout(path) for path in paths}
-        )
+        shown = {RunPath.of(path): read_rollout(path) for _, path in files_of_runs(runs, paths)}
+        return FigureData(index.artifacts[name], runs, predictions=shown)
 
     return data
 
@@ -192,13 +192,16 @@ def test_edges_of_cells():
 
 @pytest.fixture
 def written(tmp_path):
-    return synthetic_rollout(tmp_path / "e/toy/flow/ratio=0.1/tb/seed=1/predictions.npz", 2)
+    return synthetic_rollout(tmp_path / "runs/toy/flow/ratio=0.1/tb/0a/seed=1/predictions.npz", 2)
 
 
-def test_errors_are_tabled_frame_by_frame(written):
-    table = error_table([written])
+def test_errors_are_tabled_frame_by_frame(tmp_path):
+    runs = synthetic_runs("e", "sciml", datasets=("flow",), ratios=(0.1,), methods=("baseline", "tb"), seeds=(1,))
+    run = runs.loc[runs["method"] == "tb", "run"].item()
+    path = synthetic_rollout(tmp_path / "runs" / run / "predictions.npz", 2)
+    table = error_table(runs, {RunPath.of(path): read_rollout(path)})
     assert len(table) == 3 * 4
-    rollout = read_rollout(written)
+    rollout = read_rollout(path)
     np.testing.assert_allclose(table["nrmse"], rollout.nrmse().ravel())
     assert table["time"].tolist() == pytest.approx(np.repeat(rollout.times, 4))
     assert set(table["flow_dimension"]) == {2}

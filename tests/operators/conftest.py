@@ -18,7 +18,7 @@ FLOW = {
 DARCY = {"source": "simulate", "pde": "darcy", "samples": 16, "cells": 16, "test_samples": 4, "validation_samples": 4}
 HYPER = {"epochs": 4, "batch_size": 4, "lr": 5e-3, "standardise": True, "step_size": 2}
 SPEC = RunSpec(
-    "study", "sciml", "smoke", "fno", "flow", 1.0, "tb", 1,
+    "sciml", "fno", "flow", 1.0, "tb", 1,
     model_options={"kind": "fno", "modes": 4, "width": 20}, dataset_options=FLOW,
     method_options={"optimizer": "adam", "balance": {"schedule": "sigmoid"}}, hyper=HYPER,
 )  # fmt: skip
@@ -41,9 +41,10 @@ def darcy(tmp_path_factory) -> Path:
 
 def run_training(results: Path, data: Path, spec: RunSpec = SPEC, indices=range(8), **changes) -> RunDir:
     """Train a run and return its folder."""
-    from replication.operators import train
+    from replication.operators.training import train
 
     spec = replace(spec, **changes)
     with RunDir.open(spec, results, inputs={"data": data.name}) as run:
         train(spec, data=data, indices=list(indices), run=run)
+        run.publish()
     return run

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from replication.errors import ConfigError, DataError
 from replication.operators.dpot import DPOT, FourierMixer
-from replication.operators.hyper import Hyper
 from replication.operators.models import build_model, fingerprint
 from replication.operators.rollout import rollout, rollout_loss
+from replication.settings.hyper import OperatorHyper
 from replication.simulation.simulation import simulate
 
 from .conftest import HYPER, run_training
@@ -87,10 +87,10 @@ def test_every_operator_trains_with_tempbalance(tmp_path, plane, model):
         tmp_path, plane, model="small", model_options={**model, "spectra": spectra}, dataset_options=PLANE,
         hyper={**HYPER, "epochs": 2}, indices=range(4),
     )  # fmt: skip
-    assert json.loads((run.public / "metrics.json").read_text())["status"] == "finished"
-    rows = pd.read_csv(run.public / "spectra.csv")
+    assert json.loads((run.folder / "metrics.json").read_text())["status"] == "finished"
+    rows = pd.read_csv(run.folder / "spectra.csv")
     assert rows[rows["epoch"] == 2]["lr"].nunique() > 2
-    assert load_file(run.public / "model.safetensors")
+    assert load_file(run.folder / "model.safetensors")
 
 
 def test_a_stock_model_has_tensors_alone_in_its_state():
@@ -136,7 +136,7 @@ def test_pretrained_weights_that_do_not_fit_are_refused_by_name(tmp_path):
 
 def test_pickled_objects_are_not_loaded(tmp_path):
     path = tmp_path / "weights.pth"
-    torch.save({"model": Hyper(epochs=1, batch_size=1, lr=1.0)}, path)
+    torch.save({"model": OperatorHyper(epochs=1, batch_size=1, lr=1.0)}, path)
     with pytest.raises(DataError, match="cannot be read"):
         build_model({**SMALL_DPOT, "weights": str(path)}, 8, 4, 2)
 
@@ -173,7 +173,7 @@ def test_bf16_is_near_and_tf32_needs_a_gpu(tmp_path, flow, kind):
             tmp_path / precision, flow, model=kind, model_options={"kind": kind, **options},
             hyper={**HYPER, "epochs": 1, "precision": precision},
         )  # fmt: skip
-        losses[precision] = pd.read_csv(run.public / "history.csv")["train_loss"][0]
+        losses[precision] = pd.read_csv(run.folder / "history.csv")["train_loss"][0]
     assert losses["tf32"] == losses["fp32"]  # without a GPU there is no TF32
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
@@ -186,7 +186,7 @@ def test_a_compiled_model_keeps_its_names_and_numbers(tmp_path, flow, monkeypatc
     compiled = run_training(tmp_path / "compiled", flow, hyper={**HYPER, "compile": True})
     assert called == ["FNO"]
     plain = run_training(tmp_path / "plain", flow)
-    names = [set(load_file(run.public / "model.safetensors")) for run in (compiled, plain)]
+    names = [set(load_file(run.folder / "model.safetensors")) for run in (compiled, plain)]
     assert names[0] == names[1]
 
 
@@ -203,7 +203,7 @@ def test_weights_that_overflow_are_a_divergence_too(tmp_path, flow, monkeypatch,
 
     monkeypatch.setattr(training, "train_epoch", overflows)
     run = run_training(tmp_path, flow)
-    values = json.loads((run.public / "metrics.json").read_text())
+    values = json.loads((run.folder / "metrics.json").read_text())
     assert (values["status"], values["diverged_epoch"]) == ("diverged", 1)
     assert "a weight is not finite" in capsys.readouterr().err
 

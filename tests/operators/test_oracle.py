@@ -10,10 +10,10 @@ import torch
 from torch.optim.lr_scheduler import StepLR
 
 from replication.operators.fno import FNO, from_released
-from replication.operators.hyper import Hyper
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate
 from replication.operators.training import train_epoch
+from replication.settings.hyper import OperatorHyper
 from tempbalance.balance import Diagnostics, TempBalance
 
 GIVEN = 10
@@ -51,7 +51,7 @@ def test_every_epoch_agrees(oracle, number):
     model = FNO(GIVEN * channels, channels, ndim, modes=MODES[ndim])
     start = {name.removeprefix(f"{prefix}init/"): t for name, t in arrays.items() if name.startswith(f"{prefix}init/")}
     model.load_state_dict(from_released(start))
-    optimizer = build_optimizer(model, Hyper(epochs=4, batch_size=4, lr=run["lr"], weight_decay=1e-4))
+    optimizer = build_optimizer(model, OperatorHyper(epochs=4, batch_size=4, lr=run["lr"], weight_decay=1e-4))
     reading = {"preset": "sciml", "conv1d": "released"}
     monitor = (
         TempBalance(model, optimizer, s_min=run["s_min"], s_max=run["s_max"], **reading)

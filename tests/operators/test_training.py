@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -22,7 +21,7 @@ FEW = {**HYPER, "epochs": 1, "given_frames": 3}
 
 
 def record(run):
-    return json.loads((run.public / "metrics.json").read_text())
+    return json.loads((run.folder / "metrics.json").read_text())
 
 
 def test_a_run_records_both_protocols_and_both_nrmse(tmp_path, flow):
@@ -32,7 +31,7 @@ def test_a_run_records_both_protocols_and_both_nrmse(tmp_path, flow):
     assert values["primary"] == "nrmse"
     assert values["n_train"] == 8
     metrics = values["metrics"]
-    history = pd.read_csv(run.public / "history.csv")
+    history = pd.read_csv(run.folder / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert metrics["val"]["selected"]["nrmse"] == pytest.approx(history["val_nrmse"].min())
     assert metrics["test"]["paper"]["nrmse"] == pytest.approx(history["test_nrmse"].min())
@@ -46,12 +45,12 @@ def test_a_run_records_both_protocols_and_both_nrmse(tmp_path, flow):
 def test_the_honest_protocol_looks_at_the_test_set_only_at_the_end(tmp_path, flow):
     run = run_training(tmp_path, flow)
     assert record(run)["metrics"]["test"]["paper"] is None
-    assert not [name for name in pd.read_csv(run.public / "history.csv") if name.startswith("test_")]
+    assert not [name for name in pd.read_csv(run.folder / "history.csv") if name.startswith("test_")]
 
 
 def test_balancing_moves_rates_and_the_baseline_has_one(tmp_path, flow):
-    balanced = pd.read_csv(run_training(tmp_path, flow).public / "spectra.csv")
-    plain = pd.read_csv(run_training(tmp_path, flow, method="baseline", method_options=BASELINE).public / "spectra.csv")
+    balanced = pd.read_csv(run_training(tmp_path, flow).folder / "spectra.csv")
+    plain = pd.read_csv(run_training(tmp_path, flow, method="baseline", method_options=BASELINE).folder / "spectra.csv")
     measured = balanced.dropna(subset=["alpha"])
     assert (measured.groupby("epoch")["lr"].nunique() > 1).all()
     assert (plain.groupby("epoch")["lr"].nunique() == 1).all()
@@ -64,12 +63,12 @@ def test_darcy_is_a_single_step(tmp_path, darcy):
     run = run_training(tmp_path, darcy, dataset="darcy", dataset_options=DARCY)
     metrics = record(run)["metrics"]["test"]["selected"]
     assert metrics["nrmse"] == metrics["nrmse_rollout"]
-    with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
+    with np.load(run.folder / "predictions.npz", allow_pickle=False) as arrays:
         assert arrays["prediction"].shape == arrays["target"].shape == (2, 16, 16, 1, 1)
 
 
 def predictions(run):
-    with np.load(run.public / "predictions.npz", allow_pickle=False) as arrays:
+    with np.load(run.folder / "predictions.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
@@ -142,14 +141,14 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_op
                 run_training(results, flow, **changes)
         torch.rand(7)  # whatever another job does with the random numbers in between
         run = run_training(results, flow, **changes)
-        for name in ("history.csv", "spectra.csv", "model.safetensors", "initial_eigenvalues.npz"):
-            assert (run.public / name).read_bytes() == (whole.public / name).read_bytes(), (stop, name)
+        for name in ("history.csv", "spectra.csv", "model.safetensors", "eigenvalues.npz"):
+            assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes(), (stop, name)
         assert record(run)["metrics"] == record(whole)["metrics"]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path, flow):
     one, two, other = (
-        (run_training(tmp_path / name, flow, seed=seed).public / "model.safetensors").read_bytes()
+        (run_training(tmp_path / name, flow, seed=seed).folder / "model.safetensors").read_bytes()
         for name, seed in (("one", 1), ("two", 1), ("other", 2))
     )
     assert one == two
@@ -163,8 +162,8 @@ def test_a_loss_that_is_not_finite_is_recorded_as_diverged(tmp_path, flow, capsy
     assert 1 <= values["diverged_epoch"] <= 4
     assert values["metrics"]["test"]["selected"] is None
     assert "diverged in epoch" in capsys.readouterr().err
-    for name in ("model.safetensors", "initial_eigenvalues.npz", "history.csv", "spectra.csv"):
-        assert (run.public / name).is_file()
+    for name in ("model.safetensors", "eigenvalues.npz", "history.csv", "spectra.csv"):
+        assert (run.folder / name).is_file()
 
 
 def test_a_run_that_never_predicts_finitely_is_no_finished_run(tmp_path, flow, capsys, monkeypatch):
@@ -185,38 +184,16 @@ def test_a_stride_that_is_none_is_refused(tmp_path, flow, key, value):
         run_training(tmp_path, flow, dataset_options={**FLOW, key: value})
 
 
-def test_the_experiments_schema_offers_every_choice_that_training_knows():
-    from replication.operators.hyper import CHOICES, Hyper
-    from replication.settings.yamlfile import read_yaml
-
-    root = Path(__file__).resolve().parents[2]
-    known = read_yaml(root / "workflow/schemas/experiment.schema.yaml")["$defs"]["hyper"]["properties"]
-    for key, choices in CHOICES.items():
-        assert set(choices) <= set(known[key]["enum"]), key
-        assert getattr(Hyper(epochs=1, batch_size=1, lr=1.0), key) in choices
-
-
 @pytest.mark.parametrize(
     ("hyper", "words"),
     [
-        ({"momentum": 1.0}, "'momentum' is unknown"),
-        ({"lr": 0}, "lr is 0, expected a positive number"),
-        ({"lr": "fast"}, "lr is 'fast', expected float"),
-        ({"epochs": 2.5}, "epochs is 2.5, expected int"),
-        ({"standardise": 1}, "standardise is 1, expected bool"),
+        ({"momentum": 1.0}, "unknown key 'momentum'"),
         ({"given_frames": 13}, "given_frames is 13, but .* has 13 frames"),
-        ({"complex_second_moment": "both"}, "expected split or joint"),
-        ({"precision": "fp16"}, "precision is 'fp16', expected fp32 or tf32 or bf16"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(tmp_path, flow, hyper, words):
     with pytest.raises(ConfigError, match=words):
         run_training(tmp_path, flow, hyper={**HYPER, **hyper})
-
-
-def test_missing_hyper_parameters_are_named(tmp_path, flow):
-    with pytest.raises(ConfigError, match="'lr' is missing"):
-        run_training(tmp_path, flow, hyper={"epochs": 1, "batch_size": 1})
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Runs `tempbalance` commands as forks of one process that has imported everything.
+"""Runs `replication` commands as forks of one process that has imported everything.
 
 They are real processes, to be killed for real, without seconds of imports each. Talks JSON lines: a command in,
 its process id out; a process id in, its exit code out.
@@ -40,7 +40,7 @@ def child(order: dict) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"], order["largest_file"]))
     if order["signal_after"]:
         signal_after(*order["signal_after"])
-    sys.argv = ["tempbalance", *order["arguments"]]
+    sys.argv = ["replication", *order["arguments"]]
     from replication.cli import app
     from tempbalance.cli import guarded
 
@@ -55,7 +55,6 @@ def child(order: dict) -> None:
 
 
 def main() -> None:
-
     for line in sys.stdin:
         order = json.loads(line)
         if isinstance(order, int):

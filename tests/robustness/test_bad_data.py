@@ -16,8 +16,12 @@ import pytest
 from tiny_runs import PDE, TinyRun
 
 from replication.cli import app
+from replication.errors import DataError
+from replication.figures.data import read_eigenvalues
+from replication.runs.records import read_record
 from replication.runs.subset import write_subset
 from replication.settings.spec import canonical_json, digest
+from tempbalance.cli import app as library
 from tempbalance.cli import guarded
 
 
@@ -43,9 +47,9 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
-    def run(*arguments: str | Path, words: str) -> None:
-        monkeypatch.setattr("sys.argv", ["tempbalance", *map(str, arguments)])
-        code = guarded(app)
+    def run(*arguments: str | Path, words: str, command: Callable[[], Any] = app) -> None:
+        monkeypatch.setattr("sys.argv", ["replication", *map(str, arguments)])
+        code = guarded(command)
         _, err = capfd.readouterr()
         assert code == 2, (code, err)
         (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
@@ -62,7 +66,7 @@ def run_quietly(command: list[Any]) -> int:
     import sys
 
     before = sys.argv
-    sys.argv = ["tempbalance", *map(str, command)]
+    sys.argv = ["replication", *map(str, command)]
     try:
         return guarded(app)
     finally:
@@ -266,28 +270,15 @@ def test_a_specification_that_is_none(change, pde, refuse):
 
 @pytest.fixture
 def finished(tiny: Callable[[str], TinyRun], whole: Callable[..., Any], tmp_path: Path) -> Path:
-    """A finished run's folder, to be damaged (its record under another name, so that `refuse` sees no new one)."""
-    run, folder = tiny("pde"), tmp_path / "finished"
-    folder.mkdir()
+    """A finished run's folder, to be damaged."""
+    folder = tiny("pde").folder(tmp_path)
+    folder.mkdir(parents=True)
     for name, content in whole("pde").items():
-        if name != "record":
+        if name == "record":
+            (folder / "metrics.json").write_text(json.dumps(content))
+        else:
             (folder / name).write_bytes(content)
-    (folder / "record.json").write_text(json.dumps({**whole("pde")["record"], "run": json.loads(run.spec.to_json())}))
     return folder
-
-
-@pytest.fixture
-def refuse_spectra(finished: Path, refuse: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def run(words: str) -> None:
-        from replication.runs import spectra as run_spectra
-
-        read = run_spectra.read_record
-        monkeypatch.setattr(run_spectra, "read_record", lambda path: read(path.with_name("record.json")))
-        refuse("spectra", finished, words=words)
-        assert not (finished / "layers.csv").exists()
-        assert not (finished / "eigenvalues.npz").exists()
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -299,9 +290,18 @@ def refuse_spectra(finished: Path, refuse: Callable[..., None], monkeypatch: pyt
         pytest.param((2).to_bytes(8, "little") + b"{}", id="no-tensors"),
     ],
 )
-def test_weights_that_are_none(content, finished, refuse_spectra):
+def test_weights_that_are_none(content, finished, refuse):
+    (finished / "metrics.json").unlink()
     damage(finished / "model.safetensors", content)
-    refuse_spectra("model.safetensors")
+    refuse("spectrum", finished / "model.safetensors", words="model.safetensors", command=library)
+
+
+def refuses_to_read(read: Callable[[Path], Any], path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("pwned").exists()
 
 
 @pytest.mark.parametrize(
@@ -309,21 +309,22 @@ def test_weights_that_are_none(content, finished, refuse_spectra):
     [
         *FOREIGN,
         pytest.param(TAIL_LOST, id="tail-lost"),
-        pytest.param(npz(layer=np.array([Hostile()], dtype=object)), id="objects"),
+        pytest.param(npz(**{"last/layer": np.array([Hostile()], dtype=object)}), id="objects"),
     ],
 )
-def test_eigenvalues_that_are_none(content, finished, refuse_spectra):
-    damage(finished / "initial_eigenvalues.npz", content)
-    refuse_spectra("initial_eigenvalues.npz")
+def test_eigenvalues_that_are_none(content, finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    damage(finished / "eigenvalues.npz", content)
+    refuses_to_read(read_eigenvalues, finished / "eigenvalues.npz")
 
 
 @pytest.mark.parametrize(
     "content", [*FOREIGN, pytest.param(b"{}", id="no-keys"), pytest.param(b'{"run": 1}', id="other")]
 )
-def test_a_record_that_is_none(content, finished, refuse, refuse_spectra):
-    damage(finished / "record.json", content)
-    refuse_spectra("record.json")
-    refuse("select", "out.json", finished / "record.json", words="record.json")
+def test_a_record_that_is_none(content, finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    damage(finished / "metrics.json", content)
+    refuses_to_read(read_record, finished / "metrics.json")
 
 
 # ---- texts ---------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ CATALOG = {
     "models": {"net": {"family": "sciml"}, "bert": {"family": "nlp"}},
     "datasets": {"heat": {"family": "sciml"}, "text": {"family": "nlp"}},
     "methods": {
-        "baseline": {"family": "sciml", "optimizer": "adamw", "balance": None},
-        "tb": {"family": "sciml", "optimizer": "adamw", "balance": {}},
+        "baseline": {"family": "sciml", "optimizer": "adam", "balance": None},
+        "tb": {"family": "sciml", "optimizer": "adam", "balance": {}},
         "ft": {"family": "nlp", "optimizer": "adamw"},
     },
 }
@@ -60,10 +60,8 @@ class Plain(yaml.SafeDumper):
 
 
 @pytest.fixture
-def repository(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small repository with a valid configuration, one experiment and a catalogue."""
-    (tmp_path / "workflow").mkdir()
-    (tmp_path / "workflow/schemas").symlink_to(root / "workflow/schemas")
     for folder in ("catalog", "experiments"):
         (tmp_path / folder).mkdir()
     write(tmp_path / "config.yaml", CONFIG)
@@ -114,7 +112,7 @@ def refuse(
         for word in words:
             assert word in lines[0], (word, lines[0])
         assert not (repository / "pwned").exists()
-        assert {path.name for path in repository.iterdir()} <= {"catalog", "config.yaml", "experiments", "workflow"}
+        assert {path.name for path in repository.iterdir()} <= {"catalog", "config.yaml", "experiments"}
 
     return run
 
@@ -128,7 +126,7 @@ def test_the_unchanged_repository_is_accepted(repository, monkeypatch, capsys):
 # ---- config.yaml ---------------------------------------------------------------------------------------
 
 VALUES = [
-    ("scale", "huge", "one of smoke, demo, paper"),
+    ("scale", "huge", "one of smoke, demo, desk, paper"),
     ("scale", ..., "'scale' is missing"),
     ("scale", None, "scale"),
     ("scale", 3, "one of smoke"),
@@ -192,7 +190,7 @@ def test_a_wrong_value(key, value, word, repository, refuse):
 )
 def test_names_that_a_shell_or_a_path_could_take_amiss(key, name, repository, refuse):
     value = {"experiments": [name], "results_dir": name, "figures_dir": name, "data_folders": {name: "/data"}}.get(
-        key, {name: {"family": "sciml", "optimizer": "adamw"}}
+        key, {name: {"family": "sciml", "optimizer": "adam"}}
     )
     if (key, name) in {("results_dir", "a/b"), ("figures_dir", "a/b")}:
         pytest.skip("a folder below the working directory is allowed")
@@ -288,7 +286,6 @@ EXPERIMENTS = [
     ({GRID + "ratios": ["half"]}, "ratios"),
     ({GRID + "ratios": [True]}, "ratios"),
     ({GRID + "ratios": [0.5, 0.5]}, "ratios"),
-    ({GRID + "ratios": [0.1234567, 0.12345671]}, "second time"),
     ({GRID + "ratios": []}, "ratios"),
     ({GRID + "ratios": ...}, "'ratios' is missing"),
     ({GRID + "hyper": ...}, "'hyper' is missing"),
@@ -367,15 +364,3 @@ def test_an_experiment_file_that_is_none(content, repository, refuse):
 def test_a_wrong_catalogue(content, word, repository, refuse):
     write(repository / "catalog/more.yaml", content)
     refuse("catalog/more.yaml", word)
-
-
-def test_the_schema_knows_the_hyper_parameters_that_the_trainings_know(root):
-    from dataclasses import fields
-
-    from replication.operators import hyper as sciml
-    from replication.text import hyper as nlp
-
-    known = {item.name for family in (nlp, sciml) for item in fields(family.Hyper)}
-    known |= {*nlp.BALANCE_KEYS, *nlp.METHOD_KEYS, *sciml.BALANCE_KEYS}
-    schema = yaml.safe_load((root / "workflow/schemas/experiment.schema.yaml").read_text())
-    assert set(schema["$defs"]["hyper"]["properties"]) == known

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-SCALES = {"smoke", "demo", "paper"}
+from replication.settings.spec import FAMILIES
+
+SCALES = {"smoke", "demo", "desk", "paper"}
+#: Rules of trainings are made in a loop, one for each family and number of seeds in a job.
+TRAINING = "train_{family}"
 # A GPU server with 24 GB of memory for jobs, two at once.
 HALF_A_SMALL_MACHINE_MB = 12_000
 
@@ -22,15 +26,14 @@ def table(root: Path) -> dict:
 def rules(root: Path) -> dict[str, str]:
     """Rule -> its text."""
     text = "\n".join(path.read_text() for path in sorted((root / "workflow/rules").glob("*.smk")))
-    parts = re.split(r"^(?:(?:rule|checkpoint) |use rule \w+ as )(\w+)(?::| with:)$", text, flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    parts = re.split(r"^ *(?:(?:rule|checkpoint)(?: (\w+))?|use rule \w+ as (\w+))(?::| with:)$", text, flags=re.M)
+    names = [name or derived or TRAINING for name, derived in zip(parts[1::3], parts[2::3], strict=True)]
+    return dict(zip(names, parts[3::3], strict=True))
 
 
 def test_every_rule_asks_by_the_table_under_its_own_name(rules):
-    asked = {name: re.findall(r"asks_for\(\"?(\w+)\"?\)", text) for name, text in rules.items()}
-    # A rule derived by `use rule` takes over what its original asks for, unless it names resources of its own.
-    inheriting = {"adopt_trial_sciml"}
-    assert asked == {name: [] if name in inheriting else [name] for name in rules}
+    asked = {name: re.findall(r"asks_for\(f?\"([^\"]+)\"", text) for name, text in rules.items()}
+    assert asked == {name: [name] for name in rules}
 
 
 def test_no_rule_retries_by_itself(rules):
@@ -40,14 +43,15 @@ def test_no_rule_retries_by_itself(rules):
 
 def test_the_table_names_rules_and_scales_that_exist_with_sensible_values(table, rules):
     assert set(table) == {"partition", "account", "rules"}
-    assert set(table["rules"]) - {"default"} <= set(rules)
+    trainings = {TRAINING.format(family=family) for family in FAMILIES}
+    assert set(table["rules"]) - {"default"} <= set(rules) - {TRAINING} | trainings
     assert set(table["rules"]["default"]) == SCALES
     for name, scales in table["rules"].items():
         assert set(scales) <= SCALES
         for scale, row in scales.items():
             if name == "default":
                 assert set(row) == {"mem_mb", "runtime", "gpu"}
-            assert set(row) <= {"mem_mb", "runtime", "gpu"}
+            assert set(row) <= {"mem_mb", "runtime", "gpu"} | ({"threads"} if name == "simulate" else set())
             assert all(isinstance(value, int) and value >= 0 for value in row.values()), (name, scale)
             if scale != "paper":
                 assert row.get("mem_mb", 0) <= HALF_A_SMALL_MACHINE_MB

@@ -20,13 +20,13 @@ from replication.text import fetching, preparing
 from replication.text.tokens import tokenize
 
 #: What must not depend on interruptions, on other jobs, or on the order of jobs.
-SAME = ("history.csv", "spectra.csv", "model.safetensors", "initial_eigenvalues.npz")
+SAME = ("history.csv", "spectra.csv", "model.safetensors", "eigenvalues.npz", "layers.csv")
 #: What of metrics.json may differ: where and how long, not what.
 DIFFERS = ("wall_s", "peak_memory_mb", "provenance")
 
 
 class Starter:
-    """Starts `tempbalance` commands (see forking.py)."""
+    """Starts `replication` commands (see forking.py)."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -41,7 +41,7 @@ class Starter:
         """Start a command in a folder.
 
         Args:
-            arguments: of ``tempbalance``.
+            arguments: of ``replication``.
             folder: working directory, also of ``log.txt``.
             largest_file: bytes that a file may have; 0: any.
             signal_after: checkpoints after which the process sends itself a signal, and the signal.
@@ -101,32 +101,29 @@ class TinyRun:
     arguments: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.arguments = [
-            "train",
-            "--spec",
-            self.spec.to_json(),
-            "--data",
-            str(self.data),
-            "--subset",
-            str(self.subset),
-        ]
-        self.arguments += ["--results", "results", "--device", "cpu"]
+        record = f"results/runs/{self.spec.path}/metrics.json"
+        self.arguments = ["train", record, "--spec", self.spec.to_json()]
+        self.arguments += ["--data", str(self.data), "--subset", str(self.subset), "--device", "cpu"]
         if self.tokens is not None:
             self.arguments += ["--tokens", str(self.tokens)]
+
+    def together(self, *others: TinyRun) -> list[str]:
+        """Arguments that train this run and others of its cell in one process."""
+        records = [f"results/runs/{run.spec.path}/metrics.json" for run in others]
+        return [*self.arguments[:2], *records, *self.arguments[2:]]
 
     def with_(self, seed: int | None = None, **hyper: Any) -> TinyRun:
         seed = self.spec.seed if seed is None else seed
         spec = replace(self.spec, seed=seed, hyper={**self.spec.hyper, **hyper})
         return TinyRun(spec, self.data, self.subset, self.tokens)
 
-    def store(self, folder: Path) -> Path:
+    def folder(self, folder: Path) -> Path:
         """The run's own folder below ``folder``."""
-        (found,) = [path.parent for path in (folder / "results/.store").glob("*/lock")]
-        return found
+        return folder / "results/runs" / self.spec.path
 
     def result(self, folder: Path) -> dict[str, Any]:
         """Everything of a finished run that must be reproducible."""
-        public = folder / "results" / self.spec.path
+        public = self.folder(folder)
         record = json.loads((public / "metrics.json").read_text())
         files = {name: (public / name).read_bytes() for name in SAME}
         return {"record": {key: value for key, value in record.items() if key not in DIFFERS}, **files}
@@ -159,7 +156,6 @@ ENCODER = {
 
 def make_text_run(folder: Path, epochs: int) -> TinyRun:
     """A small random encoder on an invented corpus, with TempBalance and dropout, a checkpoint after every epoch."""
-    from replication import text
     from replication.runs.subset import write_subset
 
     raw = folder / "own"
@@ -178,7 +174,7 @@ def make_text_run(folder: Path, epochs: int) -> TinyRun:
     subset = folder / "subset.json"
     write_subset(subset, list(range(24)), dataset="tiny", ratio=0.5, rule="released", seed=0, n_total=48)
     spec = RunSpec(
-        experiment="test", family="nlp", scale="smoke", model="encoder", dataset="tiny", ratio=0.5, method="tb",
+        family="nlp", model="encoder", dataset="tiny", ratio=0.5, method="tb",
         seed=13, model_options=ENCODER, dataset_options=TEXT, method_options={"optimizer": "adamw", "balance": {}},
         hyper={"epochs": epochs, "batch_size": 8, "lr": 1e-3, "checkpoint_every_s": 0},
     )  # fmt: skip
@@ -200,7 +196,7 @@ def make_pde_run(folder: Path, epochs: int) -> TinyRun:
     subset = folder / "subset.json"
     write_subset(subset, list(range(0, 23, 2)), dataset="tiny", ratio=0.5, rule="released", seed=0, n_total=23)
     spec = RunSpec(
-        experiment="test", family="sciml", scale="smoke", model="operator", dataset="tiny", ratio=0.5, method="tb",
+        family="sciml", model="operator", dataset="tiny", ratio=0.5, method="tb",
         seed=13, model_options={"kind": "fno", "modes": 4, "width": 8}, dataset_options=PDE,
         method_options={"optimizer": "adam", "balance": {}},
         hyper={"epochs": epochs, "batch_size": 4, "lr": 5e-3, "given_frames": 3, "checkpoint_every_s": 0},
@@ -213,10 +209,10 @@ def make_demo_run(root: Path, folder: Path, family: str) -> TinyRun:
     from replication.runs.subset import choose_rows, write_subset
     from replication.settings.config import read_config
     from replication.settings.grid import load_grid
-    from tempbalance import sciml
+    from replication.simulation.data import count_training_rows
 
     grid = load_grid(root, replace(read_config(root / "config.yaml", root), scale="demo"))
-    jobs = [job for job in grid.jobs.values() if job.family == family and job.method == "tb"]
+    jobs = [job for job in grid.runs.values() if job.family == family and job.method == "tb"]
     spec = sorted((job for job in jobs if job.model in ("minilm", "fno")), key=lambda job: (job.path, job.ratio))[0]
     options = spec.dataset_options
     tokens = folder / "tokens" if family == "nlp" else None
@@ -229,7 +225,7 @@ def make_demo_run(root: Path, folder: Path, family: str) -> TinyRun:
     else:
         data = folder / "data.h5"
         simulate(options, data)
-        n_total, labels = sciml.count_training_rows(data, options), None
+        n_total, labels = count_training_rows(data, options), None
     rows = choose_rows(family=family, dataset=spec.dataset, n_total=n_total, ratio=spec.ratio, labels=labels)
     write_subset(folder / "subset.json", rows, dataset=spec.dataset, ratio=spec.ratio, n_total=n_total)
     return TinyRun(spec, data, folder / "subset.json", tokens).with_(checkpoint_every_s=0)

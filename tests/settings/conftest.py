@@ -1,8 +1,7 @@
-"""A small repository on disk: catalogue, experiments and schemas, to be bent by tests."""
+"""A small repository on disk: catalogue and experiments, to be bent by tests."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,8 @@ EXPERIMENT: dict[str, Any] = {
 class Repository:
     """Writes the files; a test changes ``catalog`` and ``experiment`` first."""
 
-    def __init__(self, path: Path, source: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        shutil.copytree(source / "workflow" / "schemas", path / "workflow" / "schemas")
         (path / "experiments").mkdir()
         (path / "catalog").mkdir()
         self.catalog = yaml.safe_load(yaml.safe_dump(CATALOG))
@@ -74,5 +72,5 @@ class Repository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, root: Path) -> Repository:
-    return Repository(tmp_path, root)
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path)

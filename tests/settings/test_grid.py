@@ -10,25 +10,31 @@ import yaml
 from replication.errors import ConfigError
 
 
+def found(grid, method, ratio, seed=1):
+    """The runs of a cell with this seed, one for each trial."""
+    return [run for run in grid.runs.values() if (run.method, run.ratio, run.seed) == (method, ratio, seed)]
+
+
 def test_every_combination_has_one_run_with_its_options(repository):
-    runs = repository.grid().runs
-    assert len(runs) == 2 * 2 * 2
-    run = runs["study/fno/pde/ratio=0.5/tb/seed=1"]
+    grid = repository.grid()
+    assert len(grid.runs) == 2 * 2 * 2
+    (run,) = found(grid, "tb", 0.5)
+    assert run.path == f"fno/pde/ratio=0.5/tb/{run.id}/seed=1"
     assert run.model_options == {"kind": "fno"}
-    assert run.method_options["balance"] == {"schedule": "sigmoid"}
-    assert run.stand_in == "a stand-in"
+    assert run.method_options["balance"]["schedule"] == "sigmoid"
 
 
 def test_overrides_reach_only_what_they_name(repository):
-    runs = repository.grid().runs
-    assert runs["study/fno/pde/ratio=0.5/tb/seed=1"].hyper["s"] == 0.5
-    assert runs["study/fno/pde/ratio=1/tb/seed=1"].hyper["s"] == 1.0
+    grid = repository.grid()
+    assert found(grid, "tb", 0.5)[0].method_options["balance"]["s_min"] == 0.5
+    assert found(grid, "tb", 1.0)[0].method_options["balance"]["s_min"] == 1.0
 
 
 def test_a_baseline_has_no_balancing_hyper_parameters(repository):
-    hyper = repository.grid().runs["study/fno/pde/ratio=1/baseline/seed=1"].hyper
-    assert "s" not in hyper
-    assert hyper["lr"] == 0.001
+    (run,) = found(repository.grid(), "baseline", 1.0)
+    assert run.method_options["balance"] is None
+    assert "s" not in run.hyper
+    assert run.hyper["lr"] == 0.001
 
 
 def test_seeds_of_the_configuration_replace_the_experiments(repository):
@@ -39,29 +45,53 @@ def test_seeds_of_the_configuration_replace_the_experiments(repository):
 def test_search_gives_trials_per_seed_and_drops_s_for_the_baseline(repository):
     repository.block["search"] = {"lr": [1e-3, 2e-3], "s": [0.5, 1.0]}
     grid = repository.grid()
-    jobs = grid.jobs
-    assert len([path for path in jobs if "/tb/" in path]) == 2 * 2 * 2 * 2  # ratios x seeds x lr x s
-    assert len([path for path in jobs if "/baseline/" in path]) == 2 * 2 * 2
-    assert "study/fno/pde/ratio=1/tb/trial=lr=0.002,s=0.5/seed=2" in jobs
-    assert jobs["study/fno/pde/ratio=1/tb/trial=lr=0.002,s=0.5/seed=2"].hyper["lr"] == 0.002
+    assert len([run for run in grid.runs.values() if run.method == "tb"]) == 2 * 2 * 2 * 2  # ratios x seeds x lr x s
+    assert len([run for run in grid.runs.values() if run.method == "baseline"]) == 2 * 2 * 2
+    cells = {(cell.ratio, cell.method): cell for cell in grid.experiments["study"].cells}
+    assert [trial.values for trial in cells[1.0, "tb"].trials] == [
+        {"lr": lr, "s": s} for lr in (1e-3, 2e-3) for s in (0.5, 1.0)
+    ]
+    assert len({run.id for run in found(grid, "tb", 1.0)}) == 4
+
+
+def test_runs_of_a_cell_that_differ_in_the_seed_alone_share_an_id(repository):
+    grid = repository.grid()
+    assert found(grid, "tb", 0.5, seed=1)[0].id == found(grid, "tb", 0.5, seed=2)[0].id
+    assert len({run.id for run in grid.runs.values()}) == 4
+
+
+def test_what_is_only_shown_is_no_part_of_a_run(repository):
+    before = repository.grid()
+    repository.experiment["title"] = "Another title"
+    repository.experiment["scales"]["demo"]["stand_in"] = "another stand-in"
+    repository.catalog["models"]["fno"].update(title="FNO", published_as="FNO")
+    repository.block["hyper"]["checkpoint_every_s"] = 7
+    assert list(repository.grid().runs) == list(before.runs)
+
+
+def test_a_changed_setting_is_another_run_and_changing_it_back_finds_the_first(repository):
+    before = list(repository.grid().runs)
+    repository.block["hyper"]["lr"] = 0.002
+    assert not set(repository.grid().runs) & set(before)
+    repository.block["hyper"]["lr"] = 0.001
+    assert list(repository.grid().runs) == before
+
+
+def test_two_experiments_share_the_runs_they_both_select(repository):
+    (repository.write() / "experiments/other.yaml").write_text(yaml.safe_dump(repository.experiment))
+    repository.config["experiments"] = ["study", "other"]
+    grid = repository.grid()
     assert len(grid.runs) == 8
-
-
-def test_runs_shared_by_two_experiments_have_one_identity(repository):
-    from dataclasses import replace
-
-    run = next(iter(repository.grid().runs.values()))
-    assert replace(run, experiment="other", stand_in="", scale="paper").identity() == run.identity()
-    assert replace(run, seed=99).identity() != run.identity()
+    assert list(grid.experiments["other"].runs) == list(grid.experiments["study"].runs)
 
 
 def test_a_specification_survives_its_json(repository):
     from replication.settings.spec import RunSpec
 
     run = next(iter(repository.grid().runs.values()))
-    assert RunSpec.from_json(run.to_json()) == run
+    assert RunSpec.from_json(run.to_json(), run.seed) == run
     with pytest.raises(ConfigError, match="not a run specification"):
-        RunSpec.from_json('{"experiment": "x"}')
+        RunSpec.from_json('{"experiment": "x"}', 1)
 
 
 def set_in(repository, path, value):
@@ -88,7 +118,7 @@ def set_in(repository, path, value):
         (("block", "surprise"), 1, ["unknown key 'surprise'"]),
         (("experiment", "scales"), {"big": {}}, ["unknown key 'big'"]),
         (("experiment", "family"), "vision", ["family", "'vision'", "nlp, sciml"]),
-        (("config", "scale"), "huge", ["scale", "'huge'", "smoke, demo, paper"]),
+        (("config", "scale"), "huge", ["scale", "'huge'", "smoke, demo, desk, paper"]),
         (("config", "scale"), "paper", ["none of them declares the scale 'paper'"]),
         (("config", "experiments"), ["studdy"], ["studdy", "did you mean 'study'"]),
         (("config", "experiments"), ["../../etc/passwd"], ["experiments"]),
@@ -152,7 +182,7 @@ def test_the_repositorys_own_configuration_is_valid_at_every_scale(root):
     from replication.settings.grid import load_grid
 
     config = read_config(root / "config.yaml", root)
-    counts = {scale: len(load_grid(root, replace(config, scale=scale)).jobs) for scale in ("smoke", "demo", "paper")}
+    counts = {scale: len(load_grid(root, replace(config, scale=scale)).runs) for scale in ("smoke", "demo", "paper")}
     assert 0 < counts["smoke"] < counts["demo"] < counts["paper"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +11,12 @@ import torch
 
 from replication.errors import BusyError, DataError
 from replication.runs.checkpoint import Checkpoints, write_atomically
-from replication.runs.records import read_record, runs_table, stacked_table
+from replication.runs.records import experiment_tables, read_record, stacked_table
 from replication.runs.rundir import RunDir
-from replication.runs.select import adopt, choose_trial, write_selection
 from replication.settings.spec import RunSpec
 
-SPEC = RunSpec("study", "sciml", "demo", "fno", "pde", 0.5, "tb", 1, hyper={"lr": 1e-3}, stand_in="small")
+SPEC = RunSpec("sciml", "fno", "pde", 0.5, "tb", 1, hyper={"epochs": 1, "batch_size": 1, "lr": 1e-3})
+LAYER_MODEL = {f"w{i}.weight": torch.randn(12, 8, generator=torch.Generator().manual_seed(i)) for i in range(2)}
 
 
 def result(score: float, **more):
@@ -41,33 +40,32 @@ def finish(results, spec, score=0.5, **more):
     with RunDir.open(spec, results, inputs={"data": "abc"}) as run:
         run.history(epoch=1, loss=0.1)
         run.spectra([{"epoch": 1, "layer": "w0", "block": "w0", "alpha": 2.5, "lr": 1e-3}])
-        run.finish(
-            result(score, **more), model={"w0": torch.ones(2, 2)}, initial_eigenvalues={"w0": np.array([1.0, 2.0])}
-        )
+        run.finish(result(score, **more), model=LAYER_MODEL, initial_eigenvalues={"w0": np.array([1.0, 2.0])})
+        run.publish()
     return run
 
 
 def test_a_finished_run_is_published_with_its_provenance(tmp_path):
     run = finish(tmp_path, SPEC)
-    record = read_record(run.public / "metrics.json")
+    record = read_record(run.folder / "metrics.json")
     assert record["run"]["seed"] == 1
     assert record["config_hash"] == run.run_hash
     assert record["provenance"]["packages"]["torch"].startswith(torch.__version__.split("+")[0])
     assert record["wall_s"] >= 0
-    assert list(csv.DictReader((run.public / "history.csv").open())) == [{"epoch": "1", "loss": "0.1"}]
+    assert list(csv.DictReader((run.folder / "history.csv").open())) == [{"epoch": "1", "loss": "0.1"}]
     assert not (run.folder / "checkpoints").exists()
 
 
 def test_another_configuration_does_not_touch_a_finished_run(tmp_path):
     first = finish(tmp_path, SPEC, 0.5)
-    second = finish(tmp_path, replace(SPEC, hyper={"lr": 2e-3}), 0.7)
+    second = finish(tmp_path, replace(SPEC, hyper={**SPEC.hyper, "lr": 2e-3}), 0.7)
     assert first.folder != second.folder
     assert read_record(first.folder / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.5
-    assert read_record(second.public / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.7
+    assert read_record(second.folder / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.7
     with RunDir.open(SPEC, tmp_path, inputs={"data": "abc"}) as again:
         assert again.finished
         again.publish()
-    assert read_record(again.public / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.5
+    assert read_record(again.folder / "metrics.json")["metrics"]["test"]["selected"]["nrmse"] == 0.5
 
 
 def test_other_data_is_another_run(tmp_path):
@@ -95,8 +93,9 @@ def test_rows_come_back_with_the_checkpoint(tmp_path):
         folder = run.resume()
         assert (folder / "state").read_text() == "one"
         run.history(epoch=2, loss=0.4)
-        run.finish(result(0.5), model={"w": torch.zeros(1)}, initial_eigenvalues={})
-    assert len((run.public / "history.csv").read_text().splitlines()) == 3
+        run.finish(result(0.5), model=LAYER_MODEL, initial_eigenvalues={})
+        run.publish()
+    assert len((run.folder / "history.csv").read_text().splitlines()) == 3
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
@@ -139,22 +138,31 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_the_runs_table_has_a_row_a_run_with_alpha_and_provenance(tmp_path):
-    records = []
-    for seed in (2, 1):
-        run = finish(tmp_path, replace(SPEC, seed=seed), 0.5 + seed)
-        (run.public / "layers.csv").write_text("layer,block,alpha\na,1,2.0\nb,1,4.0\nc,2,\n")
-        records.append(run.public / "metrics.json")
-    table = runs_table(records)
-    assert list(table["seed"]) == [1, 2]
-    assert list(table["score"]) == [1.5, 2.5]
-    assert table["alpha_std"].tolist() == [1.0, 1.0]
-    assert table["alpha_std_block"].tolist() == [0.0, 0.0]
-    for column in ("config_hash", "git_commit", "device", "wall_s", "pkg_torch", "stand_in", "experiment"):
-        assert table[column].notna().all()
-    layers = stacked_table(records, "layers.csv")
-    assert len(layers) == 6
-    assert {"method", "seed", "ratio", "alpha"} <= set(layers.columns)
+def test_a_sealed_run_is_finished_but_shows_nothing_before_it_is_published(tmp_path):
+    with RunDir.open(SPEC, tmp_path, inputs={}) as run:
+        run.finish(result(0.5), model=LAYER_MODEL, initial_eigenvalues={})
+        assert run.finished
+        assert not (run.folder / "metrics.json").exists()
+        run.publish()
+        assert (run.folder / "metrics.json").is_file()
+        assert not run.sealed.exists()
+
+
+def test_weights_are_kept_only_where_that_is_asked(tmp_path):
+    with RunDir.open(SPEC, tmp_path, inputs={}, keep_model=False) as run:
+        run.finish(result(0.5), model=LAYER_MODEL, initial_eigenvalues={})
+        run.publish()
+    assert not list(tmp_path.rglob("model.safetensors"))
+    assert (run.folder / "layers.csv").is_file()
+
+
+def test_the_end_of_a_run_measures_the_trained_spectra_beside_the_first(tmp_path):
+    run = finish(tmp_path, SPEC)
+    with np.load(run.folder / "eigenvalues.npz") as arrays:
+        assert arrays["first/w0"].tolist() == [1.0, 2.0]
+        last = arrays["last/w0"]
+    expected = np.linalg.svd(LAYER_MODEL["w0.weight"].numpy(), compute_uv=False) ** 2
+    assert np.allclose(np.sort(last), np.sort(expected), rtol=1e-4)
 
 
 def test_a_damaged_record_is_named(tmp_path):
@@ -164,23 +172,70 @@ def test_a_damaged_record_is_named(tmp_path):
         read_record(path)
 
 
-def trial(results, lr, seed, score, **more):
-    spec = replace(SPEC, trial={"lr": lr}, hyper={"lr": lr}, seed=seed)
-    return finish(results, spec, score, **more).public / "metrics.json"
+def train_all(grid, results, score):
+    for run in grid.runs.values():
+        finish(results, run, score(run))
 
 
-def test_the_search_chooses_by_the_mean_over_seeds_and_never_a_diverged_trial(tmp_path):
-    records = [
-        trial(tmp_path, 0.1, 1, 0.5), trial(tmp_path, 0.1, 2, 0.4),
-        trial(tmp_path, 0.2, 1, 0.1), trial(tmp_path, 0.2, 2, 0.9),
-        trial(tmp_path, 0.3, 1, 0.0), trial(tmp_path, 0.3, 2, 0.0, status="diverged", diverged_epoch=1),
-    ]  # fmt: skip
-    choice = choose_trial([read_record(path) for path in records], "validation")
-    assert choice["trial"] == {"lr": 0.1}
-    assert len(choice["trials"]) == 3
-    out = tmp_path / SPEC.cell / "selection.json"
-    write_selection(records, "validation", out)
-    target = tmp_path / SPEC.path
-    adopt(out, [path for path in records if "seed=1" in str(path)], target)
-    assert read_record(target / "metrics.json")["run"]["trial"] == {"lr": 0.1}
-    assert json.loads(out.read_text())["select_on"] == "validation"
+def test_the_runs_table_has_a_row_a_run_with_alpha_and_provenance(tmp_path, repository):
+    grid = repository.grid()
+    train_all(grid, tmp_path, lambda run: run.seed + 0.5)
+    for run in grid.runs.values():
+        (tmp_path / "runs" / run.path / "layers.csv").write_text("layer,block,alpha\na,1,2.0\nb,1,4.0\nc,2,\n")
+    table, trials = experiment_tables(grid, grid.experiments["study"], tmp_path)
+    assert len(table) == 8
+    assert trials.empty
+    assert (table["score"] == table["seed"] + 0.5).all()
+    assert (table["alpha_std"] == 1.0).all()
+    assert (table["alpha_std_block"] == 0.0).all()
+    for column in ("config_hash", "git_commit", "device", "wall_s", "pkg_torch", "run", "experiment"):
+        assert table[column].notna().all()
+    assert set(table["stand_in"]) == {"a stand-in"}
+    layers = stacked_table(table, tmp_path, "layers.csv")
+    assert len(layers) == 24
+    assert {"method", "seed", "ratio", "alpha"} <= set(layers.columns)
+
+
+def test_titles_and_stand_ins_come_from_the_configuration_not_from_the_record(tmp_path, repository):
+    grid = repository.grid()
+    train_all(grid, tmp_path, lambda run: 0.5)
+    repository.catalog["models"]["fno"]["title"] = "Another title"
+    repository.experiment["scales"]["demo"]["stand_in"] = "a corrected sentence"
+    renamed = repository.grid()
+    assert list(renamed.runs) == list(grid.runs)
+    assert renamed.fingerprint("study") != grid.fingerprint("study")
+    table, _ = experiment_tables(renamed, renamed.experiments["study"], tmp_path)
+    assert set(table["model_title"]) == {"Another title"}
+    assert set(table["stand_in"]) == {"a corrected sentence"}
+
+
+def test_the_search_chooses_by_the_mean_over_seeds_and_never_a_diverged_trial(tmp_path, repository):
+    repository.block.update(ratios=[0.5], methods=["baseline"], overrides=[], search={"lr": [0.1, 0.2, 0.3]})
+    grid = repository.grid()
+    scores = {(0.1, 1): 0.5, (0.1, 2): 0.4, (0.2, 1): 0.1, (0.2, 2): 0.9}
+    for run in grid.runs.values():
+        lr = run.hyper["lr"]
+        diverged = {"status": "diverged", "diverged_epoch": 1} if lr == 0.3 else {}
+        finish(tmp_path, run, scores.get((lr, run.seed), 0.0), **diverged)
+    table, trials = experiment_tables(grid, grid.experiments["study"], tmp_path)
+    assert list(table["trial"]) == ['{"lr": 0.1}'] * 2
+    assert list(table["score"]) == [0.5, 0.4]
+    assert list(trials["chosen"]) == [True, False, False]
+    assert len(trials) == 3
+
+
+def test_the_papers_protocol_chooses_the_trial_on_the_test_set(tmp_path, repository):
+    repository.block.update(ratios=[0.5], methods=["baseline"], overrides=[], search={"lr": [0.1, 0.2]})
+    grid = repository.grid()
+    for run in grid.runs.values():
+        chosen_on_validation = run.hyper["lr"] == 0.1
+        scores = result(0.3 if chosen_on_validation else 0.4)
+        scores["metrics"]["test"]["paper"] = {"nrmse": 0.29 if chosen_on_validation else 0.21}
+        with RunDir.open(run, tmp_path, inputs={}) as folder:
+            folder.finish(scores, model=LAYER_MODEL, initial_eigenvalues={})
+            folder.publish()
+    table, _ = experiment_tables(grid, grid.experiments["study"], tmp_path)
+    assert list(table["trial"]) == ['{"lr": 0.1}'] * 2
+    assert list(table["trial_paper"]) == ['{"lr": 0.2}'] * 2
+    assert list(table["score"]) == [0.3, 0.3]
+    assert list(table["score_paper"]) == [0.21, 0.21]

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 import requests
+from threadpoolctl import threadpool_info
 
 from replication.errors import ConfigError, DataError
+from replication.settings.yamlfile import read_yaml
 from replication.simulation import simulation
 from replication.simulation.data import PDEFile, count_training_rows, split
 from replication.simulation.fetching import download, fetch
@@ -67,37 +75,65 @@ def test_a_sample_is_the_same_whatever_is_simulated_beside_it(flow, tmp_path):
         assert not np.array_equal(one.read([0]), two.read([0]))
 
 
-def test_a_killed_simulation_goes_on_and_ends_with_the_same_bytes(flow, tmp_path, monkeypatch):
+KILLED = """
+import sys
+from pathlib import Path
+from replication.simulation.simulation import simulate
+if __name__ == "__main__":
+    simulate(eval(sys.argv[1]), Path(sys.argv[2]), workers=2)
+"""
+
+
+def test_a_killed_simulation_resumes_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
+    options = {**FLOW, "samples": 8 * simulation.CHUNK, "cells": 128, "t_end": 0.3}
     path = tmp_path / "data.h5"
-    real = simulation._simulate_chunk
-    made = []
-
-    def dies_on_the_second(settings, folder, device, first):
-        if made:
-            raise KeyboardInterrupt
-        made.append(first)
-        return real(settings, folder, device, first)
-
-    monkeypatch.setattr(simulation, "_simulate_chunk", dies_on_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        simulate(FLOW, path)
+    (tmp_path / "run.py").write_text(KILLED)
+    with subprocess.Popen([sys.executable, tmp_path / "run.py", repr(options), path]) as process:
+        while not list(tmp_path.glob("*.parts-*/*.npz")):
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.01)
+        workers = psutil.Process(process.pid).children()
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive, "workers of a killed simulation must not compute on"
     assert not path.exists()
+    there = {int(part.stem) for part in tmp_path.glob("*.parts-*/*.npz")}
     again = []
-    monkeypatch.setattr(
-        simulation,
-        "PDES",
-        {"cfd1d": lambda settings, sample: again.append(sample) or simulation._flow(settings, sample, 1)},
-    )
-    monkeypatch.setattr(simulation, "_simulate_chunk", real)
-    simulate(FLOW, path)
-    assert again == list(range(simulation.CHUNK, 20)), "the first chunk must not be simulated twice"
-    assert path.read_bytes() == flow.read_bytes()
+
+    def counted(settings, sample):
+        again.append(sample)
+        return simulation._flow(settings, sample, 1)
+
+    monkeypatch.setattr(simulation, "PDES", {"cfd1d": counted})
+    simulate(options, path)
+    missing = set(range(0, options["samples"], simulation.CHUNK)) - there
+    assert missing
+    assert {sample - sample % simulation.CHUNK for sample in again} == missing, "finished chunks must not be repeated"
+    simulate(options, tmp_path / "whole.h5", workers=2)
+    assert path.read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert not list(tmp_path.glob("*.parts*"))
 
 
 def test_two_workers_give_the_same_file(flow, tmp_path):
     simulate(FLOW, tmp_path / "data.h5", workers=2)
     assert (tmp_path / "data.h5").read_bytes() == flow.read_bytes()
+
+
+def threads_of_libraries(_):
+    import scipy.linalg  # noqa: F401 - brings a BLAS of its own
+    import torch
+
+    return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
+
+
+def test_a_worker_uses_one_thread(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        assert pool.submit(threads_of_libraries, 0).result() == {2}, "without a limit the test says nothing"
+    with ProcessPoolExecutor(1, mp_context=context, initializer=simulation._start_worker) as pool:
+        assert pool.submit(threads_of_libraries, 0).result() == {1}
 
 
 def test_the_manifest_holds_the_files_hash(flow):
@@ -115,6 +151,18 @@ def test_reading_gives_the_rows_asked_for_in_their_order(flow):
         np.testing.assert_array_equal(values[0], values[2])
         with pytest.raises(DataError, match="row 20 was asked for, the file has 20"):
             file.read([20])
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [("1dcfd", "1dcfd-128"), ("1dcfd-sim256", "1dcfd-sim128")])
+def test_both_readings_of_1d_flow_are_one_file_at_two_strides(flow, root, fine, coarse):
+    datasets = read_yaml(root / "catalog/datasets-sciml.yaml")["datasets"]
+    same = set(datasets[fine]) - {"title", "published_as", "reduced_resolution"}
+    assert {key: datasets[fine][key] for key in same} == {key: datasets[coarse][key] for key in same}
+    assert datasets[coarse]["published_as"] == "1dcfd"
+    assert [1024 // datasets[name]["reduced_resolution"] for name in (fine, coarse)] == [256, 128]
+    with PDEFile(flow) as file:
+        np.testing.assert_array_equal(file.read([3], resolution=2)[:, ::2], file.read([3], resolution=4))
+        np.testing.assert_array_equal(file.grid(resolution=2)[::2], file.grid(resolution=4))
 
 
 def test_the_first_rows_test_the_next_validate_the_rest_trains(flow):

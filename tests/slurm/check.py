@@ -17,7 +17,7 @@ log = (work / "snakemake.txt").read_text()
 tables = sorted(results.glob("*/runs.csv"))
 assert tables, "no results/<experiment>/runs.csv"
 rows = [row for table in tables for row in csv.DictReader(table.open())]
-records = list(results.glob("*/*/*/ratio=*/*/seed=*/metrics.json"))
+records = list((results / "runs").rglob("metrics.json"))
 assert len(rows) == len(records) > 0, (len(rows), len(records))
 assert all(row["status"] in ("finished", "diverged") for row in rows)
 assert (checkout / "figures").is_dir()
@@ -61,8 +61,7 @@ assert minutes(again[0]["TimeLimit"]) == 2 * minutes(failed["TimeLimit"])
 # Grouping keeps the number of Slurm jobs below the number of jobs.
 total = int(re.search(r"(\d+) jobs to do", log).group(1))
 assert len(jobs) < total, (len(jobs), total)
-store = results / ".store"
-for path in store.glob("*/metrics.json"):
+for path in records:
     json.loads(path.read_text())
-assert not list(store.glob("*/checkpoints/*")), "a finished run kept its checkpoints"
+assert not list((results / "runs").rglob("checkpoints/*")), "a finished run kept its checkpoints"
 print(f"{len(records)} runs, {total} jobs in {len(jobs)} Slurm jobs, one killed and repeated: as expected")

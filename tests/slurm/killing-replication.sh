@@ -7,7 +7,7 @@ fi
 "@REAL@" "$@" &
 pid=$!
 while kill -0 $pid 2>/dev/null; do
-    if grep -ls "\"pid\": $pid" results/.store/*/heartbeat.json >"@WORK@/killed/heartbeat"; then
+    if grep -rls --include=heartbeat.json "\"pid\": $pid" results/runs >"@WORK@/killed/heartbeat"; then
         kill -9 $pid
         break
     fi

@@ -17,13 +17,20 @@ import pytest
 from PIL import Image
 
 from replication.errors import DataError
+from replication.figures.data import FigureData
 from replication.figures.rollout import Animation
 from replication.report import report as module
-from replication.report.browser import BINS, browser_data, esd_histogram, key_of_path
+from replication.report.browser import BINS, browser_data, esd_histogram
+from replication.report.render import to_html, to_latex
 from replication.report.report import Sources, page_width, render
+from replication.report.tables import build_table
+from replication.runs.predictions import error_table, read_rollout
 from replication.settings.artifacts import read_index
+from replication.settings.paths import RunPath
 from replication.statistics.cells import read_runs, read_stacked
+from replication.statistics.overview import gain_table
 from replication.statistics.published import read_published
+from replication.statistics.trivial import join_trivial
 from replication.statistics.verdicts import verdict_table
 from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs, write_experiment
 
@@ -48,13 +55,24 @@ def sources(folder, root) -> Sources:
     index = read_index(root / "workflow/resources/artifacts.yaml")
     plan = index.plan(["fig3_glue_ratio"], scale="smoke")
     published = read_published(root / "workflow/resources/published_results.csv")
-    table = read_runs([folder / "fig3_glue_ratio/runs.csv"])
+    trivial = pd.DataFrame({"dataset": "synthetic", "predictor": "majority", "metric": "accuracy", "value": [0.71]})
+    table = join_trivial(read_runs([folder / "fig3_glue_ratio/runs.csv"]), [trivial])
+    artifacts = [*plan.figures.values(), *plan.tables.values()]
+    for name in plan.figures:
+        figure = FigureData(plan.figures[name], table, read_stacked([folder / "fig3_glue_ratio/layers.csv"]))
+        figure.table().to_csv(folder / f"{name}.csv", index=False)
+    for name, artifact in plan.tables.items():
+        shown, tidy = build_table(artifact, table, published)
+        tidy.to_csv(folder / f"{name}.csv", index=False)
+        (folder / f"{name}.html").write_text(to_html(shown))
+        (folder / f"{name}.tex").write_text(to_latex(shown))
     read = {name: read_stacked([folder / f"fig3_glue_ratio/{name}.csv"]) for name in ("layers", "spectra", "history")}
     return Sources(
-        scale="smoke", runs=table, **read, published=published,
-        verdicts=verdict_table(table, published, [*plan.figures.values(), *plan.tables.values()]),
-        figures={name: tiny_png(folder / f"{name}.png") for name in plan.figures}, tables=list(plan.tables),
-        eigenvalues=sorted(folder.glob("*/*/*/*/*/*/eigenvalues.npz")), missing=plan.missing,
+        scale="smoke", runs=table, **read, verdicts=verdict_table(table, published, artifacts),
+        gains=gain_table(table, published, artifacts), trivial=trivial, forest=tiny_png(folder / "forest.png"),
+        figures={name: tiny_png(folder / f"{name}.png") for name in plan.figures},
+        tables={name: folder / f"{name}.csv" for name in plan.tables},
+        eigenvalues=sorted(folder.glob("runs/**/eigenvalues.npz")), missing=plan.missing,
     )  # fmt: skip
 
 
@@ -147,7 +165,11 @@ def test_browser_numbers_are_the_runs_own(sources) -> None:
     layers = layers[(layers["ratio"] == ratio) & (layers["method"] == method) & (layers["seed"] == seed)]
     layer = run["layers"][2]
     assert layer["alpha"] == pytest.approx(layers["alpha"].iloc[2], rel=1e-4)
-    path = next(p for p in sources.eigenvalues if key_of_path(p) == tuple(run["id"]))
+    path = next(
+        p
+        for p in sources.eigenvalues
+        if (RunPath.of(p).ratio, RunPath.of(p).method, RunPath.of(p).seed) == (ratio, method, seed)
+    )
     values = np.load(path)[f"last/{layer['name']}"]
     assert sum(layer["esd"]["last"][2:]) == layer["n"] == len(values)
     assert layer["tail"] == (values >= 1.0).sum()
@@ -165,13 +187,16 @@ def test_histograms() -> None:
 
 def test_damaged_inputs_are_named(tmp_path, sources) -> None:
     broken = sources.eigenvalues[0]
-    copy = tmp_path.joinpath(*broken.parts[-7:])
+    copy = tmp_path.joinpath(*broken.parts[-8:])
     copy.parent.mkdir(parents=True)
     copy.write_bytes(b"PK broken")
     with pytest.raises(DataError, match="not a file of eigenvalues"):
         browser_data(sources.runs, sources.layers, sources.spectra, sources.history, [copy], budget=10**9)
-    with pytest.raises(DataError, match="not a file of a run's folder"):
-        key_of_path(Path("elsewhere/eigenvalues.npz"))
+    with pytest.raises(DataError, match="a file of a run was expected"):
+        browser_data(
+            sources.runs, sources.layers, sources.spectra, sources.history, [Path("elsewhere/eigenvalues.npz")],
+            budget=10**9,
+        )  # fmt: skip
     with pytest.raises(DataError, match="no PNG"):
         page_width(b"GIF89a")
 
@@ -223,12 +248,15 @@ def played(sources, folder, root) -> str:
     for shade in shades:
         shade.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0, 0, 0, 200])
     Animation(shades, [f"t = {number}: TB <b>0.{number}</b>" for number in (1, 2, 3)]).save(gif)
-    place = "fig4_cfd_ratio/toy/flow/ratio=0.1"
-    predictions = [
-        synthetic_rollout(folder / f"{place}/{method}/seed=1/predictions.npz", 2) for method in ("baseline", "tb")
-    ]
+    runs = synthetic_runs(
+        "fig4_cfd_ratio", "sciml", datasets=("flow",), ratios=(0.1,), methods=("baseline", "tb"), seeds=(1,)
+    )
+    predictions = [synthetic_rollout(folder / f"runs/{run}/predictions.npz", 2) for run in runs["run"]]
+    rollouts = {RunPath.of(path): read_rollout(path) for path in predictions}
+    error_table(runs, rollouts).to_csv(folder / "predictions_2d.csv", index=False)
     own = replace(
-        sources, animations={"rollout_2d": gif}, predictions=predictions,
+        sources, runs=pd.concat([sources.runs, runs], ignore_index=True),
+        animations={"rollout_2d": gif},
         figures={**sources.figures, "predictions_2d": tiny_png(folder / "predictions_2d.png")},
     )  # fmt: skip
     return render(
@@ -251,7 +279,7 @@ def test_an_animation_travels_inside_the_page(played) -> None:
 
 def test_a_figure_of_sample_predictions_comes_with_its_errors(played) -> None:
     article = played[played.index('<article id="predictions_2d">') :].split("</article>")[0]
-    assert "Data of this figure (nRMSE of the sample)" in article
+    assert "Data of this figure" in article
     assert article.count("<tr>") == 1 + 2 * 3 * 4
 
 

@@ -62,7 +62,7 @@ class Chain:
 
     def spec(self, method: dict[str, Any], seed: int = 13, **hyper: Any) -> RunSpec:
         return RunSpec(
-            experiment="test", family="nlp", scale="smoke", model="tiny", dataset="tiny", ratio=0.5, method="m",
+            family="nlp", model="tiny", dataset="tiny", ratio=0.5, method="m",
             seed=seed, model_options=self.model, dataset_options=self.options, method_options=method,
             hyper={**HYPER, **hyper},
         )  # fmt: skip
@@ -74,8 +74,9 @@ class Chain:
         results: Path | None = None,
         **hyper: Any,
     ) -> tuple[dict[str, Any], Path]:
-        """The record and the public folder of a finished run."""
+        """The record and the folder of a finished run."""
         spec = self.spec(method, **hyper)
         with RunDir.open(spec, results or self.results, inputs={}) as run:
             finetune(spec, data=self.data, tokens=self.tokens, indices=list(indices), run=run, device="cpu")
-            return json.loads((run.public / "metrics.json").read_text()), run.folder
+            run.publish()
+        return json.loads((run.folder / "metrics.json").read_text()), run.folder

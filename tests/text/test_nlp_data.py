@@ -84,7 +84,7 @@ def prepare(options: dict[str, Any], raw: Path, out: Path) -> Path:
     return out
 
 
-def test_carving_leaves_the_first_half_of_the_pool_as_it_is(corpus: Path, tmp_path: Path) -> None:
+def test_held_out_rows_leave_the_first_half_of_the_pool_as_it_is(corpus: Path, tmp_path: Path) -> None:
     data = prepare({**CORPUS, "shuffle": None}, corpus, tmp_path)
     assert [row["text_0"].split()[0] for row in rows(data, "train")][:60] == [str(n) for n in range(60)]
 
@@ -204,7 +204,7 @@ def test_wrong_declarations_are_named(change: dict[str, Any], words: str) -> Non
         parse_task({**CORPUS, **change})
 
 
-def test_more_carved_rows_than_there_are_is_refused(corpus: Path, tmp_path: Path) -> None:
+def test_more_held_out_rows_than_there_are_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="100 rows cannot be taken out of the latter half of the training rows, 60 are left there"
     ):

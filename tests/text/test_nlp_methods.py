@@ -16,8 +16,8 @@ from test_nlp_tasks import scienceqa
 
 from replication.errors import ConfigError
 from replication.runs.rundir import RunDir
+from replication.settings.hyper import parse_hyper
 from replication.text.encoders import load_model
-from replication.text.hyper import parse_hyper
 from replication.text.optimizers import build_optimizer
 from replication.text.recording import Recorder
 from replication.text.tasks import parse_task
@@ -86,6 +86,7 @@ def test_every_kind_of_state_survives_a_kill(
             finetune(spec, run=run, **arguments)
     with RunDir.open(spec, tmp_path / "cut", inputs={}) as run:
         finetune(spec, run=run, **arguments)
+        run.publish()
         for file in ("model.safetensors", "history.csv", "spectra.csv"):
             assert (run.folder / file).read_bytes() == (whole / file).read_bytes(), file
 
@@ -115,7 +116,7 @@ def model_and_task() -> tuple[Any, Any]:
 
 def test_weight_decay_spares_biases_and_normalisation() -> None:
     model, _ = model_and_task()
-    optimizer = build_optimizer(model, {"optimizer": "adamw"}, parse_hyper({**SMALL, "weight_decay": 0.1}))
+    optimizer = build_optimizer(model, {"optimizer": "adamw"}, parse_hyper("nlp", {**SMALL, "weight_decay": 0.1}))
     names = {id(p): name for name, p in model.named_parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -125,7 +126,9 @@ def test_weight_decay_spares_biases_and_normalisation() -> None:
 
 def test_layer_decay_lowers_the_rate_block_by_block() -> None:
     model, _ = model_and_task()
-    optimizer = build_optimizer(model, {"optimizer": "adamw", "layer_decay": 0.5}, parse_hyper({**SMALL, "lr": 1.0}))
+    optimizer = build_optimizer(
+        model, {"optimizer": "adamw", "layer_decay": 0.5}, parse_hyper("nlp", {**SMALL, "lr": 1.0})
+    )
     names = {id(p): name for name, p in model.named_parameters()}
     rate = {names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert rate["classifier.weight"] == 1.0
@@ -135,9 +138,9 @@ def test_layer_decay_lowers_the_rate_block_by_block() -> None:
 
 
 def test_unknown_options_of_methods_are_named(roberta: Chain) -> None:
-    with pytest.raises(ConfigError, match="optimizer: 'adamax' is not valid; expected one of adamw"):
+    with pytest.raises(ConfigError, match="'optimizer' is 'adamax', expected one of adamw"):
         roberta.run({"optimizer": "adamax", "balance": None})
-    with pytest.raises(ConfigError, match="lora: 'rank' is unknown"):
+    with pytest.raises(ConfigError, match="unknown key 'rank' below key 'lora'"):
         roberta.run({"optimizer": "adamw", "balance": None, "lora": {"rank": 4}})
     with pytest.raises(ConfigError, match="the adapters do not fit the model"):
         roberta.run({"optimizer": "adamw", "balance": None, "lora": {"targets": ["nowhere"]}})
@@ -201,7 +204,7 @@ def test_published_trajectory_through_the_trainer(case: int, shared_dir: Path, t
     )  # fmt: skip
     model = RobertaForSequenceClassification(config)
     model.load_state_dict({n: torch.tensor(arrays[f"init/{n}"]) for n, _ in model.named_parameters()}, strict=False)
-    hyper = parse_hyper({"epochs": 2, "batch_size": 4, "lr": 1e-3})
+    hyper = parse_hyper("nlp", {"epochs": 2, "batch_size": 4, "lr": 1e-3})
     optimizer = build_optimizer(model, {"optimizer": "adamw"}, hyper)
     mask = torch.ones(16, dtype=torch.long)
     rows = [

@@ -128,5 +128,5 @@ def test_embedded_encoder_fine_tunes(
     record, folder = chain.run(catalog["methods"]["tb"], indices=range(16), epochs=1, batch_size=16, lr=1e-4)
     assert record["status"] == "finished"
     assert record["n_parameters"] == 22_713_986
-    assert (folder / "initial_eigenvalues.npz").stat().st_size > 0
+    assert (folder / "eigenvalues.npz").stat().st_size > 0
     assert preparing.count_training_rows(chain.data) == 84

@@ -165,7 +165,9 @@ def test_task_loads_from_its_published_format_and_trains(
     options = {**catalog["datasets"][name]}
     if isinstance(options["splits"]["validation"], dict):
         options["splits"] = {**options["splits"], "validation": {"rows": 4}}
-    model = {"letters": "tiny-llama", "choices": "tiny-roberta"}.get(options.get("kind"), "tiny-bert")
+    model = {"multiple_choice_lm": "tiny-llama", "multiple_choice": "tiny-roberta"}.get(
+        options.get("kind"), "tiny-bert"
+    )
     options["max_length"] = 128
     chain = make_chain(options, tmp_path, catalog["models"][model])
     record, _ = chain.run(FT, indices=range(preparing.count_training_rows(chain.data)), epochs=1, batch_size=16)
@@ -196,8 +198,8 @@ def test_published_copies_load_as_they_are(name: str, catalog: dict, shared_dir:
     fetching.fetch(options, tmp_path / "raw", folder=shared_dir / "data" / folder)
     preparing.prepare(options, tmp_path / "raw", tmp_path / "data")
     manifest = json.loads((tmp_path / "data/manifest.json").read_text())["splits"]
-    carved = manifest["validation"]["rows"] if not isinstance(options["splits"]["validation"], str) else 0
-    assert manifest["train"]["rows"] + carved == rows
+    held_out = manifest["validation"]["rows"] if not isinstance(options["splits"]["validation"], str) else 0
+    assert manifest["train"]["rows"] + held_out == rows
     if first_test_text:
         assert read_table(tmp_path / "data", "test").column("text_0")[0].as_py().startswith(first_test_text)
 

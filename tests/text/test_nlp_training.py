@@ -28,7 +28,7 @@ def test_same_seed_gives_same_bytes(chain: Chain, method: dict, tmp_path: Path) 
     one, first = chain.run(method, results=tmp_path / "a")
     two, second = chain.run(method, results=tmp_path / "b")
     assert one["metrics"] == two["metrics"]
-    for name in ("model.safetensors", "history.csv", "spectra.csv", "initial_eigenvalues.npz"):
+    for name in ("model.safetensors", "history.csv", "spectra.csv", "eigenvalues.npz"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
@@ -64,10 +64,11 @@ def test_resumed_run_gives_the_bytes_of_an_uninterrupted_one(
     with RunDir.open(spec, tmp_path / "cut", inputs={}) as run:
         assert run.checkpoints.latest() is not None
         finetune(spec, run=run, **arguments)
+        run.publish()
         again = json.loads((run.folder / "metrics.json").read_text())
         assert again["metrics"] == whole["metrics"]
         assert again["selected_epoch"] == whole["selected_epoch"]
-        for name in ("model.safetensors", "history.csv", "spectra.csv", "initial_eigenvalues.npz"):
+        for name in ("model.safetensors", "history.csv", "spectra.csv", "eigenvalues.npz"):
             assert (run.folder / name).read_bytes() == (whole_folder / name).read_bytes(), name
 
 
@@ -108,9 +109,9 @@ def test_a_loss_that_is_not_finite_is_recorded_as_diverged(chain: Chain, method:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("learning_rate", 1e-3, "'learning_rate' is unknown"),
-        ("epochs", "ten", "expected int"),
-        ("lr", -1.0, "expected a positive number"),
+        ("learning_rate", 1e-3, "unknown key 'learning_rate'"),
+        ("epochs", "ten", "expected a whole number"),
+        ("lr", -1.0, "expected more than 0"),
         ("precision", "fp8", "expected one of fp32"),
     ],
 )
@@ -120,7 +121,7 @@ def test_wrong_hyper_parameters_are_named(chain: Chain, key: str, value: object,
 
 
 def test_subset_without_a_class_or_too_small_is_refused(chain: Chain) -> None:
-    from replication.text import training_labels
+    from replication.text.preparing import training_labels
 
     labels = training_labels(chain.data)
     with pytest.raises(DataError, match="no row of class 1"):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from planning import planned, records, trained
 
 SMOKE = ("--config", "scale=smoke")
 FIGURES = (
@@ -23,17 +22,6 @@ FIGURES = (
     "predictions_1d",
     "predictions_2d",
 )
-IDENTITY = re.compile(r"ratio=[^/]+/[^/]+/seed=\d+/metrics\.json$")
-
-
-def planned(output: str) -> dict[str, int]:
-    """Rule -> number of jobs, from a dry run's table."""
-    table = output.split("Job stats:")[1] if "Job stats:" in output else ""
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.split("\n\n")[0], re.M)}
-
-
-def records(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / "results").rglob("metrics.json") if IDENTITY.search(str(path)))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -113,7 +101,8 @@ def test_a_changed_seed_redoes_only_what_depends_on_it(smoke, snakemake):
     assert jobs["spectra"] == 1
     assert jobs["collect"] == 1
     assert jobs["report"] == 1
-    assert not {"train_sciml", "train_nlp", "simulate", "subset", "prepare_text"} & set(jobs)
+    assert not trained(jobs)
+    assert not {"simulate", "subset", "prepare_text"} & set(jobs)
     figures_and_tables = jobs["figure"] + jobs["table"]
     assert 0 < figures_and_tables < len(FIGURES), "the language figures do not depend on a flow run"
 
@@ -122,9 +111,9 @@ def test_another_configuration_of_one_cell_trains_that_cell_alone(smoke, snakema
     overlay = smoke / "overlay.yaml"
     overlay.write_text("models: {unet-small: {init_features: 4}}\n")
     jobs = planned(snakemake(smoke, "--configfile", str(overlay), *SMOKE, "-n").stdout)
-    runs = [path for path in records(smoke) if "/unet-small/" in str(path)]
-    assert jobs["train_sciml"] == len(runs)
-    assert "train_nlp" not in jobs
+    cells = {path.parents[1] for path in records(smoke) if "/unet-small/" in str(path)}
+    assert sum(trained(jobs).values()) == len(cells)
+    assert not [name for name in trained(jobs) if "nlp" in name]
 
 
 def test_one_figure_can_be_asked_for(smoke, snakemake):
@@ -144,13 +133,13 @@ def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
     done = snakemake(tmp_path, "-n", "--quiet", "rules", "--config", "scale=paper")
     assert done.returncode == 0, done.stderr[-3000:]
     jobs = planned(done.stdout)
-    assert jobs["train_nlp"] + jobs["train_sciml"] == len(grid.jobs)
+    assert sum(trained(jobs).values()) == len({run.id for run in grid.runs.values()})
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--config", "scale=huge"), "'scale' is 'huge', expected one of smoke, demo, paper"),
+        (("--config", "scale=huge"), "'scale' is 'huge', expected one of smoke, demo, desk, paper"),
         (("--config", "sclae=demo"), "did you mean 'scale'"),
         (("--config", "seeds=[1,1]"), "seeds"),
     ],

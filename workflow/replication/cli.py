@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 Options = Annotated[str, typer.Option(help="the data set's options as JSON, or @FILE")]
 Family = Annotated[str, typer.Option(help="nlp or sciml")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda", envvar="REPLICATION_DEVICE")]
+JobsPerGPU = Annotated[int, typer.Option(help="jobs that may share one GPU", envvar="REPLICATION_JOBS_PER_GPU")]
+KeepModels = Annotated[bool, typer.Option(help="whether trained weights are kept", envvar="REPLICATION_KEEP_MODELS")]
 
 
 def _text(value: str) -> str:
@@ -65,8 +67,8 @@ def simulate(
     out: Path,
     workers: int = 1,
     results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
-    device: Annotated[str, typer.Option(help="of the batched solver: auto, cpu or cuda")] = "auto",
-    jobs_per_gpu: int = 1,
+    device: Device = "auto",
+    jobs_per_gpu: JobsPerGPU = 1,
 ) -> None:
     """Simulate a PDE data set into an HDF5 file in PDEBench's layout."""
     from replication.simulation.simulation import simulate as simulate_data
@@ -128,6 +130,20 @@ def subset(
     write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
 
 
+@app.command()
+def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Options, data: Path, out: Path) -> None:
+    """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
+    import pandas as pd
+
+    if family == "nlp":
+        from replication.text.trivial import trivial_scores as measure
+    else:
+        from replication.operators.trivial import trivial_errors as measure
+    table = pd.DataFrame(measure(data, _options(options)), columns=["predictor", "metric", "value"])
+    table.insert(0, "dataset", dataset)
+    table.to_csv(out, index=False)
+
+
 # ---- runs ------------------------------------------------------------------------------------------------
 
 
@@ -139,8 +155,8 @@ def train(
     subset: Annotated[Path, typer.Option(help="file of `replication subset`")],
     tokens: Annotated[Path | None, typer.Option(help="folder of `replication tokenize` (text)")] = None,
     device: Device = "auto",
-    jobs_per_gpu: int = 1,
-    keep_models: bool = True,
+    jobs_per_gpu: JobsPerGPU = 1,
+    keep_models: KeepModels = True,
 ) -> None:
     """Train runs of one cell, one after the other, each from its last checkpoint when there is one."""
     from replication.jobs import train_runs

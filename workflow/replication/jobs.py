@@ -56,18 +56,18 @@ def train_runs(
         acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu) as chosen,
     ):
         for one in specs:
-            with RunDir.open(one, results, inputs=inputs, device=chosen, keep_model=keep_models) as run:
-                try:
+            try:
+                with RunDir.open(one, results, inputs=inputs, device=chosen, keep_model=keep_models) as run:
                     if run.finished:
                         print(f"{one.path}  already finished with these settings and inputs", file=sys.stderr)
                     else:
                         train(one, rows, run, chosen)
-                except TerminatedError:
-                    raise
-                except TempBalanceError as error:
-                    if len(specs) > 1:
-                        print(f"{one.path}  failed: {error}", file=sys.stderr)
-                    problems.append(error)
+            except TerminatedError:
+                raise
+            except TempBalanceError as error:
+                if len(specs) > 1:
+                    print(f"{one.path}  failed: {error}", file=sys.stderr)
+                problems.append(error)
         if problems:
             raise problems[0]
         for one in specs:

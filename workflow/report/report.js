@@ -219,11 +219,11 @@
 
   const runs = data.runs.map((run) => {
     const [experiment, model, dataset, ratio, method, seed] = run.id;
-    return { ...run, experiment, model, dataset, ratio, method, seed, place: [experiment, model, dataset, ratio].join("\n") };
+    return { ...run, experiment, model, dataset, ratio, method, seed, setting: [experiment, model, dataset, ratio].join("\n") };
   });
   const title = (kind, name) => data.titles[kind][name] || name;
   const percent = (ratio) => `${+(100 * ratio).toPrecision(3)} %`;
-  const placeName = (run) => `${run.experiment}: ${title("model", run.model)}, ${title("dataset", run.dataset)}, ${percent(run.ratio)}`;
+  const settingName = (run) => `${run.experiment}: ${title("model", run.model)}, ${title("dataset", run.dataset)}, ${percent(run.ratio)}`;
   const balanced = (method) => /(^|\+)tb/.test(method);
   const color = (method, index) => (balanced(method) ? TB : ["#4D4D4D", "#0072B2", "#009E73", "#CC79A7"][index % 4]);
 
@@ -246,11 +246,11 @@
   function picker(name, draw) {
     const host = document.querySelector(`[data-picker="${name}"]`);
     const role = (which) => host.querySelector(`[data-role="${which}"]`);
-    const [place, method, seed, layer] = ["place", "method", "seed", "layer"].map(role);
-    const names = new Map(runs.map((run) => [run.place, placeName(run)]));
-    fill(place, [...names]);
+    const [setting, method, seed, layer] = ["setting", "method", "seed", "layer"].map(role);
+    const names = new Map(runs.map((run) => [run.setting, settingName(run)]));
+    fill(setting, [...names]);
     const update = () => {
-      const here = runs.filter((run) => run.place === place.value);
+      const here = runs.filter((run) => run.setting === setting.value);
       const methods = unique(here.map((run) => run.method));
       if (method) fill(method, methods.map((id) => [id, title("method", id)]), methods.find(balanced));
       const ofMethod = method ? here.filter((run) => run.method === method.value) : here;

@@ -56,12 +56,21 @@ if workflow.is_main_process and (
         f"Not the pinned versions, so numbers may differ: {', '.join(differences)}"
     )
 
+# Where a job runs and what it leaves on disk decide no number. They are told to jobs by the environment: a change of a
+# rule's parameters would train every run again.
+ENVIRONMENT = {
+    "REPLICATION_DEVICE": CONFIG.device,
+    "REPLICATION_JOBS_PER_GPU": CONFIG.jobs_per_gpu,
+    "REPLICATION_KEEP_MODELS": int(CONFIG.keep_models),
+}
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(
     # Behind everything else on the path, for a snakemake called by its full name outside its environment.
     f'export PATH="$PATH:{Path(sys.executable).parent}"; '
     "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
-    "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore; "
+    "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore "
+    + " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
+    + "; "
 )
 
 
@@ -131,6 +140,15 @@ def cell_spec(wildcards):
 def run_files(experiment, name):
     """One file of every run, and of every trial of a search, that an experiment selects."""
     return [f"{RUNS}/{path}/{name}" for path in GRID.experiments[experiment].runs]
+
+
+def trivial_files(experiment):
+    """Scores of the trivial predictors on every data set of an experiment."""
+    runs = GRID.experiments[experiment].runs.values()
+    return [
+        f"{RESULTS}/trivial/{name}.csv"
+        for name in sorted({run.dataset for run in runs})
+    ]
 
 
 def training_data(wildcards):
@@ -244,7 +262,9 @@ def animation_files():
 def final_outputs():
     """Every figure, animation and table that the configuration can build, the verdicts and the report."""
     figures = [
-        f"{FIGURES}/{name}.{kind}" for name in PLAN.figures for kind in ("pdf", "png")
+        f"{FIGURES}/{name}.{kind}"
+        for name in ("forest", *PLAN.figures)
+        for kind in ("pdf", "png")
     ]
     tables = [
         f"{RESULTS}/tables/{name}.{kind}"

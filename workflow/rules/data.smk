@@ -1,4 +1,6 @@
 # Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
+#
+# These jobs have priority over trainings, which would otherwise wait for a data set that is simulated last.
 
 
 rule fetch_text:
@@ -8,6 +10,7 @@ rule fetch_text:
         f"{LOGS}/fetch_text/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -30,6 +33,7 @@ rule prepare_text:
         f"{LOGS}/prepare_text/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -51,6 +55,7 @@ rule tokenize:
         f"{LOGS}/tokenize/{{dataset}}-{{model}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_text),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -76,25 +81,26 @@ rule simulate:
             lambda name, options: is_simulated(name, options)
             and not is_batched(name, options)
         ),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
+    threads: ASKED["rules"]["simulate"].get(CONFIG.scale, {}).get("threads", 1)
     resources:
         **asks_for("simulate"),
     params:
         options=dataset_options,
         results=RESULTS,
-        device=CONFIG.device,
-        jobs_per_gpu=CONFIG.jobs_per_gpu,
     message:
         "Simulate {wildcards.dataset}"
     shell:
         "replication simulate --options {params.options:q} {output.data:q} --workers {threads} "
-        "--results {params.results:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} 2> {log:q}"
+        "--results {params.results:q} 2> {log:q}"
 
 
 use rule simulate as simulate_batched with:
     wildcard_constraints:
         dataset=datasets_where(is_batched),
+    threads: 1
     resources:
         **asks_for("simulate_batched"),
 
@@ -107,6 +113,7 @@ rule fetch_pde:
         f"{LOGS}/fetch_pde/{{dataset}}.log",
     wildcard_constraints:
         dataset=datasets_where(is_published),
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -120,6 +127,27 @@ rule fetch_pde:
         "replication fetch --family sciml --options {params.options:q} {params.folder:q} {output.data:q} 2> {log:q}"
 
 
+rule trivial:
+    input:
+        training_data,
+    output:
+        f"{RESULTS}/trivial/{{dataset}}.csv",
+    log:
+        f"{LOGS}/trivial/{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("trivial"),
+    params:
+        family=lambda wildcards: GRID.families[wildcards.dataset],
+        options=dataset_options,
+    message:
+        "Score trivial predictors on {wildcards.dataset}"
+    shell:
+        "replication trivial --family {params.family} --dataset {wildcards.dataset:q} --options {params.options:q} "
+        "{input:q} {output:q} 2> {log:q}"
+
+
 rule subset:
     input:
         training_data,
@@ -127,6 +155,7 @@ rule subset:
         f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
     log:
         f"{LOGS}/subset/{{dataset}}-{{ratio}}.log",
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     resources:

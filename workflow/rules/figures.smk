@@ -8,6 +8,7 @@ rule figure:
         published=PUBLISHED,
         index=INDEX,
     output:
+        csv=f"{FIGURES}/{{figure}}.csv",
         pdf=f"{FIGURES}/{{figure}}.pdf",
         png=report(
             f"{FIGURES}/{{figure}}.png",
@@ -28,6 +29,31 @@ rule figure:
         "Draw {wildcards.figure}"
     script:
         "../scripts/figure.py"
+
+
+rule forest:
+    input:
+        gains=f"{RESULTS}/tables/gains.csv",
+    output:
+        pdf=f"{FIGURES}/forest.pdf",
+        png=report(
+            f"{FIGURES}/forest.png",
+            caption="../report/forest.rst",
+            category="Figures",
+            labels={"figure": "forest"},
+        ),
+    log:
+        f"{LOGS}/forest.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **asks_for("forest"),
+    params:
+        style=CONFIG.style,
+    message:
+        "Draw every cell's gain"
+    script:
+        "../scripts/forest.py"
 
 
 rule animation:
@@ -64,12 +90,21 @@ rule report:
         history=collected("history"),
         spectra=collected("spectra"),
         eigenvalues=[f"{RUNS}/{path}/eigenvalues.npz" for path in GRID.runs],
-        figures=[f"{FIGURES}/{name}.png" for name in PLAN.figures],
+        figures=[
+            f"{FIGURES}/{name}.{kind}"
+            for name in PLAN.figures
+            for kind in ("png", "csv")
+        ],
+        forest=f"{FIGURES}/forest.png",
+        gains=f"{RESULTS}/tables/gains.csv",
         animations=animation_files(),
-        predictions=predictions_of(PLAN.figures),
-        tables=[f"{RESULTS}/tables/{name}.csv" for name in PLAN.tables],
+        tables=[
+            f"{RESULTS}/tables/{name}.{kind}"
+            for name in PLAN.tables
+            for kind in ("csv", "tex", "html")
+        ],
+        trivial=[f"{RESULTS}/trivial/{name}.csv" for name in GRID.datasets],
         verdicts=f"{RESULTS}/tables/verdicts.csv",
-        published=PUBLISHED,
         index=INDEX,
         template=f"{ROOT}/workflow/report/template.html.j2",
         parts=multiext(f"{ROOT}/workflow/report/report", ".css", ".js"),

@@ -6,6 +6,7 @@ rule collect:
         records=lambda wildcards: run_files(wildcards.experiment, "metrics.json"),
         layers=lambda wildcards: run_files(wildcards.experiment, "layers.csv"),
         history=lambda wildcards: run_files(wildcards.experiment, "history.csv"),
+        trivial=lambda wildcards: trivial_files(wildcards.experiment),
     output:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
         trials=f"{RESULTS}/{{experiment}}/trials.csv",
@@ -41,6 +42,7 @@ rule table:
         ),
         md=f"{RESULTS}/tables/{{table}}.md",
         tex=f"{RESULTS}/tables/{{table}}.tex",
+        html=f"{RESULTS}/tables/{{table}}.html",
     log:
         f"{LOGS}/table/{{table}}.log",
     conda:
@@ -70,6 +72,7 @@ rule verdicts:
         ),
         md=f"{RESULTS}/tables/verdicts.md",
         tex=f"{RESULTS}/tables/verdicts.tex",
+        gains=f"{RESULTS}/tables/gains.csv",
     log:
         f"{LOGS}/verdicts.log",
     conda:

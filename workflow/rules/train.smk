@@ -63,11 +63,8 @@ for (family, seeds), ids in training_jobs().items():
         params:
             spec=cell_spec,
             tokens=tokens_argument,
-            device=CONFIG.device,
-            jobs_per_gpu=CONFIG.jobs_per_gpu,
-            keep="--keep-models" if CONFIG.keep_models else "--no-keep-models",
         message:
             f"Train {{wildcards.model}} on {{wildcards.dataset}}, ratio {{wildcards.ratio}}, {{wildcards.method}}, seed {joined(seeds, '{wildcards.seed}')}"
         shell:
             "replication train {output.metrics:q} --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} "
-            "{params.tokens:q} --device {params.device} --jobs-per-gpu {params.jobs_per_gpu} {params.keep} 2> {log:q}"
+            "{params.tokens:q} 2> {log:q}"

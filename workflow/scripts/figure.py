@@ -1,4 +1,4 @@
-"""Draw one of the figures as PDF and PNG."""
+"""Draw one of the figures as PDF and PNG, and write its numbers as CSV."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ def main(
     published: str,
     index: str,
     style: Mapping[str, object],
+    csv: str,
     outputs: Sequence[str],
 ) -> None:
-    """Write the artifact's figure to every output, in the format of its suffix.
+    """Write the artifact's numbers to ``csv``, and its figure to every output in the format of its suffix.
 
     ``tables`` maps ``runs``, ``layers``, ``spectra`` (CSVs of its experiments), ``eigenvalues`` and ``predictions`` (of
     the runs it shows) to files.
@@ -27,6 +28,7 @@ def main(
 
     paths = {kind: [Path(path) for path in files] for kind, files in tables.items()}
     data = FigureData.read(read_index(index).artifacts[artifact], published=Path(published), **paths)
+    data.table().to_csv(csv, index=False)
     with styled(style):
         save(draw(data), *map(Path, outputs))
 
@@ -42,5 +44,6 @@ if "snakemake" in globals():
         published=snakemake.input.published,
         index=snakemake.input.index,
         style=snakemake.params.style,
-        outputs=list(snakemake.output),
+        csv=snakemake.output.csv,
+        outputs=[snakemake.output.pdf, snakemake.output.png],
     )

@@ -12,23 +12,27 @@ def main(
     history: Sequence[str],
     spectra: Sequence[str],
     eigenvalues: Sequence[str],
-    predictions: Sequence[str],
     figures: Sequence[str],
+    forest: str,
     animations: Sequence[str],
     tables: Sequence[str],
+    trivial: Sequence[str],
+    gains: str,
     verdicts: str,
-    published: str,
     index: str,
     template: str,
     scale: str,
     missing: Mapping[str, str],
     output: str,
 ) -> None:
-    """Write the page. ``figures`` (PNG), ``animations`` (GIF) and ``tables`` (CSV) are named after their artifacts."""
+    """Write the page from what the workflow made.
+
+    ``figures`` (PNG, CSV), ``animations`` (GIF) and ``tables`` (CSV, HTML, LaTeX) are named after their artifacts.
+    """
     from replication.report.report import Sources, render
     from replication.settings.artifacts import read_index
     from replication.statistics.cells import read_runs, read_stacked, read_table
-    from replication.statistics.published import read_published
+    from replication.statistics.overview import read_gains
 
     sources = Sources(
         scale=scale,
@@ -36,14 +40,15 @@ def main(
         layers=read_stacked(layers),
         spectra=read_stacked(spectra),
         history=read_stacked(history),
-        published=read_published(published),
         verdicts=read_table(verdicts),
-        figures={Path(path).stem: Path(path) for path in figures},
-        tables=[Path(path).stem for path in tables],
+        gains=read_gains(gains),
+        trivial=read_stacked(trivial),
+        forest=Path(forest),
+        figures={Path(path).stem: Path(path) for path in figures if path.endswith(".png")},
+        tables={Path(path).stem: Path(path) for path in tables if path.endswith(".csv")},
         eigenvalues=[Path(path) for path in eigenvalues],
         missing=missing,
         animations={Path(path).stem: Path(path) for path in animations},
-        predictions=[Path(path) for path in predictions],
     )
     page = render(read_index(index), sources, Path(template))
     Path(output).write_text(page, encoding="utf-8")
@@ -54,8 +59,8 @@ if "snakemake" in globals():
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
     main(
         **{kind: snakemake.input[kind] for kind in ("runs", "layers", "history", "spectra", "eigenvalues")},
-        **{kind: snakemake.input[kind] for kind in ("predictions", "figures", "animations", "tables", "verdicts")},
-        **{kind: snakemake.input[kind] for kind in ("published", "index", "template")},
+        **{kind: snakemake.input[kind] for kind in ("figures", "forest", "animations", "tables", "trivial")},
+        **{kind: snakemake.input[kind] for kind in ("gains", "verdicts", "index", "template")},
         scale=snakemake.params.scale,
         missing=snakemake.params.missing,
         output=snakemake.output[0],

@@ -1,4 +1,4 @@
-"""Make one of the paper's tables: tidy CSV, Markdown and LaTeX."""
+"""Make one of the paper's tables: tidy CSV, Markdown, LaTeX and HTML."""
 
 import sys
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def main(artifact: str, *, runs: Sequence[str], published: str, index: str, outputs: dict[str, str]) -> None:
-    """Write ``csv``, ``md`` and ``tex`` of the artifact whose experiments' runs are given."""
-    from replication.report.render import to_latex, to_markdown
+    """Write ``csv``, ``md``, ``tex`` and ``html`` of the artifact whose experiments' runs are given."""
+    from replication.report.render import to_html, to_latex, to_markdown
     from replication.report.tables import build_table
     from replication.settings.artifacts import read_index
     from replication.statistics.cells import read_runs
@@ -18,6 +18,7 @@ def main(artifact: str, *, runs: Sequence[str], published: str, index: str, outp
     tidy.to_csv(outputs["csv"], index=False)
     Path(outputs["md"]).write_text(to_markdown(table), encoding="utf-8")
     Path(outputs["tex"]).write_text(to_latex(table), encoding="utf-8")
+    Path(outputs["html"]).write_text(to_html(table), encoding="utf-8")
 
 
 if "snakemake" in globals():

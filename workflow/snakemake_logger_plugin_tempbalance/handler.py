@@ -1,39 +1,34 @@
-"""From Snakemake's log records to the grid's state and its display."""
+"""From Snakemake's log records to bars at the bottom of a terminal, or to plain lines anywhere else."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-from snakemake_logger_plugin_tempbalance import text
-from snakemake_logger_plugin_tempbalance.grid import Failure, Grid, Job
-from snakemake_logger_plugin_tempbalance.heartbeats import Heartbeats
-from snakemake_logger_plugin_tempbalance.hooks import said_at_end
-from snakemake_logger_plugin_tempbalance.views import LineView, LiveView, View
+from snakemake_logger_plugin_tempbalance.estimate import Job, Jobs, earlier_seconds
+from snakemake_logger_plugin_tempbalance.heartbeats import has_diverged, read_beat
 
-#: What Snakemake says about itself at every start, and what the display or the final summary says better.
+#: What Snakemake says at every start, and what the display or the summary says better.
 NOISE = re.compile(
-    r"Assuming unrestricted shared filesystem|Using shell:|Select jobs to execute|Execute \d+ jobs|Group jobs: inactive"
-    r"|Conda environments: ignored|Singularity containers: ignored|Job rate limit reached"
-    r"|Exiting because a job execution failed|WorkflowError:\nAt least one job did not complete|Elapsed time:"
+    r"$|None$|Assuming unrestricted|Using shell:|Select jobs|Execute \d+ jobs|Group jobs: inact|Conda environments: ign"
+    r"|Singularity containers: ign|Elapsed time:|Exiting because a job|WorkflowError:\nAt least one job did not compl"
 )
-HIDDEN = {
-    LogEvent.WORKFLOW_STARTED, LogEvent.JOB_STARTED, LogEvent.GROUP_INFO, LogEvent.RESOURCES_INFO, LogEvent.RULEGRAPH,
-}  # fmt: skip
-EXIT = re.compile(r"returned non-zero (exit status \d+)|died with (<Signals\.)?(?P<signal>SIG\w+)")
-REFRESH_S = 1.0
+EXIT = re.compile(r"non-zero (exit status \d+)|died with <Signals\.(SIG\w+)")
+LOG_LINES, LOG_BYTES, SHOWN_JOBS = 15, 64_000, 8
 
 
 @dataclass
@@ -41,228 +36,195 @@ class LogHandlerSettings(LogHandlerSettingsBase):
     """Options of the plugin."""
 
     interval: int | None = field(
-        default=15,
-        metadata={"help": "Seconds between two progress lines where the output is no terminal", "type": int},
+        default=15, metadata={"help": "Seconds between two lines of progress outside a terminal", "type": int}
     )
 
 
 class LogHandler(LogHandlerBase):
-    """The plugin's entry. Whatever goes wrong in here, the workflow goes on with Snakemake's plain messages."""
+    """The plugin's entry. Whatever goes wrong here, the workflow goes on with Snakemake's own messages."""
+
+    writes_to_stream = has_filter = has_formatter = True
+    writes_to_file = needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Called by the interface's constructor."""
+        """Called by the constructor of the interface."""
         from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
         common = self.common_settings
         stream = sys.stdout if common.stdout else sys.stderr
-        self.plain = ColorizingTextHandler(
-            nocolor=common.nocolor,
-            stream=stream,
-            formatter=DefaultFormatter(common.quiet, common.show_failed_logs),
-            filter=DefaultFilter(common.quiet, common.debug_dag, common.verbose, common.dryrun, common.printshellcmds),
-        )
-        # A dry run and a request for Snakemake's own details get exactly Snakemake's own output.
+        formatter = DefaultFormatter(common.quiet, common.show_failed_logs)
+        shown = DefaultFilter(common.quiet, common.debug_dag, common.verbose, common.dryrun, common.printshellcmds)
+        self.plain = ColorizingTextHandler(common.nocolor, stream, formatter=formatter, filter=shown)
+        # A dry run and a request for details get Snakemake's own output.
         self.is_plain = bool(common.dryrun or common.verbose or common.debug_dag)
-        quiet = {str(kind).rsplit(".", 1)[-1].lower() for kind in common.quiet or ()}
-        self.is_quiet = bool(quiet & {"all", "progress"})
-        self.grid = Grid()
-        self.heartbeats = Heartbeats()
-        self.exits: dict[str, str] = {}
-        self.state_lock = threading.RLock()
-        self.ended = threading.Event()
-        self.ticker: threading.Thread | None = None
-        settings = self.settings if isinstance(self.settings, LogHandlerSettings) else LogHandlerSettings()
-        self.view = self._view(stream, settings.interval or 15)
-
-    def _view(self, stream: Any, interval: float) -> View:
-        if stream.isatty() and os.environ.get("TERM") != "dumb" and not self.is_plain:
-            try:
-                return LiveView(stream, color=not self.common_settings.nocolor)
-            except ImportError:
-                pass
-        return LineView(stream, interval)
-
-    # ---- what the interface asks -------------------------------------------------------------------
-
-    @property
-    def writes_to_stream(self) -> bool:
-        """Yes: it takes the place of Snakemake's own output."""
-        return True
-
-    @property
-    def writes_to_file(self) -> bool:
-        """No: Snakemake's log file stays as it is."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """Yes: errors are shown however quiet the rest is."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """No."""
-        return False
+        self.is_quiet = any(str(kind).lower().endswith(("all", "progress")) for kind in common.quiet or ())
+        self.console = Console(file=stream, no_color=common.nocolor, highlight=False, markup=False)
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self.bars = Progress(BarColumn(24), text, console=self.console, transient=True, auto_refresh=False)
+        self.interval = getattr(self.settings, "interval", None) or 15
+        self.jobs = Jobs()
+        self.beats: dict[int, tuple[float, str]] = {}
+        self.reasons: dict[str, str] = {}
+        self.diverged, self.written = 0, time.monotonic()
+        self.state, self.ended = threading.RLock(), threading.Event()
+        self.ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in one record."""
         try:
-            with self.state_lock:
+            with self.state:
                 self._take(record)
         except Exception as error:  # a display must never end a night's work
             self._give_up(error)
             self._show_plainly(record)
 
     def close(self) -> None:
-        """The end of the workflow, or of the process: the summary."""
-        try:
-            self.ended.set()
-            with self.state_lock:
-                self.view.close()
-                if self.grid.total and not self.is_plain and not (self.is_quiet and not self.grid.failures):
-                    style = "bold red" if self.grid.failures else "bold"
-                    summary = [text.summary_text(self.grid, time.time()), *said_at_end(self.grid)]
-                    self.view.message("\n".join(summary), style)
-                self.grid = Grid()  # Snakemake closes a handler more than once
-        except Exception as error:
-            self._give_up(error)
+        """The end of the workflow: the summary. Snakemake closes a handler more than once."""
+        self.ended.set()
+        with self.state:
+            self._hide()
+            if self.jobs.total and not self.is_plain and (self.jobs.failed or not self.is_quiet):
+                self._print(self._summary(), "bold red" if self.jobs.failed else "bold")
+            self.jobs = Jobs()
         super().close()
 
-    # ---- records -------------------------------------------------------------------------------------
-
     def _take(self, record: logging.LogRecord) -> None:
-        event = getattr(record, "event", None)
+        event, values = getattr(record, "event", None), record.__dict__
         if self.is_plain or event == LogEvent.DEBUG_DAG:
             self._show_plainly(record)
         elif event == LogEvent.RUN_INFO:
-            self.grid.plan(record.stats)  # type: ignore[attr-defined]
-            self._say(text.plan_text(self.grid.planned))
-            self._start_ticker()
+            counts = Counter({rule: count for rule, count in values["stats"].items() if rule != "total"})
+            self.jobs = Jobs(earlier_seconds(), total=counts.total(), waiting=counts)
+            self._say(f"{counts.total()} jobs to do: " + ", ".join(f"{n} {rule}" for rule, n in counts.items()))
+            if not (self.is_quiet or self.ticker.is_alive()):
+                self.ticker.start()
+        elif "kinds" in values:
+            self.jobs.kinds, self.jobs.waiting = values["kinds"], Counter(values["kinds"].values())
         elif event == LogEvent.JOB_INFO:
-            self.grid.start(_job(record))
+            self.jobs.start(_job(record))
         elif event == LogEvent.JOB_FINISHED:
-            self._finish(record)
-        elif event == LogEvent.PROGRESS:
-            self.grid.progress(int(record.done), int(record.total))  # type: ignore[attr-defined]
+            job = self.jobs.finish(int(values["job_id"]), record.created)
+            self.diverged += sum(map(has_diverged, job.runs))
+            if not self.console.is_terminal:
+                self._say(f"{self._counts()}  |  done: {job}  {_clock(record.created - job.started)}")
         elif event == LogEvent.JOB_ERROR:
-            self._fail(record)
-        elif event == LogEvent.GROUP_ERROR:
-            self._fail_group(record)
-        elif event not in HIDDEN:
+            job = self.jobs.running.pop(int(values["jobid"]), _job(record))
+            self.jobs.failed[job.id] = job
+            logs = dict.fromkeys([*job.log, *values["log"]])  # a cluster's own log is added to the rule's
+            lines = [f"FAILED  {self._named(job)}", *(line for log in logs for line in _tail(log))]
+            self._print("\n".join(lines), "red")
+        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR):
             self._pass_on(record)
 
-    def _finish(self, record: logging.LogRecord) -> None:
-        job = self.grid.finish(int(record.job_id), record.created)  # type: ignore[attr-defined]
-        if job is None:
-            return
-        self.grid.diverged += [job.label for path in job.output if _diverged(path)]
-        if not self.is_quiet:
-            self.view.finished(job, self.grid, record.created - job.started, self._left())
-
-    def _fail(self, record: logging.LogRecord) -> None:
-        job = _job(record)
-        job = self.grid.jobs.get(job.id, job)
-        reason = self.exits.pop(job.command, "") or str(getattr(record, "rule_msg", None) or "")
-        # An outside executor (Slurm) adds its own log file to the rule's.
-        failure = Failure(job, reason, list(dict.fromkeys([*job.log, *_strings(record, "log")])))
-        self.grid.fail(failure)
-        if not getattr(record, "indent", False):  # a group's members were shown with the group
-            self.view.message(text.failure_text(failure), "red")
-
-    def _fail_group(self, record: logging.LogRecord) -> None:
-        members = [dict(info) for info in getattr(record, "job_error_info", None) or []]
-        jobs = [job for info in members if (job := self.grid.jobs.get(int(info["jobid"]))) is not None]
-        self.view.message(text.group_text(str(record.groupid), jobs, _strings(record, "aux_logs")), "red")  # type: ignore[attr-defined]
-
     def _pass_on(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if retry := re.match(r"Trying to restart job (\d+)", message):
-            self.grid.retry(int(retry.group(1)))
-        found = EXIT.search(message)
-        if message.startswith("RuleException") and "CalledProcessError" in message and found:
-            # The record of the failed job comes next and is shown with its log; only the exit status is missing there.
-            reason = found.group("signal") or found.group(1)
-            for job in self.grid.running.values():
-                if job.command and job.command in message:
-                    self.exits[job.command] = f"killed by {reason}" if found.group("signal") else reason
-            return
-        if record.levelno >= logging.ERROR and not NOISE.match(message):
-            self.view.message(self.plain.format(record), "red")
-        elif self.plain.filter(record) and not NOISE.match(message) and message not in ("", "None"):
-            self._say(self.plain.format(record), "yellow" if record.levelno >= logging.WARNING else "")
+        message, is_error = record.getMessage(), record.levelno >= logging.ERROR
+        if message.startswith("RuleException") and (found := EXIT.search(message)):
+            # The record of the failed job comes next and lacks only this.
+            commands = [job.command for job in self.jobs.running.values() if job.command and job.command in message]
+            self.reasons |= dict.fromkeys(commands, found[1] or f"killed by {found[2]}")
+        elif not NOISE.match(self.plain.format(record)) and (is_error or self.plain.filter(record)):
+            self._print(self.plain.format(record), "red" if is_error else "")
 
-    def _say(self, message: str, style: str = "") -> None:
+    # ---- display -------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        pause = 1.0
+        while not self.ended.wait(pause):
+            start = time.monotonic()
+            try:
+                with self.state:
+                    self._refresh()
+            except Exception as error:
+                self._give_up(error)
+                return
+            pause = max(1.0, 50 * (time.monotonic() - start))  # reading heartbeats from a network disk may be slow
+
+    def _refresh(self) -> None:
+        jobs = self.jobs
+        self.beats = {job.id: beat for job in jobs.running.values() if (beat := read_beat(job))[0]}
+        for task in self.bars.task_ids:
+            self.bars.remove_task(task)
+        if self.ended.is_set() or jobs.done >= jobs.total:
+            self._hide()
+        elif self.console.is_terminal:
+            self.bars.add_task(self._counts(), total=jobs.total, completed=jobs.done)
+            for text, share in self._running():
+                self.bars.add_task(text, completed=round(100 * share))
+            self.bars.start()
+            self.bars.refresh()
+        elif time.monotonic() - self.written >= self.interval:
+            self._say(f"{self._counts()}  |  running: {'; '.join(text for text, _ in self._running())}")
+
+    def _hide(self) -> None:
+        if self.bars.live.is_started:  # rich ends with an empty line otherwise
+            self.bars.stop()
+
+    def _counts(self) -> str:
+        """``34/85 jobs  elapsed 2:13  left ~5:40  1 FAILED``."""
+        jobs, now = self.jobs, time.time()
+        left = jobs.time_left(now, {n: share for n, (share, _) in self.beats.items() if n in jobs.running})
+        parts = [f"{jobs.done}/{jobs.total} jobs", f"elapsed {_clock(jobs.elapsed(now))}"]
+        parts.append("left ?" if left is None else f"left ~{_clock(left)}")
+        return "  ".join(parts + [f"{len(jobs.failed)} FAILED"] * bool(jobs.failed))
+
+    def _running(self) -> list[tuple[str, float]]:
+        """Text and finished share of the running jobs, those with a heartbeat first."""
+        jobs = sorted(self.jobs.running.values(), key=lambda job: (job.id not in self.beats, job.started))
+        shown = []
+        for job in jobs[:SHOWN_JOBS]:
+            share, text = self.beats.get(job.id, (0.0, ""))
+            shown.append(("  ".join(filter(None, [str(job), text, _clock(time.time() - job.started)])), share))
+        return shown + [(f"and {len(jobs) - SHOWN_JOBS} more", 0.0)] * (len(jobs) > SHOWN_JOBS)
+
+    def _summary(self) -> str:
+        jobs = self.jobs
+        lines = [f"{jobs.done} of {jobs.total} jobs done in {_clock(jobs.elapsed(time.time()))}."]
+        lines += [f"{len(jobs.retried)} needed more than one attempt."] * bool(jobs.retried)
+        lines += [f"{self.diverged} runs diverged and are recorded so."] * bool(self.diverged)
+        lines += [f"{len(jobs.failed)} FAILED:"] * bool(jobs.failed)
+        lines += [f"  {self._named(job)}  log: {', '.join(job.log) or 'none'}" for job in jobs.failed.values()]
+        if jobs.done < jobs.total:
+            lines.append("What is finished is kept: the same command goes on from here.")
+        return "\n".join(lines)
+
+    def _named(self, job: Job) -> str:
+        return f"{job}  ({self.reasons[job.command]})" if job.command in self.reasons else str(job)
+
+    def _say(self, message: str) -> None:
         if not self.is_quiet:
-            self.view.message(message, style)
+            self._print(message if self.console.is_terminal else f"[{time.strftime('%H:%M:%S')}] {message}")
+            self.written = time.monotonic()
+
+    def _print(self, message: str, style: str = "") -> None:
+        self.console.print(Text(message, style=style), soft_wrap=True)
 
     def _show_plainly(self, record: logging.LogRecord) -> None:
         if self.plain.filter(record):
             self.plain.emit(record)
 
-    # ---- the clock -----------------------------------------------------------------------------------
-
-    def _start_ticker(self) -> None:
-        if self.ticker is None and not self.is_quiet:
-            self.ticker = threading.Thread(target=self._tick, name="grid progress", daemon=True)
-            self.ticker.start()
-
-    def _tick(self) -> None:
-        while not self.ended.wait(REFRESH_S):
-            try:
-                with self.state_lock:
-                    if self.grid.total and not self.ended.is_set():
-                        self._refresh()
-            except Exception as error:
-                self._give_up(error)
-                return
-
-    def _refresh(self) -> None:
-        if self.grid.done < self.grid.total:
-            self.view.refresh(self.grid, self.heartbeats.of(self.grid.running.values()), self._left())
-        else:
-            self.view.close()  # what comes now is the end; after a checkpoint the display comes back
-
-    def _left(self) -> float | None:
-        beats = self.heartbeats.of(self.grid.running.values())
-        return self.grid.time_left(time.time(), {job_id: beat.fraction for job_id, beat in beats.items()})
-
     def _give_up(self, error: Exception) -> None:
-        """Leave the display and go on with Snakemake's plain messages."""
-        if self.is_plain:
-            return
         self.is_plain = True
-        try:
-            self.view.close()
-            self.plain.stream.write(f"The progress display is off ({type(error).__name__}: {error}).\n")
-        except Exception:  # noqa: S110 - nothing is left to tell it to
-            pass
+        self._hide()
+        self.plain.stream.write(f"The progress display is off ({type(error).__name__}: {error}).\n")
 
 
-def _strings(record: logging.LogRecord, name: str) -> list[str]:
-    return [str(value) for value in getattr(record, name, None) or []]
+def _clock(seconds: float) -> str:
+    """``0:07``, ``12:05`` or ``3:04:05``."""
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def _tail(path: str) -> list[str]:
+    """A log's name and its last lines as text; a bar that overwrites its line is shown as it ended."""
+    try:
+        end = Path(path).read_bytes()[-LOG_BYTES:].decode(errors="replace").rstrip().split("\n")
+    except OSError:
+        end = []
+    shown = [f"  | {Text.from_ansi(line).plain}" for line in end[-LOG_LINES:] if line]
+    return [f"  log: {path}" + "  (empty or missing)" * (not shown), *shown]
 
 
 def _job(record: logging.LogRecord) -> Job:
-    return Job(
-        id=int(record.jobid),  # type: ignore[attr-defined]
-        rule=str(record.rule_name),  # type: ignore[attr-defined]
-        output=_strings(record, "output"),
-        log=_strings(record, "log"),
-        started=record.created,
-        command=str(getattr(record, "shellcmd", None) or "").strip(),
-    )
-
-
-def _diverged(path: str) -> bool:
-    """Whether the file is the record of a run that diverged."""
-    if Path(path).name != "metrics.json":
-        return False
-    try:
-        return json.loads(Path(path).read_text()).get("status") == "diverged"
-    except (OSError, ValueError, AttributeError):
-        return False
+    values = record.__dict__
+    output, log, command = (values.get(name) or () for name in ("output", "log", "shellcmd"))
+    return Job(int(values["jobid"]), values["rule_name"], output, log, record.created, str(command or "").strip())

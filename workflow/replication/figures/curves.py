@@ -1,28 +1,31 @@
-"""Values of methods along a row of places (data ratios, or data sets), and the gain of one over the other."""
+"""Values of methods against data ratios or data sets, and the gain of one method over the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from replication.statistics.cells import summarise, values_of
-from replication.statistics.paired import Pair, gains, paired_table
+from replication.statistics.cells import records, summarise, values_of
+from replication.statistics.paired import Pair, gains
+from replication.statistics.trivial import TITLES
 from replication.figures.data import FigureData, Panel, count_text, ratio_text
 from replication.figures.multiples import LETTERS
 from replication.figures.style import BALANCED, BASELINE, DIVERGED, PUBLISHED, SERIES, Look
 
-#: Half the distance between two methods' points at one place, so that their bars do not cover each other.
+#: Half the distance between two methods' points at one tick, so that their bars do not cover each other.
 DODGE = 0.06
+TRIVIAL = "best trivial predictor"
 #: Columns of the table of pairs that are drawn; with too few seeds for a claim it has no interval.
 KEPT = ("gain", "ci_low", "ci_high")
 
 
 @dataclass(frozen=True)
-class Places:
-    """The horizontal axis: evenly spaced places with a label each."""
+class Ticks:
+    """The horizontal axis: evenly spaced ticks with a label each."""
 
     column: str
     keys: tuple[object, ...]
@@ -40,7 +43,7 @@ class Places:
         axis.grid(visible=False, axis="x")
 
 
-def ratio_places(runs: pd.DataFrame) -> Places:
+def ratio_ticks(runs: pd.DataFrame) -> Ticks:
     """Data ratios in per cent with the number of training samples below, unless data sets differ in it."""
     counts = runs.groupby("ratio")["n_train"].agg(["min", "max"])
     same = (counts["min"] == counts["max"]).all()
@@ -48,14 +51,14 @@ def ratio_places(runs: pd.DataFrame) -> Places:
         ratio_text(ratio) + (f"\n{count_text(counts.loc[ratio, 'min'])}" if same else "") for ratio in counts.index
     ]
     title = "training data (%" + (" / samples)" if same else ")")
-    return Places("ratio", tuple(counts.index), tuple(labels), title)
+    return Ticks("ratio", tuple(counts.index), tuple(labels), title)
 
 
-def dataset_places(data: FigureData, runs: pd.DataFrame) -> Places:
+def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
     """Data sets by title, with the number of training samples below."""
     counts = runs.groupby("dataset", sort=False)["n_train"].first()
     labels = [f"{data.title('dataset', str(name))}\n{count_text(count)}" for name, count in counts.items()]
-    return Places("dataset", tuple(counts.index), tuple(labels), "data set / number of training samples")
+    return Ticks("dataset", tuple(counts.index), tuple(labels), "data set / number of training samples")
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
@@ -83,33 +86,68 @@ def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look
 
 
 def draw_methods(
-    axis: Axes, data: FigureData, runs: pd.DataFrame, places: Places, *, methods: Sequence[str], value: str
+    axis: Axes, data: FigureData, runs: pd.DataFrame, ticks: Ticks, *, methods: Sequence[str], value: str
 ) -> None:
-    """Mean and standard deviation over seeds of each method along the places; every seed as a faint point.
+    """Mean and standard deviation over seeds of each method along the ticks; every seed as a faint point.
 
     Args:
         axis: where to draw.
         data: titles and published values.
         runs: the panel's runs.
-        places: the horizontal axis.
+        ticks: the horizontal axis.
         methods: one or two; two stand side by side.
         value: ``score`` or a column of ``runs``.
     """
     runs = runs[runs["method"].isin(methods)]
-    table = summarise(runs, value)
-    points = runs.assign(position=places.of(runs[places.column]), value=values_of(runs, value))
+    numbers = data.numbers(value)
+    table = _of_panel(numbers.cells, runs)
+    sd = deviation_column(data, value)
+    points = runs.assign(position=ticks.of(runs[ticks.column]), value=values_of(runs, value))
     for method, shift, look in sides(methods):
         means = table[table["method"] == method]
-        means = means.assign(position=places.of(means[places.column]) + shift, below=means["sd"], above=means["sd"])
+        means = means.assign(position=ticks.of(means[ticks.column]) + shift, below=means[sd], above=means[sd])
         seeds = points[points["method"] == method]
         draw_series(
-            axis, seeds.assign(position=seeds["position"] + shift), means, look, joined=places.column == "ratio",
+            axis, seeds.assign(position=seeds["position"] + shift), means, look, joined=ticks.column == "ratio",
             label=mean_label(data, method, value),
         )  # fmt: skip
         if value == "score":
-            _draw_published(axis, data, runs, places, method, look, shift)
-    _mark_diverged(axis, runs, places)
-    places.apply(axis)
+            _draw_published(axis, data, runs, ticks, method, look, shift)
+    _mark_diverged(axis, runs, ticks)
+    ticks.apply(axis)
+    if value == "score":
+        _draw_trivial(axis, _of_panel(numbers.trivial, runs), points["value"], ticks)
+
+
+def _of_panel(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    return table.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
+
+
+def deviation_column(data: FigureData, value: str) -> str:
+    """The deviation of a bar: with ``ddof=0``, the paper's, where published scores stand beside ours."""
+    return "sd_ddof0" if value == "score" and len(data.reference) else "sd"
+
+
+def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: Ticks) -> None:
+    """The best trivial predictor of each data set as a dotted line, or an arrow towards one far off the panel."""
+    rows = trivial.dropna(subset=["trivial_score"]).drop_duplicates("dataset")
+    low, high = values.min(), values.max()
+    reach = (high - low) or abs(high)
+    for line in records(rows):
+        score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
+        wide = ticks.column == "ratio"
+        position = len(ticks.keys) - 0.65 if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
+        style: dict[str, Any] = {"fontsize": "small", "color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
+        if not low - reach <= score <= high + reach:
+            above = score > high
+            axis.annotate(
+                f"{'↑' if above else '↓'} {name} {score:.3g}", (position, 0.98 if above else 0.02),
+                xycoords=("data", "axes fraction"), va="top" if above else "bottom", **style,
+            )  # fmt: skip
+            continue
+        edges = axis.get_xlim() if wide else (position - 0.35, position + 0.35)
+        axis.plot(edges, [score] * 2, color="0.3", linestyle=":", linewidth=1.0, label=TRIVIAL, gid="trivial")
+        axis.annotate(name, (position, score), xytext=(0, 1.5), textcoords="offset points", va="bottom", **style)
 
 
 def sides(methods: Sequence[str]) -> list[tuple[str, float, Look]]:
@@ -122,7 +160,9 @@ def mean_label(data: FigureData, method: str, value: str = "score") -> str:
     """What the legend says of a method's means; one text for all panels of a figure."""
     cells = summarise(data.shown, value)
     counts = cells.loc[cells["method"] == method, "n"]
-    return f"{data.title('method', method)} ({'mean ± SD, ' if counts.max() > 1 else ''}{seeds_text(counts)})"
+    ddof = 0 if deviation_column(data, value) == "sd_ddof0" else 1
+    what = f"mean ± SD with ddof {ddof}, " if counts.max() > 1 else ""
+    return f"{data.title('method', method)} ({what}{seeds_text(counts)})"
 
 
 def seeds_text(counts: pd.Series) -> str:
@@ -132,23 +172,23 @@ def seeds_text(counts: pd.Series) -> str:
 
 
 def _draw_published(
-    axis: Axes, data: FigureData, runs: pd.DataFrame, places: Places, method: str, look: Look, shift: float
+    axis: Axes, data: FigureData, runs: pd.DataFrame, ticks: Ticks, method: str, look: Look, shift: float
 ) -> None:
     here = data.reference.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
     here = here[here["method"] == method]
     if len(here):
-        axis.plot(
-            places.of(here[places.column]) + shift, here["published_mean"], marker=look.marker,
-            label=f"{data.title('method', method)}, published", **PUBLISHED,
+        axis.errorbar(
+            ticks.of(here[ticks.column]) + shift, here["published_mean"], yerr=here["published_sd"].fillna(0.0),
+            marker=look.marker, elinewidth=0.6, label=f"{data.title('method', method)}, published (ddof 0)", **PUBLISHED,
         )  # fmt: skip
 
 
-def _mark_diverged(axis: Axes, runs: pd.DataFrame, places: Places) -> None:
+def _mark_diverged(axis: Axes, runs: pd.DataFrame, ticks: Ticks) -> None:
     lost = runs[runs["status"] == "diverged"]
     if lost.empty:
         return
-    counts = lost.groupby(places.column).size()
-    positions = places.of(pd.Series(counts.index))
+    counts = lost.groupby(ticks.column).size()
+    positions = ticks.of(pd.Series(counts.index))
     axis.plot(
         positions, [0.04] * len(counts), transform=axis.get_xaxis_transform(), label="diverged runs (how many)",
         **DIVERGED,
@@ -161,11 +201,11 @@ def _mark_diverged(axis: Axes, runs: pd.DataFrame, places: Places) -> None:
 
 
 def draw_gains(
-    axis: Axes, data: FigureData, panels: Sequence[Panel], places: Places, *, pair: Pair, value: str
+    axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Ticks, *, pair: Pair, value: str
 ) -> None:
     """Mean gain of a method over its baseline, paired by seed; zero is drawn, above it is better.
 
-    A line a panel, named by the panel's letter.
+    One line per panel, named by the panel's letter.
     """
     axis.axhline(0, color="0.35", linewidth=0.7)
     spread = min(DODGE, 0.3 / max(len(panels), 1))
@@ -174,16 +214,16 @@ def draw_gains(
         seeds = gains(panel.runs, pair, value)
         if seeds.empty:
             continue
-        table = paired_table(panel.runs, [pair], value).reindex(columns=[*KEPT, places.column])
+        table = _of_panel(data.numbers(value).gains, panel.runs).reindex(columns=[*KEPT, ticks.column])
         means = table.assign(
-            position=places.of(table[places.column]) + shift, mean=table["gain"],
+            position=ticks.of(table[ticks.column]) + shift, mean=table["gain"],
             below=table["gain"] - table["ci_low"], above=table["ci_high"] - table["gain"],
         )  # fmt: skip
-        points = seeds.assign(position=places.of(seeds[places.column]) + shift, value=seeds["gain"])
+        points = seeds.assign(position=ticks.of(seeds[ticks.column]) + shift, value=seeds["gain"])
         draw_series(
-            axis, points, means, look, joined=places.column == "ratio", label=f"({letter})" if len(panels) > 1 else ""
+            axis, points, means, look, joined=ticks.column == "ratio", label=f"({letter})" if len(panels) > 1 else ""
         )
-    places.apply(axis)
+    ticks.apply(axis)
     if len(panels) > 1 and axis.get_legend_handles_labels()[1]:
         columns = min(4, len(panels))
         axis.margins(y=0.1)
@@ -196,7 +236,7 @@ def draw_gains(
 def gain_label(data: FigureData, pair: Pair, value: str) -> str:
     """What the axis of gains says, with the unit; a gain is better when positive."""
     method, base = data.title("method", pair[1]), data.title("method", pair[0])
-    if value == "alpha_std":
+    if value != "score":
         return f"STD(α) cut by {method}, %"
     if (data.shown["family"] == "nlp").all():
         return f"{method} minus {base}, points"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import read_runs, read_stacked, title_of, with_companions
+from replication.settings.paths import RunPath
+from replication.statistics.artifact import Numbers
+from replication.statistics.cells import read_runs, read_stacked, spread_of, title_of, with_companions
 from replication.statistics.paired import Pair
 from replication.runs.records import files_of_runs
-from replication.runs.predictions import Rollout, read_rollout
-from replication.statistics.published import join_published, read_published
+from replication.runs.predictions import Rollout, error_table, read_rollout
+from replication.statistics.published import read_published
 from replication.errors import DataError
 
 METRICS = {
@@ -34,26 +37,13 @@ METRICS = {
 }
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a run belongs."""
-
-    experiment: str
-    model: str
-    dataset: str
-    ratio: float
-    method: str
-    seed: int
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Place:
-        """Of a row of ``runs.csv``."""
-        return cls(**{name: row[name] for name in ("experiment", "model", "dataset", "ratio", "method", "seed")})
+#: Figures of scores; the other figures with a data ratio are of the STD of alpha.
+SCORE_LAYOUTS = ("fig3_glue_ratio", "fig4_cfd_ratio", "fig5_domain")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One model on one data set."""
+    """What one panel shows: the runs of a model on a data set."""
 
     title: str
     runs: pd.DataFrame
@@ -78,8 +68,9 @@ class FigureData:
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     spectra: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
-    eigenvalues: Mapping[Place, Mapping[str, NDArray[np.floating]]] = field(default_factory=dict)
-    predictions: Mapping[Place, Rollout] = field(default_factory=dict)
+    eigenvalues: Mapping[RunPath, Mapping[str, NDArray[np.floating]]] = field(default_factory=dict)
+    predictions: Mapping[RunPath, Rollout] = field(default_factory=dict)
+    _numbers: dict[str, Numbers] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(
@@ -101,8 +92,8 @@ class FigureData:
             layers=read_stacked(layers),
             spectra=read_stacked(spectra),
             published=pd.DataFrame() if published is None else read_published(published),
-            eigenvalues={Place.of(row): read_eigenvalues(path) for row, path in files_of_runs(table, eigenvalues)},
-            predictions={Place.of(row): read_rollout(path) for row, path in files_of_runs(table, predictions)},
+            eigenvalues={RunPath.of(path): read_eigenvalues(path) for _, path in files_of_runs(table, eigenvalues)},
+            predictions={RunPath.of(path): read_rollout(path) for _, path in files_of_runs(table, predictions)},
         )
 
     @cached_property
@@ -125,7 +116,7 @@ class FigureData:
 
     @cached_property
     def panels(self) -> list[Panel]:
-        """One a model and data set, in the order of the tables."""
+        """One per model and data set, in the order of the tables."""
         mixed = 0 < (self.shown["stand_in"] != "").sum() < len(self.shown)
         panels = []
         for (model, dataset), runs in self.shown.groupby(["model", "dataset"], sort=False):
@@ -144,24 +135,50 @@ class FigureData:
         columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd"]
         if self.published.empty or self.artifact.published is None:
             return pd.DataFrame(columns=columns)
-        joined = join_published(self.shown, self.published, self.artifact.published)
+        joined = self.numbers("score").published
         return joined.loc[joined["same_setting"].astype(bool), columns]
+
+    def numbers(self, value: str) -> Numbers:
+        """Cells, gains and published values of the pair, for ``score`` or another column; computed once."""
+        if value not in self._numbers:
+            artifact = replace(self.artifact, pairs=(self.pair,))
+            self._numbers[value] = Numbers(artifact, self.runs, self.published, value)
+        return self._numbers[value]
+
+    @cached_property
+    def spread(self) -> str:
+        """The column of the paper's STD of alpha."""
+        return spread_of(self.artifact.family)
 
     def spread_before(self, runs: pd.DataFrame) -> float | None:
         """STD of the exponents before training, mean over a panel's runs; None where it is not recorded.
 
-        Over the layers that the spread after training is taken over, else the two would not compare.
+        Over the layers that count after training, so that the two compare.
         """
         if self.spectra.empty or self.layers.empty:
             return None
         keys = ["experiment", "model", "dataset", "ratio", "method", "seed"]
         own = runs[keys].drop_duplicates()
-        counted = own.merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer"]], on=keys)
+        counted = own.merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer", "block"]], on=keys)
         first = self.spectra[self.spectra["epoch"] == 0][[*keys, "layer", "alpha"]]
         joined = counted.merge(first, on=[*keys, "layer"], how="left")
         if joined.empty or joined["alpha"].isna().any():
             return None
+        if self.spread == "alpha_std_block":
+            joined = joined.dropna(subset=["block"]).groupby([*keys, "block"])["alpha"].mean().reset_index()
         return float(joined.groupby(keys)["alpha"].std(ddof=0).mean())
+
+    def table(self) -> pd.DataFrame:
+        """The numbers of the figure, for its CSV."""
+        if self.artifact.flow_dimension is not None:
+            return error_table(self.runs, self.predictions)
+        if self.artifact.layout == "fig1_esd":
+            return block_exponents(self.shown, self.layers)
+        values = ["score"] if self.artifact.layout in SCORE_LAYOUTS else [self.spread]
+        if self.artifact.family == "nlp" and values != ["score"]:
+            values.append("alpha_std")  # over layers, beside the paper's over blocks
+        tables = [self.numbers(value).tidy() for value in values]
+        return pd.concat([table.dropna(axis="columns", how="all") for table in tables], ignore_index=True)
 
     def title(self, kind: str, name: str) -> str:
         """The catalogue's title of a model, data set or method, else its id."""
@@ -175,13 +192,27 @@ class FigureData:
         return ", ".join(labels) or "score"
 
 
+def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """Mean exponent of every block at the smallest ratio: mean and deviation over seeds, one row per method and block."""
+    first = runs.iloc[0]
+    here = layers[(layers["model"] == first["model"]) & (layers["dataset"] == first["dataset"])]
+    here = here[(here["experiment"] == first["experiment"]) & (here["ratio"] == here["ratio"].min())]
+    keys = ["model", "dataset", "ratio", "method", "block"]
+    seeds = here.groupby([*keys, "seed"], sort=True)["alpha"].mean().reset_index()
+    table = seeds.groupby(keys, sort=True)["alpha"].agg(["mean", "std", "count"]).reset_index()
+    return table.rename(columns={"mean": "alpha_mean", "std": "alpha_sd", "count": "seeds"})
+
+
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
     """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError where it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete it and analyse the run again") from None
+            last = {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete {path.parent} and run again") from None
+    if not last:
+        raise DataError(f"{path}: holds no eigenvalues of trained weights; delete {path.parent} and run again")
+    return last
 
 
 def ratio_text(ratio: float) -> str:

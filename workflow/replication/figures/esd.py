@@ -12,9 +12,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.figures.curves import Places, draw_series, mean_label, sides
+from replication.figures.curves import Ticks, draw_series, mean_label, sides
 from replication.figures.data import FigureData, count_text, ratio_text
-from replication.figures.multiples import Cell, small_multiples
+from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
 
 BINS = 40
@@ -80,32 +80,33 @@ def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def spectra_and_exponents(data: FigureData) -> Figure:
-    """Figure 1 from one baseline run's eigenvalues and all seeds' exponents at the same place.
+    """Figure 1 from one baseline run's eigenvalues and the exponents of all seeds in the same setting.
 
     Raises DataError where the baseline's eigenvalues or exponents are missing.
     """
     baseline = data.pair[0]
-    place = next((key for key in data.eigenvalues if key.method == baseline), None)
-    if place is None or data.layers.empty:
+    run = next((key for key in data.eigenvalues if key.method == baseline), None)
+    if run is None or data.layers.empty:
         raise DataError(f"{data.artifact.name}: the eigenvalues or layers.csv of a run of '{baseline}' are missing")
-    here = {"experiment": place.experiment, "model": place.model, "dataset": place.dataset, "ratio": place.ratio}
+    row = data.runs[data.runs["run"] == str(run)].iloc[0]
+    here = {key: row[key] for key in ("experiment", "model", "dataset", "ratio")}
     layers = data.layers[(data.layers[list(here)] == pd.Series(here)).all(axis=1)]
     layers = layers[layers["method"].isin(data.pair)]
-    chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == place.seed)])
-    cells: list[Cell | None] = []
+    chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)])
+    subplots: list[Subplot | None] = []
     for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
-        values = data.eigenvalues[place][str(row["layer"])]
+        values = data.eigenvalues[run][str(row["layer"])]
         draw = partial(draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]))
-        cells.append(Cell(f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}", draw))
+        subplots.append(Subplot(f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}", draw))
     sizes = [str(shape).replace("x", " × ") for shape in chosen["shape"].unique()]
     shapes = f", among its layers of {sizes[0]}" if len(sizes) == 1 else ""
     unit = "block" if layers["block"].notna().any() else "layer"
-    cells.append(Cell(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
+    subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
-    share = f"{ratio_text(place.ratio)} % of the training data ({count_text(layers['n_train'].iloc[0])} samples)"
-    where = f"{data.title('model', place.model)} on {data.title('dataset', place.dataset)}, {share}"
-    notes.append(f"{where}. Panels (a) and (b): {data.title('method', baseline)}, seed {place.seed}{shapes}.")
-    return small_multiples(cells, columns=3, notes=notes, panel_height=2.0)
+    share = f"{ratio_text(run.ratio)} % of the training data ({count_text(layers['n_train'].iloc[0])} samples)"
+    where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}, {share}"
+    notes.append(f"{where}. Panels (a) and (b): {data.title('method', baseline)}, seed {run.seed}{shapes}.")
+    return small_multiples(subplots, columns=3, notes=notes, panel_height=2.0)
 
 
 def short_name(layer: str) -> str:
@@ -127,15 +128,15 @@ def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
     numbered = all(label.isdigit() for label in labels)
     if len(labels) > NAMES and not numbered:
         labels, numbered = [str(number) for number in range(1, len(keys) + 1)], True
-    places = Places(column, tuple(keys), tuple(labels), column)
-    seeds["position"] = places.of(seeds[column])
+    ticks = Ticks(column, tuple(keys), tuple(labels), column)
+    seeds["position"] = ticks.of(seeds[column])
     for method, shift, look in sides(data.pair):
         points = seeds[seeds["method"] == method].copy()
         points["position"] += shift
         means = points.groupby("position")["value"].agg(["mean", "std"]).reset_index()
         means = means.assign(below=means["std"], above=means["std"])
         draw_series(axis, points, means, look, joined=True, label=mean_label(data, method, "alpha_mean"))
-    places.apply(axis)
+    ticks.apply(axis)
     if not numbered:
         axis.tick_params(axis="x", rotation=90)
     axis.set_ylabel("mean α of the block" if column == "block" else "α")

@@ -20,8 +20,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One panel of a figure: its title, and what draws it into an axis."""
+class Subplot:
+    """The title of a panel, and what draws it into an axis."""
 
     title: str
     draw: Callable[[Axes], None]
@@ -33,7 +33,7 @@ def columns_for(count: int) -> int:
 
 
 def small_multiples(
-    cells: Sequence[Cell | None],
+    subplots: Sequence[Subplot | None],
     *,
     columns: int,
     notes: Sequence[str] = (),
@@ -42,25 +42,25 @@ def small_multiples(
     """A figure of panels, row by row, lettered (a), (b), ...
 
     Args:
-        cells: the panels; None leaves a place empty.
+        subplots: the panels; None leaves a gap.
         columns: panels in a row.
         notes: small print above the panels (what the figure's data stand in for).
         panel_height: inches.
 
     The legend below the panels gathers the labelled artists of all of them, each label once.
     """
-    rows = -(-len(cells) // columns)
+    rows = -(-len(subplots) // columns)
     width = COLUMN if columns == 1 else PAGE
     lines = small_print(notes, width)
     figure = Figure(figsize=(width, rows * panel_height + 0.35 + 0.11 * lines.count("\n")), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flat
     letters = iter(LETTERS)
-    for axis, cell in zip(grid, [*cells, *[None] * (rows * columns - len(cells))], strict=True):
-        if cell is None:
+    for axis, subplot in zip(grid, [*subplots, *[None] * (rows * columns - len(subplots))], strict=True):
+        if subplot is None:
             axis.set_visible(False)
             continue
-        cell.draw(axis)
-        axis.set_title(_wrapped(f"({next(letters, '·')}) {cell.title}", width / columns * TITLE_CHARACTERS))
+        subplot.draw(axis)
+        axis.set_title(_wrapped(f"({next(letters, '·')}) {subplot.title}", width / columns * TITLE_CHARACTERS))
         axis.margins(y=0.1)
     if lines:
         figure.suptitle(lines, style="italic", color="0.25")

@@ -30,7 +30,7 @@ LAST = -1
 
 
 def profiles_and_errors(data: FigureData) -> Figure:
-    """1-D: profiles at the last predicted frame, and both methods' errors over space and time; a row a channel.
+    """1-D: profiles at the last predicted frame, and both methods' errors over space and time; one row per channel.
 
     Raises DataError where a method's sample predictions are missing, or not of a 1-D flow.
     """
@@ -47,7 +47,7 @@ def profiles_and_errors(data: FigureData) -> Figure:
 
 
 def fields_and_errors(data: FigureData) -> Figure:
-    """2-D, at the last predicted frame: target, both predictions, both errors; a row a channel.
+    """2-D, at the last predicted frame: target, both predictions, both errors; one row per channel.
 
     Raises DataError where a method's sample predictions are missing, or not of a 2-D flow.
     """
@@ -74,7 +74,7 @@ def _page(
     rows: int, columns: int, height: float, layout: Literal["constrained", "compressed"], sample: Sample
 ) -> tuple[Figure, np.ndarray, str]:
     """A page-wide figure, its axes ``[rows, columns]``, and its small print."""
-    lines = small_print([*sample.stand_ins_and_place(), f"{sample.summary()} {OURS}"], PAGE)
+    lines = small_print([*sample.stand_ins_and_setting(), f"{sample.summary()} {OURS}"], PAGE)
     size = (PAGE, rows * height + 0.45 + 0.11 * lines.count("\n"))
     figure = Figure(figsize=size, layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=True), lines
@@ -102,7 +102,7 @@ def _draw_profiles(axis: Axes, sample: Sample, channel: int) -> None:
 def _draw_error_maps(figure: Figure, axes: list[Axes], sample: Sample, channel: int) -> None:
     """Prediction minus target over space (across) and predicted frames (up), on one scale for both methods."""
     truth = sample.truth
-    extent = (*edges(truth.grid[:, 0]), *edges(truth.places))
+    extent = (*edges(truth.grid[:, 0]), *edges(truth.time_axis))
     limit = sample.error_limit(channel, slice(None))
     image: AxesImage | None = None
     for axis, method, rollout in zip(axes, sample.methods, sample.rollouts, strict=True):

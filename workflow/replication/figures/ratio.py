@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from replication.statistics.cells import ENOUGH_SEEDS, summarise
 from replication.errors import DataError
-from replication.figures.curves import Places, dataset_places, draw_gains, draw_methods, gain_label, ratio_places
+from replication.figures.curves import Ticks, dataset_ticks, draw_gains, draw_methods, gain_label, ratio_ticks
 from replication.figures.data import FigureData, Panel
-from replication.figures.multiples import Cell, columns_for, small_multiples
+from replication.figures.multiples import Subplot, columns_for, small_multiples
 
-ALPHA_STD = "STD(α) over layers"
+ALPHA_STD = {"alpha_std": "STD(α) over layers", "alpha_std_block": "STD(α) over blocks"}
 
 
 def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str]:
-    """Small print on the figure itself: what is a stand-in, what bars of a gain are, and where seeds are too few."""
+    """Small print: what is a stand-in, what the bars of a gain are, and where seeds are too few."""
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
     counts = summarise(data.shown, value)["n"]
     if counts.min() < ENOUGH_SEEDS:
@@ -29,12 +28,12 @@ def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str
 
 
 def _curve(
-    data: FigureData, panel: Panel, places: Places, methods: tuple[str, ...], value: str
+    data: FigureData, panel: Panel, ticks: Ticks, methods: tuple[str, ...], value: str
 ) -> Callable[[Axes], None]:
     def draw(axis: Axes) -> None:
-        draw_methods(axis, data, panel.runs, places, methods=methods, value=value)
-        axis.set_ylabel(data.score_label(panel.runs) if value == "score" else ALPHA_STD)
-        before = data.spread_before(panel.runs) if value == "alpha_std" else None
+        draw_methods(axis, data, panel.runs, ticks, methods=methods, value=value)
+        axis.set_ylabel(data.score_label(panel.runs) if value == "score" else ALPHA_STD[value])
+        before = data.spread_before(panel.runs) if value == data.spread else None
         if before is not None:
             axis.axhline(before, color="0.5", linestyle=":", linewidth=0.9, label="before training")
 
@@ -47,23 +46,23 @@ def _require(data: FigureData, value: str) -> None:
         raise DataError(f"{data.artifact.name}: no run has a value of '{value}'; collect the runs again")
 
 
-def methods_and_gain(data: FigureData, *, value: str) -> Figure:
-    """Figures 3 and 4 (``score``), 7 and 8 (``alpha_std``): both methods a panel, then the improvement of all panels.
+def _methods_and_gain(data: FigureData, value: str) -> Figure:
+    """Both methods in every panel, then the improvement of all panels in one.
 
     Raises DataError where no run has the value.
     """
     _require(data, value)
     pair = data.pair
-    cells: list[Cell | None] = [
-        Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), pair, value)) for panel in data.panels
+    subplots: list[Subplot | None] = [
+        Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), pair, value)) for panel in data.panels
     ]
 
     def improvement(axis: Axes) -> None:
-        draw_gains(axis, data, data.panels, ratio_places(data.shown), pair=pair, value=value)
+        draw_gains(axis, data, data.panels, ratio_ticks(data.shown), pair=pair, value=value)
         axis.set_ylabel(gain_label(data, pair, value))
 
-    cells.append(Cell("Improvement\n(above zero is better)", improvement))
-    return small_multiples(cells, columns=columns_for(len(cells)), notes=_notes(data, value, intervals=True))
+    subplots.append(Subplot("Improvement\n(above zero is better)", improvement))
+    return small_multiples(subplots, columns=columns_for(len(subplots)), notes=_notes(data, value, intervals=True))
 
 
 def score_and_spread(data: FigureData) -> Figure:
@@ -71,19 +70,19 @@ def score_and_spread(data: FigureData) -> Figure:
 
     Raises DataError where no run has exponents.
     """
-    _require(data, "alpha_std")
+    _require(data, data.spread)
     baseline = data.pair[:1]
     columns = columns_for(len(data.panels))
-    cells: list[Cell | None] = []
+    subplots: list[Subplot | None] = []
     for start in range(0, len(data.panels), columns):
         row: list[Panel | None] = [*data.panels[start : start + columns]]
         row += [None] * (columns - len(row))
-        for value in ("score", "alpha_std"):
-            cells += [
-                Cell(panel.title, _curve(data, panel, ratio_places(panel.runs), baseline, value)) if panel else None
+        for value in ("score", data.spread):
+            subplots += [
+                Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value)) if panel else None
                 for panel in row
             ]
-    return small_multiples(cells, columns=columns, notes=_notes(data, "score"))
+    return small_multiples(subplots, columns=columns, notes=_notes(data, "score"))
 
 
 def domain_sets(data: FigureData) -> Figure:
@@ -93,19 +92,25 @@ def domain_sets(data: FigureData) -> Figure:
     """
     _require(data, "score")
     pair = data.pair
-    cells: list[Cell | None] = []
+    subplots: list[Subplot | None] = []
     for model, runs in data.shown.groupby("model", sort=False):
         panel = Panel(data.title("model", str(model)), runs)
-        places = dataset_places(data, runs)
-        cells.append(Cell(panel.title, _curve(data, panel, places, pair, "score")))
+        ticks = dataset_ticks(data, runs)
+        subplots.append(Subplot(panel.title, _curve(data, panel, ticks, pair, "score")))
 
-        def improvement(axis: Axes, panel: Panel = panel, places: Places = places) -> None:
-            draw_gains(axis, data, [panel], places, pair=pair, value="score")
+        def improvement(axis: Axes, panel: Panel = panel, ticks: Ticks = ticks) -> None:
+            draw_gains(axis, data, [panel], ticks, pair=pair, value="score")
             axis.set_ylabel(gain_label(data, pair, "score"))
 
-        cells.append(Cell("Improvement (above zero is better)", improvement))
-    return small_multiples(cells, columns=2, notes=_notes(data, "score", intervals=True))
+        subplots.append(Subplot("Improvement (above zero is better)", improvement))
+    return small_multiples(subplots, columns=2, notes=_notes(data, "score", intervals=True))
 
 
-scores_and_gain = partial(methods_and_gain, value="score")
-spread_and_gain = partial(methods_and_gain, value="alpha_std")
+def scores_and_gain(data: FigureData) -> Figure:
+    """Figures 3 and 4: the score of both methods against the data ratio, and the improvement."""
+    return _methods_and_gain(data, "score")
+
+
+def spread_and_gain(data: FigureData) -> Figure:
+    """Figures 7 and 8: the STD of alpha with both methods (over blocks for language, as the paper), and its cut."""
+    return _methods_and_gain(data, data.spread)

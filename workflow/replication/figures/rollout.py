@@ -37,7 +37,7 @@ class Animation:
     labels: list[str]
 
     def save(self, path: Path) -> None:
-        """Write an endless GIF; its comment holds the labels, a line a picture. Equal pictures give equal bytes."""
+        """Write an endless GIF; its comment holds the labels, one line per picture. Equal pictures give equal bytes."""
         buffer = io.BytesIO()
         first, *others = self.pictures
         first.save(
@@ -105,26 +105,26 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     figure.colorbar(images[0][0], ax=list(grid[0]), label=name, extend=pointed, pad=0.01)
     if errors:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
-    mark = _draw_course(grid[1, 0], sample)
-    figure.supxlabel(small_print([*sample.stand_ins_and_place(), OURS], PAGE), fontsize=6, style="italic", color="0.25")
+    mark = _draw_errors(grid[1, 0], sample)
+    figure.supxlabel(small_print([*sample.stand_ins_and_setting(), OURS], PAGE), fontsize=6, style="italic", color="0.25")
 
     def show(frame: int) -> None:
         for image, values in (*images, *errors):
             image.set_data(np.ma.masked_invalid(values[..., frame].T))
-        mark.set_xdata([truth.places[frame]] * 2)
+        mark.set_xdata([truth.time_axis[frame]] * 2)
         figure.suptitle(f"{name}, {truth.moment(frame)} (predicted frame {frame + 1} of {truth.frames})", fontsize=8)
 
     return show
 
 
-def _draw_course(axis: Axes, sample: Sample) -> Line2D:
+def _draw_errors(axis: Axes, sample: Sample) -> Line2D:
     """Each method's nRMSE over the predicted frames; returns the line that marks the frame shown."""
-    places = sample.truth.places
+    moments = sample.truth.time_axis
     for method, look, rollout in zip(sample.methods, (BASELINE, BALANCED), sample.rollouts, strict=True):
         nrmse = rollout.nrmse()
         if nrmse is not None:
             axis.plot(
-                places, np.ma.masked_invalid(nrmse[:, CHANNEL]), color=look.color, linestyle=look.dashes,
+                moments, np.ma.masked_invalid(nrmse[:, CHANNEL]), color=look.color, linestyle=look.dashes,
                 marker=look.marker, markerfacecolor="white" if look is BASELINE else look.color, label=method,
             )  # fmt: skip
     axis.set(
@@ -134,7 +134,7 @@ def _draw_course(axis: Axes, sample: Sample) -> Line2D:
     if axis.get_legend_handles_labels()[1]:
         axis.set_ylim(0, 1.5 * axis.get_ylim()[1])  # room for the legend above the lines
         axis.legend(loc="upper right")
-    return axis.axvline(places[0], color="0.5", linewidth=0.8, linestyle=":")
+    return axis.axvline(moments[0], color="0.5", linewidth=0.8, linestyle=":")
 
 
 def _words(sample: Sample, frame: int) -> str:

@@ -12,8 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from replication.runs.predictions import Rollout
+from replication.settings.paths import RunPath
 from replication.errors import DataError
-from replication.figures.data import FigureData, Place, count_text, ratio_text
+from replication.figures.data import FigureData, count_text, ratio_text
 from replication.figures.style import ERROR_COLORS, FIELD_COLORS
 
 Array = NDArray[np.floating]
@@ -27,12 +28,12 @@ class Sample:
 
     Attributes:
         data: where titles and stand-ins are found.
-        place: where the baseline's run belongs.
+        run: the baseline's.
         rollouts: the baseline's and the balanced method's.
     """
 
     data: FigureData
-    place: Place
+    run: RunPath
     rollouts: tuple[Rollout, Rollout]
 
     @classmethod
@@ -42,16 +43,16 @@ class Sample:
         Raises DataError where a method's rollout is missing, has not ``ndim`` space dimensions, or is of another
         sample than the other method's.
         """
-        found = {place.method: (place, rollout) for place, rollout in data.predictions.items()}
+        found = {run.method: (run, rollout) for run, rollout in data.predictions.items()}
         for method in data.pair:
             if method not in found:
                 raise DataError(f"{data.artifact.name}: the sample predictions of a run of '{method}' are missing")
-        (place, first), (_, second) = (found[method] for method in data.pair)
+        (run, first), (_, second) = (found[method] for method in data.pair)
         if first.ndim != ndim:
-            raise DataError(f"{data.artifact.name}: {place.dataset} has {first.ndim} space dimensions, expected {ndim}")
+            raise DataError(f"{data.artifact.name}: {run.dataset} has {first.ndim} space dimensions, expected {ndim}")
         if first.target.shape != second.target.shape or not np.array_equal(first.target, second.target):
             raise DataError(f"{data.artifact.name}: the two methods' sample predictions are of different samples")
-        return cls(data, place, (first, second))
+        return cls(data, run, (first, second))
 
     @property
     def truth(self) -> Rollout:
@@ -88,15 +89,15 @@ class Sample:
         pointed = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
         return (limits if limits[1] > limits[0] else (low - 0.5, low + 0.5)), pointed
 
-    def stand_ins_and_place(self) -> list[str]:
+    def stand_ins_and_setting(self) -> list[str]:
         """Small print: stand-ins, then model, data set, share of the data, seed and sample."""
-        data, place = self.data, self.place
-        runs = data.shown[(data.shown["dataset"] == place.dataset) & (data.shown["ratio"] == place.ratio)]
+        data, run = self.data, self.run
+        runs = data.shown[(data.shown["dataset"] == run.dataset) & (data.shown["ratio"] == run.ratio)]
         count = f" ({count_text(runs['n_train'].iloc[0])} samples)" if len(runs) else ""
-        where = f"{data.title('model', place.model)} on {data.title('dataset', place.dataset)}"
+        where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}"
         return [
             *(f"Stand-in: {text}" for text in data.stand_ins),
-            f"{where}, {ratio_text(place.ratio)} % of the training data{count}, seed {place.seed}, "
+            f"{where}, {ratio_text(run.ratio)} % of the training data{count}, seed {run.seed}, "
             f"test sample {self.truth.sample}; dimensionless",
         ]
 
@@ -113,10 +114,10 @@ def number_text(value: float) -> str:
     return f"{value:#.3g}".rstrip(".") if np.isfinite(value) else "not finite"
 
 
-def edges(places: Array) -> tuple[float, float]:
-    """Outer edges of cells around evenly spaced places, ``[N]``; a single cell is one wide."""
-    half = (float(places[-1]) - float(places[0])) / (len(places) - 1) / 2 if len(places) > 1 else 0.5
-    return float(places[0]) - half, float(places[-1]) + half
+def edges(centres: Array) -> tuple[float, float]:
+    """Outer edges of cells around evenly spaced centres, ``[N]``; a single cell is one wide."""
+    half = (float(centres[-1]) - float(centres[0])) / (len(centres) - 1) / 2 if len(centres) > 1 else 0.5
+    return float(centres[0]) - half, float(centres[-1]) + half
 
 
 def draw_field(axis: Axes, values: Array, extent: tuple[float, ...], limits: tuple[float, float]) -> AxesImage:

@@ -13,7 +13,7 @@ import matplotlib as mpl
 
 from replication.errors import ConfigError
 from replication.runs.checkpoint import write_atomically
-from replication.settings.yamlfile import suggestion
+from replication.settings.checks import suggestion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The paper's Fourier neural operator, built from neuraloperator's spectral convolutions.
+"""The paper's Fourier neural operator, with the parameters of neuraloperator's spectral convolutions.
 
 neuraloperator's stock FNO with the same number of parameters is another network: it applies its activation twice a
 block when the channel MLP is off, and pads symmetrically. This one repeats PDEBench's (four layers, a 1x1
@@ -8,23 +8,31 @@ convolution beside each spectral one, GELU between layers, padding at the end of
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 
 import torch
-from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 from torch.nn import functional
+
+from replication.operators.spectral import SpectralWeights, fft_layer, fourier_layer, products_pay, real_weights
 
 PADDING = 2
 HIDDEN = 128
 LAYERS = 4
+#: Rows that are projected at once: their hidden channels stay in the cache, and need no fresh memory.
+ROWS = 4096
 
 
 class FNO(nn.Module):
     """Fourier neural operator (Li et al., arXiv 2010.08895) as PDEBench configures it.
 
+    Fourier layers are made of matrix products (:mod:`replication.operators.spectral`), or by neuraloperator's FFT
+    where so many modes are kept that products cost more (:func:`replication.operators.spectral.products_pay`).
+
     Args:
-        in_channels: channels of the given frames, the grid left out.
+        in_channels: channels of the initial steps, the grid left out.
         out_channels: channels of the predicted frame.
         ndim: space dimensions, 1 or 2.
         modes: Fourier modes kept along each axis (positive ones; negative ones too except along the last axis).
@@ -34,22 +42,37 @@ class FNO(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, ndim: int, *, modes: int = 12, width: int = 20) -> None:
         super().__init__()
         convolution = (nn.Conv1d, nn.Conv2d)[ndim - 1]
-        # neuraloperator counts both signs of a mode, and n // 2 + 1 along the last, real axis.
-        n_modes = (2 * modes,) * (ndim - 1) + (2 * (modes - 1),)
+        kept = (2 * modes,) * (ndim - 1) + (modes,)
         self.ndim = ndim
         self.fc0 = nn.Linear(in_channels + ndim, width)
-        self.conv = nn.ModuleList(SpectralConv(width, width, n_modes, bias=False) for _ in range(LAYERS))
+        self.conv = nn.ModuleList(SpectralWeights(width, kept) for _ in range(LAYERS))
         self.w = nn.ModuleList(convolution(width, width, 1) for _ in range(LAYERS))
         self.fc1 = nn.Linear(width, HIDDEN)
         self.fc2 = nn.Linear(HIDDEN, out_channels)
+        self._fixed: list[Tensor] = []
         self._draw_spectral_weights(width)
 
     def _draw_spectral_weights(self, width: int) -> None:
         """The released initialisation: real and imaginary parts uniform in [0, 1 / width^2)."""
         with torch.no_grad():
-            for layer in self.conv:
-                weight: Tensor = layer.get_parameter("weight.tensor")
+            for layer in self._spectral():
+                weight = layer.get_parameter("weight.tensor")
                 weight.copy_(torch.rand_like(weight) / width**2)
+
+    @contextmanager
+    def fixed_weights(self, points: tuple[int, ...]) -> Iterator[None]:
+        """Within, spectral weights are arranged for a grid once, not at every frame; they must not change."""
+        self._fixed = self._real_weights(tuple(size + PADDING for size in points))
+        try:
+            yield
+        finally:
+            self._fixed = []
+
+    def _real_weights(self, points: tuple[int, ...]) -> list[Tensor]:
+        return [real_weights(layer.for_grid(points)) for layer in self._spectral()]
+
+    def _spectral(self) -> list[SpectralWeights]:
+        return [layer for layer in self.conv if isinstance(layer, SpectralWeights)]
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
         """Predict a frame.
@@ -60,14 +83,29 @@ class FNO(nn.Module):
 
         Returns ``[batch, x, (y), out_channels]``.
         """
-        x = self.fc0(torch.cat((frames, grid), dim=-1)).movedim(-1, 1)
-        x = functional.pad(x, (0, PADDING) * self.ndim)
-        for number, (spectral, local) in enumerate(zip(self.conv, self.w, strict=True)):
-            x = spectral(x.float()) + local(x)  # a transform takes no bfloat16
+        x = self.fc0(torch.cat((frames, grid), dim=-1)).movedim(0, -2)
+        x = functional.pad(x, (0, 0, 0, 0) + (0, PADDING) * self.ndim).float().contiguous()
+        for number, layer in enumerate(self._layers(tuple(x.shape[:-2]))):
+            x = layer(x)
             if number < LAYERS - 1:
                 x = functional.gelu(x)
-        x = x[(..., *(slice(None, -PADDING),) * self.ndim)].movedim(1, -1)
-        return self.fc2(functional.gelu(self.fc1(x)))
+        return self._project(x).movedim(-2, 0)
+
+    def _layers(self, points: tuple[int, ...]) -> list[Callable[[Tensor], Tensor]]:
+        """The Fourier layers as functions of ``[x, (y), batch, width]``."""
+        spectral = self._spectral()
+        modes = tuple(spectral[0].for_grid(points).shape[2:])
+        if not products_pay(points, modes):
+            return [partial(fft_layer, weights=weights, local=w) for weights, w in zip(spectral, self.w, strict=True)]
+        weights = self._fixed or self._real_weights(points)
+        return [
+            partial(fourier_layer, weights=real, local=w, modes=modes) for real, w in zip(weights, self.w, strict=True)
+        ]
+
+    def _project(self, x: Tensor) -> Tensor:
+        x = x[(slice(None, -PADDING),) * self.ndim]
+        parts = x.split(max(1, ROWS // x[0, ..., 0].numel()))
+        return torch.cat([self.fc2(functional.gelu(self.fc1(part))) for part in parts])
 
 
 def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
 
-from replication.operators.hyper import Hyper
+from replication.settings.hyper import OperatorHyper
 
 
 class JointAdam(Optimizer):
@@ -69,7 +69,7 @@ class JointAdam(Optimizer):
         parameter.sub_(group["lr"] / (1 - first**step) * state["exp_avg"] / root)
 
 
-def build_optimizer(model: nn.Module, hyper: Hyper) -> Optimizer:
+def build_optimizer(model: nn.Module, hyper: OperatorHyper) -> Optimizer:
     """The paper's optimizer for a model."""
     arguments: dict[str, Any] = {"lr": hyper.lr, "weight_decay": hyper.weight_decay}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from replication.errors import ConfigError
+from replication.operators.fno import FNO
 from replication.operators.metrics import Errors
 from replication.simulation.data import PDEFile
 
@@ -150,16 +152,18 @@ def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: i
     Returns ``[batch, x, (y), steps, channel]``, float32.
     """
     gradient = torch.is_grad_enabled()
+    channels = given.shape[-1]
     places = grid.expand(len(given), *grid.shape)
-    frames = given
+    window = given.flatten(-2)
     predicted = []
-    for step in range(steps):
-        with torch.set_grad_enabled(gradient and (unroll == 0 or step >= steps - unroll)):
-            frame = model(frames.flatten(-2), places).float().unsqueeze(-2)
-        predicted.append(frame)
-        if step + 1 < steps:
-            frames = torch.cat((frames[..., 1:, :], frame), dim=-2)
-    return torch.cat(predicted, dim=-2)
+    with model.fixed_weights(tuple(grid.shape[:-1])) if isinstance(model, FNO) else nullcontext():
+        for step in range(steps):
+            with torch.set_grad_enabled(gradient and (unroll == 0 or step >= steps - unroll)):
+                frame = model(window, places).float()
+            predicted.append(frame)
+            if step + 1 < steps:
+                window = torch.cat((window[..., channels:], frame), dim=-1)
+    return torch.stack(predicted, dim=-2)
 
 
 def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:

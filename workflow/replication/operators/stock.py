@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
+
+
+def neuralop(module: str) -> ModuleType:
+    """Import one of neuraloperator's modules, without wandb.
+
+    neuraloperator imports wandb where it is installed, which takes half a second and is not used here. A None in
+    ``sys.modules`` makes Python raise ModuleNotFoundError, for which neuraloperator is prepared.
+    """
+    hidden = "wandb" not in sys.modules
+    if hidden:
+        sys.modules["wandb"] = None  # type: ignore[assignment]
+    try:
+        return import_module(f"neuralop.{module}")
+    finally:
+        if hidden:
+            del sys.modules["wandb"]
+
+
+def neuralop_layer(width: int, modes: tuple[int, ...]) -> nn.Module:
+    """neuraloperator's ``SpectralConv`` without bias, ``width`` channels in and out, with so many modes kept."""
+    # It counts both signs of a mode along the last axis and keeps n // 2 + 1.
+    n_modes = (*modes[:-1], 2 * (modes[-1] - 1))
+    layer: nn.Module = neuralop("layers.spectral_convolution").SpectralConv(width, width, n_modes, bias=False)
+    return layer
 
 
 def _drop_metadata(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
@@ -44,17 +71,13 @@ def stock_fno(
         width: hidden channels.
         options: further arguments of ``neuralop.models.FNO``.
     """
-    from neuralop.models import FNO
-
     sizes: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels, "hidden_channels": width}
-    return StockOperator(FNO(n_modes=(modes,) * ndim, **sizes, **options))
+    return StockOperator(neuralop("models").FNO(n_modes=(modes,) * ndim, **sizes, **options))
 
 
 def stock_tfno(
     in_channels: int, out_channels: int, ndim: int, *, modes: int = 24, width: int = 20, **options: Any
 ) -> StockOperator:
     """neuraloperator's ``TFNO``: spectral weights as a tensor decomposition; arguments as of :func:`stock_fno`."""
-    from neuralop.models import TFNO
-
     sizes: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels, "hidden_channels": width}
-    return StockOperator(TFNO(n_modes=(modes,) * ndim, **sizes, **options))
+    return StockOperator(neuralop("models").TFNO(n_modes=(modes,) * ndim, **sizes, **options))

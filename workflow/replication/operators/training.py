@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,19 @@ from torch.optim.lr_scheduler import StepLR
 
 from replication.errors import ConfigError, DataError
 from replication.operators.examples import Examples
-from replication.operators.hyper import Hyper, balance_options, parse_hyper
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
+from replication.runs.epochs import BestEpoch, protocol_scores
 from replication.runs.rundir import RunDir
+from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
 from replication.settings.spec import RunSpec
 from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
 
 PRIMARY = "nrmse"
-
-
-@dataclass
-class Best:
-    """The best epoch so far on one set, and its weights where they are wanted."""
-
-    score: float = math.inf
-    epoch: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(self, epoch: int, metrics: dict[str, float], model: nn.Module | None = None) -> None:
-        """Take an epoch's metrics if they are better."""
-        if metrics[PRIMARY] < self.score:
-            self.score, self.epoch, self.metrics = metrics[PRIMARY], epoch, metrics
-            if model is not None:
-                self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+#: Parts of a run's state that keep their own.
+PARTS = ("model", "optimizer", "scheduler", "monitor", "selected", "paper")
 
 
 @dataclass
@@ -55,21 +42,17 @@ class State:
     scheduler: StepLR
     monitor: TempBalance | Diagnostics
     shuffler: torch.Generator
-    selected: Best = field(default_factory=Best)
-    paper: Best = field(default_factory=Best)
+    selected: BestEpoch = field(default_factory=partial(BestEpoch, PRIMARY, higher_is_better=False))
+    paper: BestEpoch = field(default_factory=partial(BestEpoch, PRIMARY, higher_is_better=False))
     last_val: dict[str, float] = field(default_factory=dict)
     epoch: int = 0
 
     def save(self, folder: Path) -> None:
         """Write all of it into a folder."""
-        values: dict[str, Any] = {
-            name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler", "monitor")
-        }
+        values: dict[str, Any] = {name: getattr(self, name).state_dict() for name in PARTS}
         values |= {
             "shuffler": self.shuffler.get_state(),
             "rng": torch.get_rng_state(),
-            "selected": vars(self.selected),
-            "paper": vars(self.paper),
             "last_val": self.last_val,
             "epoch": self.epoch,
         }
@@ -78,11 +61,10 @@ class State:
     def load(self, folder: Path) -> None:
         """Take all of it back."""
         values = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
-        for name in ("model", "optimizer", "scheduler", "monitor"):
+        for name in PARTS:
             getattr(self, name).load_state_dict(values[name])
         self.shuffler.set_state(values["shuffler"])
         torch.set_rng_state(values["rng"])
-        self.selected, self.paper = Best(**values["selected"]), Best(**values["paper"])
         self.last_val, self.epoch = values["last_val"], values["epoch"]
 
 
@@ -124,7 +106,7 @@ def _set_numerics(seed: int, device: str, precision: str) -> None:
         torch.set_num_threads(1)
 
 
-def _prepare(model: nn.Module, hyper: Hyper, device: str) -> nn.Module:
+def _prepare(model: nn.Module, hyper: OperatorHyper, device: str) -> nn.Module:
     """Reduced precision and compilation, where they are asked for; names of parameters stay."""
     if hyper.precision == "bf16":
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
@@ -142,8 +124,8 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     ``evaluate_test_every`` the released protocol (best epoch on the test set) is recorded beside it.
 
     Args:
-        spec: the run; ``hyper`` as in :class:`replication.operators.hyper.Hyper`, ``method_options`` with ``balance``
-            (TempBalance's options, or null for the baseline).
+        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.OperatorHyper` and
+            ``OperatorMethod``.
         data: HDF5 file in PDEBench's layout.
         indices: rows of the training pool.
         run: where rows, checkpoints and results go.
@@ -151,7 +133,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
 
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
-    hyper = parse_hyper(spec.hyper)
+    hyper = parse_hyper("sciml", spec.hyper)
     if (name := spec.method_options.get("optimizer", "adam")) != "adam":
         raise ConfigError(f"method option 'optimizer' is {name!r}, expected adam (operators know no other)")
     options = spec.dataset_options
@@ -185,10 +167,10 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     _finish(state, hyper, sets, scale, run, diverged, initial, examples)
 
 
-def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
+def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
     optimizer = build_optimizer(model, hyper)
     reading = {"preset": "sciml", **spec.model_options.get("spectra", {})}
-    balance = balance_options(spec.method_options, spec.hyper)
+    balance = balance_options("sciml", spec.method_options, spec.hyper)
     monitor: TempBalance | Diagnostics
     if balance is None:
         monitor = Diagnostics(model, optimizer, **reading)
@@ -198,7 +180,7 @@ def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
     return State(model, optimizer, scheduler, monitor, torch.Generator().manual_seed(spec.seed))
 
 
-def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
+def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
     """Train to the end; the epoch after which loss, weights or every validation error were not finite, or None."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
@@ -216,7 +198,7 @@ def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, r
         row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "lr": state.optimizer.param_groups[0]["lr"]}
         if epoch % hyper.evaluate_every == 0 or epoch == hyper.epochs:
             state.last_val = evaluate(state.model, sets["validation"], scale, hyper.eval_batch_size)
-            state.selected.offer(epoch, state.last_val, state.model)
+            state.selected.offer(epoch, state.last_val, partial(_copy_weights, state.model))
             row |= {f"val_{name}": value for name, value in state.last_val.items()}
             run.spectra([{"epoch": epoch, "step": epoch, **layer} for layer in state.monitor.rows()])
         if hyper.evaluate_test_every and epoch % hyper.evaluate_test_every == 0:
@@ -237,6 +219,10 @@ def _diverged(run: RunDir, epoch: int, reason: str) -> int:
     return epoch
 
 
+def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
 def _weights_are_finite(model: nn.Module) -> bool:
     # The sum of a tensor's sizes is finite only if all its numbers are; a single tensor goes to the host.
     total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
@@ -245,7 +231,7 @@ def _weights_are_finite(model: nn.Module) -> bool:
 
 def _finish(
     state: State,
-    hyper: Hyper,
+    hyper: OperatorHyper,
     sets: dict[str, Fields],
     scale: Scale,
     run: RunDir,
@@ -254,19 +240,17 @@ def _finish(
     examples: Examples,
 ) -> None:
     """Evaluate on the test set, and write the record."""
-    final = {name: tensor.detach().cpu().clone() for name, tensor in state.model.state_dict().items()}
-    metrics: dict[str, Any] = {
-        "val": {"selected": state.selected.metrics or None, "final": state.last_val or None},
-        "test": {"selected": None, "final": None, "paper": state.paper.metrics or None},
-    }
-    predictions = examples.arrays()
-    if diverged is None:
-        test = metrics["test"]
-        test["final"] = test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
-        if state.selected.weights and state.selected.epoch != hyper.epochs:
-            state.model.load_state_dict(state.selected.weights)
-            test["selected"] = evaluate(state.model, sets["test"], scale, hyper.eval_batch_size)
-        predictions = examples.predicted(state.model, scale)
+    final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
+    metrics = protocol_scores(
+        state.selected,
+        state.paper,
+        state.last_val,
+        epochs=hyper.epochs,
+        diverged=diverged is not None,
+        evaluate_test=partial(evaluate, state.model, sets["test"], scale, hyper.eval_batch_size),
+        load_weights=state.model.load_state_dict,
+    )
+    predictions = examples.arrays() if diverged is not None else examples.predicted(state.model, scale)
     run.finish(
         {
             "status": "finished" if diverged is None else "diverged",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from rich.text import Text
 
 from replication.runs.checkpoint import write_atomically
 from replication.settings.grid import Experiment
@@ -16,6 +18,7 @@ from replication.settings.paths import RUNS
 
 #: Older than any input of the report, so that the workflow makes the real one as soon as it can.
 LONG_AGO = 1
+LOG_LINES, LOG_BYTES = 15, 64_000
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class FailedJob:
 
     Attributes:
         rule: its rule.
-        label: the run's folder, or its first output.
+        label: the folders of its runs, or its first output.
         reason: exit status or signal; empty where it is not known.
         logs: path of each log -> its last lines.
     """
@@ -33,6 +36,45 @@ class FailedJob:
     label: str
     reason: str
     logs: Mapping[str, Sequence[str]]
+
+
+def tail(path: str) -> list[str]:
+    """The last lines of a log without control characters; [] where it is empty or missing."""
+    try:
+        end = Path(path).read_bytes()[-LOG_BYTES:].decode(errors="replace").rstrip().split("\n")
+    except OSError:
+        return []
+    # A progress bar overwrites its line: only what it showed last is kept.
+    return [Text.from_ansi(line).plain for line in end[-LOG_LINES:] if line]
+
+
+def describe_failure(
+    rule: str, job_id: int, output: Sequence[str], *, logs: Sequence[str], command: str | None, said: str
+) -> FailedJob:
+    """A failed job, with the reason and the logs that Snakemake named.
+
+    Args:
+        rule: the job's rule.
+        job_id: Snakemake's number of the job.
+        output: its output files.
+        logs: its log files.
+        command: its shell command, where it has one.
+        said: the text of Snakemake's own log file.
+    """
+    blocks = [block for block in said.split("Error in rule ") if block.startswith(f"{rule}:\n")]
+    block = next((block for block in reversed(blocks) if re.search(rf" jobid: {job_id}\n", block)), "")
+    if found := re.search(r" log: (.*) \(check log file", block):
+        logs = found[1].split(", ")  # a cluster's own log is among them
+    reason = re.search(r" message: (?!None$)(.*)", block, re.MULTILINE)
+    ended = r"' (?:returned non-zero (exit status \d+)|died with <Signals\.(SIG\w+))"
+    if command and (exits := re.findall(re.escape(command.strip()) + r"\s*" + ended, said)):
+        status, signal = exits[-1]
+        why = status or f"killed by {signal}"
+    else:
+        why = reason[1] if reason else ""
+    runs = [path.removesuffix("/metrics.json") for path in output if path.endswith("/metrics.json")]
+    label = ", ".join(runs or output[:1])
+    return FailedJob(rule, label, why, {path: tail(path) for path in logs})
 
 
 @dataclass(frozen=True)
@@ -72,3 +114,9 @@ def write_incomplete_report(
     page = environment.get_template(template.name).render(css=css, failed=failed, waiting=waiting, rows=rows)
     write_atomically(out, page)
     os.utime(out, (LONG_AGO, LONG_AGO))
+
+
+def clear_incomplete_report(out: Path) -> None:
+    """Remove the page where it still stands in the report's place; the report itself stays."""
+    if out.is_file() and out.stat().st_mtime == LONG_AGO:
+        out.unlink()

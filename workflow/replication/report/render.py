@@ -1,20 +1,28 @@
-"""A table as Markdown and LaTeX (booktabs)."""
+"""A table as Markdown, LaTeX (booktabs) and HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import pandas as pd
+from markupsafe import escape
+
 DAGGER = "†"
+_LATEX: dict[str, str | int | None] = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "\N{MINUS SIGN}": r"$-$", "<": r"$<$", ">": r"$>$", "α": r"$\alpha$", "λ": r"$\lambda$",
+    DAGGER: r"$^\dagger$", "‡": r"$^\ddagger$", "–": "--", "×": r"$\times$",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One entry: text, bold or not, and whether it carries the dagger of significance."""
+class Entry:
+    """One number of a table as text."""
 
     text: str = ""
     bold: bool = False
-    dagger: bool = False
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class Row:
     """Labels in the first columns, then entries; ``rule`` draws a line above."""
 
     labels: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    entries: tuple[Entry, ...] = ()
     rule: bool = False
 
 
@@ -36,82 +44,81 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default_factory=tuple)
 
+    @property
+    def labels(self) -> int:
+        """Number of label columns."""
+        return len(self.rows[0].labels) if self.rows else 0
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All text."""
+        return pd.DataFrame(
+            [[*row.labels, *(entry.text for entry in row.entries)] for row in self.rows], columns=list(self.heads)
+        )
+
+    @property
+    def bold(self) -> pd.DataFrame:
+        """Which entries are bold, in the shape of :attr:`frame`."""
+        return pd.DataFrame(
+            [
+                [False] * len(row.labels) + [entry.bold and bool(entry.text) for entry in row.entries]
+                for row in self.rows
+            ],
+            columns=list(self.heads),
+        )
+
 
 def to_markdown(table: Table) -> str:
     """A pipe table under its title, notes below."""
-    labels = len(table.rows[0].labels) if table.rows else 0
-    lines = [f"**{table.title}**", "", _pipes(map(_pipe_safe, table.heads))]
-    lines.append(_pipes(["---"] * labels + ["---:"] * (len(table.heads) - labels)))
-    for row in table.rows:
-        cells = [_markdown_cell(cell) for cell in row.cells]
-        lines.append(_pipes([*map(_pipe_safe, row.labels), *cells]))
-    if table.notes:
-        lines += ["", *(f"- {note}" for note in table.notes)]
-    return "\n".join(lines) + "\n"
-
-
-def _pipes(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    safe = table.frame.map(_pipe_safe)
+    body = safe.mask(table.bold, "**" + safe + "**").to_markdown(
+        index=False, headers=[_pipe_safe(head) for head in table.heads], disable_numparse=True,
+        colalign=["left"] * table.labels + ["right"] * (len(table.heads) - table.labels),
+    )  # fmt: skip
+    notes = "".join(f"\n- {note}" for note in table.notes)
+    return f"**{table.title}**\n\n{body}\n" + (f"{notes}\n" if notes else "")
 
 
 def _pipe_safe(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = _pipe_safe(cell.text) + (DAGGER if cell.dagger else "")
-    return f"**{text}**" if cell.bold and text else text
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "\N{MINUS SIGN}": r"$-$", "<": r"$<$",
-    ">": r"$>$", "α": r"$\alpha$", "λ": r"$\lambda$", DAGGER: r"$^\dagger$", "–": "--", "×": r"$\times$",
-}  # fmt: skip
-
-
 def latex_text(text: str) -> str:
     """Text with LaTeX's special characters escaped."""
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
-def _latex_cell(cell: Cell) -> str:
-    text = latex_text(cell.text)
-    if cell.bold and text:
-        text = rf"\textbf{{{text}}}"
-    return text + (r"$^\dagger$" if cell.dagger else "")
+    return text.translate(str.maketrans(_LATEX))
 
 
 def to_latex(table: Table) -> str:
     """A ``table*`` float with booktabs rules; needs ``\\usepackage{booktabs}``."""
-    labels = len(table.rows[0].labels) if table.rows else 0
-    columns = "l" * labels + "r" * (len(table.heads) - labels)
-    lines = [
-        r"\begin{table*}[t]", r"\centering\small", rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-        _ampersands(map(latex_text, table.heads)), r"\midrule",
-    ]  # fmt: skip
-    for index, row in enumerate(table.rows):
-        if row.rule and index:
-            lines.append(r"\midrule")
-        lines.append(_ampersands([*map(latex_text, row.labels), *map(_latex_cell, row.cells)]))
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_caption(table)}}}"]
-    lines += [rf"\label{{tab:{table.name}}}", r"\end{table*}"]
-    return "\n".join(lines) + "\n"
-
-
-def _ampersands(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _caption(table: Table) -> str:
-    return " ".join(latex_text(_sentence(text)) for text in (table.title, *table.notes))
+    safe = table.frame.map(latex_text)
+    lines = safe.mask(table.bold, r"\textbf{" + safe + "}").to_latex(
+        index=False, header=[latex_text(head) for head in table.heads],
+        column_format="l" * table.labels + "r" * (len(table.heads) - table.labels),
+    ).splitlines()  # fmt: skip
+    first = lines.index(r"\midrule") + 1
+    for number, row in reversed(list(enumerate(table.rows))):
+        if row.rule and number:
+            lines.insert(first + number, r"\midrule")
+    caption = " ".join(_sentence(text) for text in (table.title, *table.notes))
+    return "\n".join([
+        r"\begin{table*}[t]", r"\centering\small", *lines, rf"\caption{{{latex_text(caption)}}}",
+        rf"\label{{tab:{table.name}}}", r"\end{table*}", "",
+    ])  # fmt: skip
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def plain_rows(table: Table) -> list[Sequence[str]]:
-    """Heads and rows as plain text, for the report."""
-    rows = [[*row.labels, *(cell.text + (DAGGER if cell.dagger else "") for cell in row.cells)] for row in table.rows]
-    return [list(table.heads), *rows]
+def to_html(table: Table) -> str:
+    """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes."""
+    classes = [
+        [("value" if at >= table.labels else "") + " rule" * row.rule for at in range(len(table.heads))]
+        for row in table.rows
+    ]
+    styler = table.frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
+    styler = styler.apply(lambda _: np.where(table.bold, "font-weight: bold;", ""), axis=None)
+    styler = styler.set_td_classes(pd.DataFrame(classes, columns=list(table.heads)))
+    body = styler.set_uuid(table.name).set_table_attributes('class="paper"').to_html(cell_ids=False)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    return f'<div class="scroll whole">{body}</div>\n<ul class="notes">{notes}</ul>\n'

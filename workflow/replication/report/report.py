@@ -1,4 +1,4 @@
-"""One self-contained HTML page: verdicts, figures, tables, spectra browser, provenance, and what is missing."""
+"""One self-contained HTML page: the answer, verdicts, figures, tables, spectra browser, provenance, what is missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +17,35 @@ from markupsafe import Markup
 from replication.errors import DataError
 from replication.report.browser import browser_data
 from replication.report.player import read_frames
-from replication.report.render import Table, to_latex
-from replication.report.tables import Numbers, build_table
-from replication.report.verdicts import HEADS, NOTES, shown
-from replication.runs.predictions import error_table
+from replication.report.verdicts import CLAIMS, HEADS, NOTES, matrix, shown, verdict
 from replication.settings.artifacts import Artifact, Index
-from replication.statistics.cells import Line, records
+from replication.statistics.cells import Line, read_table, records, title_of
 from replication.statistics.numbers import number
+from replication.statistics.trivial import TITLES, published_sentences, sentences
 from replication.statistics.verdicts import VERDICTS
 
 #: Bytes of JSON that the browser of spectra may take, and the size a report may not pass.
 BROWSER_BUDGET = 10_000_000
 LARGEST = 20_000_000
+FAMILIES = {"nlp": "Language models", "sciml": "Neural operators on PDEs"}
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a report is made from: tables of all experiments, and files.
+    """What a report is made from. It shows what the workflow computed and computes nothing again.
 
-    ``figures`` maps an artifact's name to its PNG, ``animations`` to its GIF; ``predictions`` are files of the runs
-    whose sample predictions are shown; ``missing`` says of every artifact that is not built why.
+    Attributes:
+        scale: the configured scale.
+        runs: tidy tables of all experiments, likewise ``layers``, ``spectra`` and ``history``.
+        verdicts: the table of verdicts.
+        gains: every cell's gain.
+        trivial: scores of the trivial predictors.
+        forest: PNG of the forest plot.
+        figures: artifact -> its PNG; its CSV lies beside it.
+        tables: artifact -> its CSV; its LaTeX and HTML lie beside it.
+        eigenvalues: files of the runs.
+        missing: artifact that is not built -> why.
+        animations: artifact -> its GIF.
     """
 
     scale: str
@@ -43,14 +53,15 @@ class Sources:
     layers: pd.DataFrame
     spectra: pd.DataFrame
     history: pd.DataFrame
-    published: pd.DataFrame
     verdicts: pd.DataFrame
+    gains: pd.DataFrame
+    trivial: pd.DataFrame
+    forest: Path
     figures: Mapping[str, Path]
-    tables: Sequence[str]
+    tables: Mapping[str, Path]
     eigenvalues: Sequence[Path]
     missing: Mapping[str, str] = field(default_factory=dict)
     animations: Mapping[str, Path] = field(default_factory=dict)
-    predictions: Sequence[Path] = ()
 
 
 def render(index: Index, sources: Sources, template: Path) -> str:
@@ -61,7 +72,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         sources: see :class:`Sources`.
         template: the Jinja2 template; ``report.css`` and ``report.js`` lie beside it.
 
-    Raises DataError where the page would be larger than 20 MB.
+    Raises DataError where an input is damaged, or the page would be larger than 20 MB.
     """
     loader = FileSystemLoader(template.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -69,34 +80,46 @@ def render(index: Index, sources: Sources, template: Path) -> str:
     def raw(name: str) -> Markup:
         return Markup(loader.get_source(environment, name)[0])  # noqa: S704 our own file, not data
 
-    downloads: dict[str, dict[str, str]] = {}
+    runs = sources.runs
     players = {name: read_frames(path) for name, path in sources.animations.items()}
-    built = {*sources.figures, *sources.tables}
+    numbers = {
+        path.stem: read_table(path.with_suffix(".csv"))
+        for path in (*sources.figures.values(), *sources.tables.values())
+    }
+    downloads = _downloads(sources, numbers)
+    data = browser_data(
+        runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues, budget=BROWSER_BUDGET
+    )
     context = {
         "raw": raw,
         "scale": sources.scale,
         "summary": summary(index, sources),
-        "stand_ins": stand_ins(sources.runs),
-        "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts, built), "notes": NOTES},
-        "figures": [_figure(index.artifacts[name], path, sources, downloads) for name, path in sources.figures.items()],
-        "animations": [
-            {**_heading(index.artifacts[name], sources.runs), "frames": frames} for name, frames in players.items()
+        "findings": findings(sources.verdicts),
+        "forest": _image(sources.forest),
+        "stand_ins": stand_ins(runs),
+        "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts), "built": set(numbers)},
+        "verdicts": {"heads": (*HEADS, "Evidence"), "rows": _verdict_rows(sources.verdicts, set(numbers))},
+        "notes": NOTES,
+        "trivial": trivial_context(sources, numbers),
+        "figures": [
+            _figure(index.artifacts[name], path, sources, numbers[name]) for name, path in sources.figures.items()
         ],
-        "tables": [_table(index.artifacts[name], sources, downloads) for name in sources.tables],
-        "runs": runs_table(sources.runs),
-        "times": times_table(sources.runs),
-        "provenance": provenance(sources.runs),
+        "animations": [
+            {**_heading(index.artifacts[name], runs), "frames": frames} for name, frames in players.items()
+        ],
+        "tables": [_table(index.artifacts[name], path, sources) for name, path in sources.tables.items()],
+        "runs": runs_table(runs),
+        "times": times_table(runs),
+        "provenance": provenance(runs),
         "missing": [(name, index.artifacts[name].title, why) for name, why in sources.missing.items()],
-    }
-    _download(downloads, "verdicts.csv", sources.verdicts)
-    _download(downloads, "runs.csv", sources.runs)
-    data = browser_data(
-        sources.runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues, budget=BROWSER_BUDGET
-    )
-    titles = {kind: _titles(sources.runs, kind) for kind in ("model", "dataset", "method")}
-    context["browser"] = {"shown": data["shown"], "total": data["total"]}
-    shown = {name: asdict(frames) for name, frames in players.items()}
-    context["data"] = _json({"runs": data["runs"], "titles": titles, "downloads": downloads, "players": shown})
+        "browser": {"shown": data["shown"], "total": data["total"]},
+        "data": _json({
+            "runs": data["runs"],
+            "titles": {kind: _titles(runs, kind) for kind in ("model", "dataset", "method")},
+            "downloads": downloads,
+            "players": {name: asdict(frames) for name, frames in players.items()},
+        }),
+    }  # fmt: skip
     page = environment.get_template(template.name).render(**context)
     if len(page.encode()) > LARGEST:
         raise DataError(
@@ -113,11 +136,38 @@ def _json(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 escaped above
 
 
-def _download(downloads: dict[str, dict[str, str]], name: str, table: pd.DataFrame | str) -> str:
-    text = table if isinstance(table, str) else table.to_csv(index=False)
-    kind = "text/csv" if name.endswith(".csv") else "text/plain"
-    downloads[name] = {"type": f"{kind};charset=utf-8", "text": text}
-    return name
+def _downloads(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
+    """File name -> type and text of everything that a button saves."""
+    tables = {**numbers, "verdicts": sources.verdicts, "gains": sources.gains, "runs": sources.runs}
+    files = {f"{name}.csv": ("text/csv", table.to_csv(index=False)) for name, table in tables.items()}
+    for name, path in sources.tables.items():
+        files[f"{name}.tex"] = ("text/plain", path.with_suffix(".tex").read_text(encoding="utf-8"))
+    return {name: {"type": f"{kind};charset=utf-8", "text": text} for name, (kind, text) in files.items()}
+
+
+def findings(verdicts: pd.DataFrame) -> list[dict[str, str]]:
+    """The first screen: what the claims came to over all cells of a family, in the words of the verdicts."""
+    overall = verdicts[verdicts["artifact"].str.startswith("all ")]
+    return [
+        {"family": FAMILIES[str(line["family"])], **verdict(line)}
+        for line in records(overall[overall["claim_id"].isin(["better", "low_data"])])
+    ]
+
+
+def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Scores of the trivial predictors, and a sentence for each cell and published value that is not better."""
+    tidy = [table for table in numbers.values() if "beats_trivial" in table]
+    title = partial(title_of, sources.runs)
+    cells = [line for table in tidy for line in sentences(table, title)]
+    published = [line for table in tidy if "published_mean" in table for line in published_sentences(table, title)]
+    rows = [
+        [title("dataset", str(line["dataset"])), TITLES[line["predictor"]], str(line["metric"]), _shown(line["value"])]
+        for line in records(sources.trivial)
+    ]
+    return {
+        "sentences": list(dict.fromkeys(cells)), "published": list(dict.fromkeys(published)), "rows": rows,
+        "heads": ["Data set", "Predictor", "Metric", "Test score"],
+    }  # fmt: skip
 
 
 def summary(index: Index, sources: Sources) -> dict[str, int | str]:
@@ -150,24 +200,19 @@ def _verdict_rows(verdicts: pd.DataFrame, built: set[str]) -> list[dict[str, Any
 
 
 def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
-    own = verdicts[verdicts["artifact"] == (artifact.claims_of or artifact.name)]
-    return [
-        {"claim": str(line["claim"]), "verdict": str(line["verdict"]), "kind": str(line["verdict"]).replace(" ", "-"),
-         "reason": str(line["reason"])}
-        for line in records(own)
-    ]  # fmt: skip
+    return [verdict(line) for line in records(verdicts[verdicts["artifact"] == (artifact.claims_of or artifact.name)])]
 
 
-def _figure(artifact: Artifact, path: Path, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
-    shown_value, tidy, runs = _figure_data(artifact, sources)
-    image = path.read_bytes()
+def _figure(artifact: Artifact, path: Path, sources: Sources, numbers: pd.DataFrame) -> dict[str, Any]:
     return {
-        **_heading(artifact, runs),
-        "image": base64.b64encode(image).decode(), "width": page_width(image),
-        "claims": _claims(artifact, sources.verdicts),
-        "data": {"heads": list(tidy.columns), "rows": _cells(tidy), "of": shown_value},
-        "csv": _download(downloads, f"{artifact.name}.csv", tidy),
+        **_heading(artifact, sources.runs), **_image(path), "claims": _claims(artifact, sources.verdicts),
+        "data": {"heads": list(numbers.columns), "rows": _cells(numbers)}, "csv": f"{artifact.name}.csv",
     }  # fmt: skip
+
+
+def _image(path: Path) -> dict[str, Any]:
+    image = path.read_bytes()
+    return {"image": base64.b64encode(image).decode(), "width": page_width(image)}
 
 
 def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
@@ -191,43 +236,13 @@ def page_width(png: bytes) -> int:
     return round(pixels * 96 / (per_metre * 0.0254 if per_metre else 200))
 
 
-def _figure_data(artifact: Artifact, sources: Sources) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-    """What a figure's data are, the data, and the runs they come from."""
-    if artifact.flow_dimension is not None:
-        errors = error_table(sources.runs, sources.predictions)
-        return "nRMSE of the sample", errors[errors["flow_dimension"] == artifact.flow_dimension], sources.runs
-    spread = artifact.layout.startswith(("fig2", "fig6", "fig7", "fig8"))
-    numbers = Numbers(artifact, sources.runs, sources.published, "alpha_std" if spread else "score")
-    if artifact.layout == "fig1_esd":
-        return "exponents block by block", block_exponents(numbers.runs, sources.layers), numbers.runs
-    if spread:
-        return "standard deviation of alpha across layers", numbers.tidy(), numbers.runs
-    return "test score", numbers.tidy(), numbers.runs
-
-
-def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Mean exponent of every block at the smallest ratio: mean and deviation over seeds, a row a method and block."""
-    first = runs.iloc[0]
-    here = layers[(layers["model"] == first["model"]) & (layers["dataset"] == first["dataset"])]
-    here = here[(here["experiment"] == first["experiment"]) & (here["ratio"] == here["ratio"].min())]
-    keys = ["model", "dataset", "ratio", "method", "block"]
-    seeds = here.groupby([*keys, "seed"], sort=True)["alpha"].mean().reset_index()
-    table = seeds.groupby(keys, sort=True)["alpha"].agg(["mean", "std", "count"]).reset_index()
-    return table.rename(columns={"mean": "alpha_mean", "std": "alpha_sd", "count": "seeds"})
-
-
-def _table(artifact: Artifact, sources: Sources, downloads: dict[str, dict[str, str]]) -> dict[str, Any]:
-    table, tidy = build_table(artifact, sources.runs, sources.published)
+def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
+    html = path.with_suffix(".html").read_text(encoding="utf-8")
     return {
         "name": artifact.name, "title": artifact.title, "claims": _claims(artifact, sources.verdicts),
-        "claims_of": artifact.claims_of, "table": table, "labels": _label_columns(table),
-        "csv": _download(downloads, f"{artifact.name}.csv", tidy),
-        "tex": _download(downloads, f"{artifact.name}.tex", to_latex(table)),
+        "claims_of": artifact.claims_of, "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
+        "html": Markup(html),  # noqa: S704 escaped where it was written
     }  # fmt: skip
-
-
-def _label_columns(table: Table) -> int:
-    return len(table.rows[0].labels) if table.rows else 0
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
@@ -241,7 +256,7 @@ def _shown(value: Any) -> str:
 
 
 def runs_table(runs: pd.DataFrame) -> dict[str, Any]:
-    """Every run, a row each: where, how it ended, scores, time, and the hash of its configuration."""
+    """One row per run: its cell, how it ended, scores, time, and the hash of its configuration."""
     columns = {
         "experiment": "Experiment", "model": "Model", "dataset": "Data set", "ratio": "Ratio", "n_train": "n",
         "method": "Method", "seed": "Seed", "status": "Status", "metric": "Metric", "score": "Test score",
@@ -262,7 +277,7 @@ def times_table(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def provenance(runs: pd.DataFrame) -> list[Line]:
-    """One entry a distinct environment: commit, device, Python, packages, and how many runs it made."""
+    """One entry per distinct environment: commit, device, Python, packages, and how many runs it made."""
     packages = [name for name in runs if str(name).startswith("pkg_")]
     keys = [name for name in ("git_commit", "device", "python", *packages) if name in runs]
     groups = runs.fillna(dict.fromkeys(keys, "")).groupby(keys, sort=True)
@@ -283,6 +298,3 @@ def _titles(runs: pd.DataFrame, kind: str) -> dict[str, str]:
         return {}
     pairs = runs[[kind, column]].dropna().drop_duplicates(kind)
     return {str(name): str(title) for name, title in pairs.itertuples(index=False, name=None)}
-
-
-__all__ = ["Sources", "provenance", "render", "runs_table", "stand_ins", "summary", "times_table"]

@@ -9,135 +9,114 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replication.errors import ConfigError, DataError
-from replication.report.render import Cell, Row, Table
+from replication.errors import ConfigError
+from replication.report.render import DAGGER, Entry, Row, Table
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import (
-    ENOUGH_SEEDS,
-    PLACE,
-    Line,
-    records,
-    summarise,
-    title_of,
-    values_of,
-    with_companions,
-)
+from replication.statistics.artifact import Numbers, excludes_zero
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, Line, records, values_of
 from replication.statistics.claims import ALPHA
 from replication.statistics.numbers import gain_text, number, p_text, percent_text, with_uncertainty
-from replication.statistics.paired import Pair, paired_table
-from replication.statistics.published import join_published, ratio_key
+from replication.statistics.paired import Pair
+from replication.statistics.published import ratio_key
+from replication.statistics.trivial import TITLES
 
-Place = tuple[str, str, float]
+#: Model, data set and data ratio.
+Setting = tuple[str, str, float]
+NOT_BETTER = "‡"
+#: The metric of the predicted frames alone, beside PDEBench's over all frames.
+ROLLOUT = "test_selected_nrmse_rollout"
 
 
-class Numbers:
-    """Everything a table shows of an artifact: cells, paired gains, published values.
+class Entries:
+    """The numbers of an artifact as entries of a table."""
 
-    Raises DataError where the runs have no method of the artifact.
-    """
-
-    def __init__(self, artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame, value: str = "score") -> None:
-        self.artifact = artifact
-        self.runs = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.experiments)
-        present = set(self.runs["method"])
-        self.pairs: list[Pair] = [pair for pair in artifact.pairs if set(pair) <= present]
-        self.methods = [
-            name for name in dict.fromkeys(self.runs["method"]) if name in _shown_methods(artifact, present)
-        ]
-        if not self.methods:
-            raise DataError(f"{artifact.name}: the tables of runs have none of its methods, only {sorted(present)}")
-        self.runs = self.runs[self.runs["method"].isin(self.methods)].reset_index(drop=True)
-        self.published_table = published
-        self.cells = summarise(self.runs, value)
-        self.gains = paired_table(self.runs, self.pairs, value)
-        self.published = join_published(self.runs, published, artifact.published)
-        self._cells = _keyed(self.cells, [*PLACE, "method"])
-        self._gains = _keyed(self.gains, ["baseline", "method", *PLACE])
-        self._published = _keyed(self.published, [*PLACE, "method"])
+    def __init__(self, numbers: Numbers) -> None:
+        self.numbers = numbers
+        self._cells = _keyed(numbers.cells, [*SETTING, "method"])
+        self._gains = _keyed(numbers.gains, ["baseline", "method", *SETTING])
+        self._published = _keyed(numbers.published, [*SETTING, "method"])
+        self._trivial = _keyed(numbers.trivial, [*SETTING, "method"])
 
     @property
-    def ratios(self) -> list[float]:
-        """Ratios, largest first."""
-        return sorted({float(ratio) for ratio in self.runs["ratio"]}, reverse=True)
+    def ddof(self) -> int:
+        """Of the standard deviations: 0, the paper's, where its values stand beside ours, else 1."""
+        return 0 if self._published else 1
 
-    @property
-    def groups(self) -> list[tuple[str, str]]:
-        """(model, data set) in the order of the runs."""
-        return list(self.runs[["model", "dataset"]].drop_duplicates().itertuples(index=False, name=None))
-
-    def title(self, kind: str, name: str) -> str:
-        """The catalogue's title, else the id."""
-        return title_of(self.runs, kind, name)
-
-    def score(self, place: Place, method: str) -> Cell:
+    def score(self, setting: Setting, method: str) -> Entry:
         """Mean and deviation; bold where the method wins a comparison whose interval excludes zero."""
-        key = (*place, method)
+        key = (*setting, method)
         if key not in self._cells:
-            return Cell()
+            return Entry()
         row = self._cells[key]
-        text = with_uncertainty(row["mean"], row["sd"]) if row["n"] else "n/a"
+        text = with_uncertainty(row["mean"], row["sd"] if self.ddof else self._sd0(row)) if row["n"] else "n/a"
         if row["diverged"]:
             text += f" ({int(row['diverged'])} of {int(row['diverged'] + row['n'])} diverged)"
-        return Cell(text, bold=any(self._wins(place, pair, method) for pair in self.pairs))
+        if not self._trivial[key]["beats_trivial"]:
+            text += NOT_BETTER
+        return Entry(text, bold=any(self._wins(setting, pair, method) for pair in self.numbers.pairs))
 
-    def _wins(self, place: Place, pair: Pair, method: str) -> bool:
-        key = (*pair, *place)
+    @staticmethod
+    def _sd0(row: Line) -> float:
+        """A single run has no deviation, in either convention."""
+        return float(row["sd_ddof0"]) if row["n"] > 1 else math.nan
+
+    def _wins(self, setting: Setting, pair: Pair, method: str) -> bool:
+        key = (*pair, *setting)
         if method not in pair or key not in self._gains:
             return False
         row = self._gains[key]
         return bool(excludes_zero(row) and (row["gain"] > 0) == (method == pair[1]))
 
-    def gain(self, place: Place, pair: Pair) -> Cell:
+    def gain(self, setting: Setting, pair: Pair) -> Entry:
         """Gain with its bootstrap interval; bold where it excludes zero, a dagger where significant after Holm."""
-        key = (*pair, *place)
+        key = (*pair, *setting)
         if key not in self._gains:
-            return Cell()
+            return Entry()
         row = self._gains[key]
         text = gain_text(row["gain"], row.get("ci_low", math.nan), row.get("ci_high", math.nan))
-        return Cell(text, bold=excludes_zero(row), dagger=bool(row["p_holm"] < ALPHA))
+        return Entry(text + DAGGER * bool(row["p_holm"] < ALPHA), bold=excludes_zero(row))
 
-    def paper(self, place: Place, method: str) -> Cell:
-        """The published mean and deviation of a cell."""
-        key = (*place, method)
-        if key not in self._published:
-            return Cell()
-        row = self._published[key]
+    def trivial(self, setting: Setting) -> Entry:
+        """The best trivial predictor of the data set, in the metric of the scores."""
+        for method in self.numbers.methods:
+            row = self._trivial.get((*setting, method))
+            if row is not None and not math.isnan(row["trivial_score"]):
+                return Entry(f"{row['trivial_score']:.3g} ({TITLES[row['trivial']]})")
+        return Entry()
+
+    def published(self, setting: Setting, method: str) -> Entry:
+        """The published mean and deviation of a cell, as printed."""
+        row = self._published.get((*setting, method))
+        if row is None:
+            return Entry()
         mean, sd = float(row["published_mean"]), float(row["published_sd"])
-        return Cell(f"{mean:g} ± {sd:g}" if math.isfinite(sd) else f"{mean:g}")
+        return Entry(f"{mean:g} ± {sd:g}" if math.isfinite(sd) else f"{mean:g}")
 
-    def says_more(self, column: str) -> bool:
-        """Whether a further metric was recorded and is not the score itself."""
-        return column in self.runs and not np.allclose(self.runs[column], self.runs["score"], equal_nan=True)
+    def published_undiluted(self, setting: Setting, method: str) -> Entry:
+        """The published error of the predicted frames alone."""
+        row = self._published.get((*setting, method))
+        known = row is not None and math.isfinite(row["published_undiluted"])
+        return Entry(f"{row['published_undiluted']:.3g}" if known and row is not None else "")
 
-    def secondary(self, place: Place, method: str, column: str) -> Cell:
-        """Mean and deviation of another metric of the chosen epoch; empty where it says nothing new."""
-        if not self.says_more(column):
-            return Cell()
-        own = self.runs[(self.runs[[*PLACE, "method"]] == [*place, method]).all(axis="columns")]
-        values = values_of(own, column).dropna()
-        return Cell(with_uncertainty(values.mean(), values.std(ddof=1))) if len(values) else Cell()
+    def diluted(self, settings: Sequence[Setting]) -> bool | None:
+        """Whether the score of these settings averages over initial steps too; None where that was not recorded."""
+        own = self.numbers.runs
+        if ROLLOUT not in own:
+            return None
+        own = own[pd.MultiIndex.from_frame(own[SETTING]).isin(settings)]
+        return not np.allclose(own[ROLLOUT].astype(float), own["score"].astype(float), equal_nan=True)
 
-    def tidy(self) -> pd.DataFrame:
-        """All numbers as one table, a row a cell and comparison: for CSV and for the report."""
-        cells = self.cells.merge(self.published, on=[*PLACE, "method"], how="left")
-        gains = self.gains.drop(columns=["family", "n_train"]).rename(columns={"n": "pairs"})
-        tidy = cells.merge(gains, on=[*PLACE, "method"], how="left")
-        tidy["stand_in"] = "; ".join(sorted(set(self.runs["stand_in"]) - {""}))
-        return tidy.sort_values([*PLACE, "method"], ignore_index=True)
+    def other_convention(self, setting: Setting, method: str, *, factor: float, column: str) -> Entry:
+        """Mean and deviation of a column times a factor."""
+        own = self.numbers.runs
+        own = own[(own[[*SETTING, "method"]] == [*setting, method]).all(axis="columns")]
+        values = factor * values_of(own, column).dropna()
+        spread = values.std(ddof=self.ddof) if len(values) > 1 else math.nan
+        return Entry(with_uncertainty(values.mean(), spread)) if len(values) else Entry()
 
 
 def _keyed(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], Line]:
     return {tuple(line[key] for key in keys): line for line in records(table)}
-
-
-def excludes_zero(row: Line) -> bool:
-    """Whether a gain's bootstrap interval lies on one side of zero; never below three seeds."""
-    low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
-    return bool(row["n"] >= ENOUGH_SEEDS and (low > 0 or high < 0))
-
-
-def _shown_methods(artifact: Artifact, present: set[str]) -> set[str]:
-    return {method for pair in artifact.pairs for method in pair} & present
 
 
 def build_table(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
@@ -151,77 +130,97 @@ def build_table(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame)
             f"expected one of {', '.join(LAYOUTS)}"
         )
     numbers = Numbers(artifact, runs, published)
-    heads, rows = LAYOUTS[artifact.layout](numbers)
-    table = Table(artifact.name, artifact.title, tuple(heads), tuple(rows), tuple(notes(numbers)))
+    entries = Entries(numbers)
+    heads, rows = LAYOUTS[artifact.layout](entries)
+    table = Table(artifact.name, artifact.title, tuple(heads), tuple(rows), tuple(notes(entries)))
     return table, numbers.tidy()
 
 
 Layout = tuple[Sequence[str], list[Row]]
 
 
-def _by_method(numbers: Numbers) -> Layout:
+def _by_method(entries: Entries) -> Layout:
     """Rows: model, data set and method, then the gain of each pair; columns: data ratios."""
+    numbers = entries.numbers
     rows = []
     for model, dataset in numbers.groups:
-        places = [(model, dataset, ratio) for ratio in numbers.ratios]
+        settings = [(model, dataset, ratio) for ratio in numbers.ratios]
         first = (numbers.title("model", model), numbers.title("dataset", dataset))
-        blocks = _method_rows(numbers, places)
-        rows += [Row((*first, label), cells, rule=index == 0) for index, (label, cells) in enumerate(blocks)]
+        rows += _grouped(first, _method_rows(entries, settings))
     heads = ["Model", "Data set", "Method", *_ratio_heads(numbers)]
     return heads, rows
 
 
-def _by_ratio(numbers: Numbers) -> Layout:
+def _by_ratio(entries: Entries) -> Layout:
     """Language: rows ratio and method, columns data sets. PDEs, or one data set: as :func:`_by_method`."""
-    if numbers.artifact.family == "sciml" or len({dataset for _, dataset in numbers.groups}) < 2:
-        return _by_method(numbers)
-    rows = []
-    models = list(dict.fromkeys(model for model, _ in numbers.groups))
+    numbers = entries.numbers
     datasets = list(dict.fromkeys(dataset for _, dataset in numbers.groups))
-    for model in models:
+    if numbers.artifact.family == "sciml" or len(datasets) < 2:
+        return _by_method(entries)
+    rows = []
+    for model in dict.fromkeys(model for model, _ in numbers.groups):
         for ratio in numbers.ratios:
-            places = [(model, dataset, ratio) for dataset in datasets]
-            blocks = _method_rows(numbers, places, average=True)
+            settings = [(model, dataset, ratio) for dataset in datasets]
             first = (numbers.title("model", model), percent_text(ratio))
-            rows += [Row((*first, label), cells, rule=index == 0) for index, (label, cells) in enumerate(blocks)]
+            rows += _grouped(first, _method_rows(entries, settings, average=True))
     return ["Model", "Ratio", "Method", *(numbers.title("dataset", name) for name in datasets), "Average"], rows
 
 
+def _grouped(first: tuple[str, str], labelled: Sequence[tuple[str, tuple[Entry, ...]]]) -> list[Row]:
+    """Rows of one group, with a rule above the first."""
+    return [Row((*first, label), found, rule=index == 0) for index, (label, found) in enumerate(labelled)]
+
+
 def _method_rows(
-    numbers: Numbers, places: Sequence[Place], *, average: bool = False
-) -> list[tuple[str, tuple[Cell, ...]]]:
-    """Scores of each method, gains of each pair and published scores at some places, as labelled rows."""
-    blocks = []
+    entries: Entries, settings: Sequence[Setting], *, average: bool = False
+) -> list[tuple[str, tuple[Entry, ...]]]:
+    """Labelled rows of some settings: scores of each method, gains of each pair, trivial and published scores."""
+    numbers = entries.numbers
+    found: list[tuple[str, list[Entry]]] = []
     for method in numbers.methods:
-        cells = tuple(numbers.score(place, method) for place in places)
-        mean = (_average(numbers, places, method),) if average else ()
-        blocks.append((numbers.title("method", method), cells + mean))
-    unit = "%" if numbers.artifact.family == "sciml" else "points"
-    spare = (Cell(),) if average else ()
+        scores = [entries.score(setting, method) for setting in settings]
+        mean = [_average(numbers, settings, method)] if average else []
+        found.append((numbers.title("method", method), scores + mean))
     for pair in numbers.pairs:
         base, other = (numbers.title("method", name) for name in pair)
-        label = f"{other}: error reduction against {base} (%)" if unit == "%" else f"{other} minus {base}"
-        blocks.append((label, tuple(numbers.gain(place, pair) for place in places) + spare))
-    for column, name in SECONDARY.items():
-        blocks += [
-            (
-                f"{numbers.title('method', method)}, {name}",
-                tuple(numbers.secondary(place, method, column) for place in places) + spare,
-            )
-            for method in numbers.methods
-        ]
+        percent = numbers.artifact.family == "sciml"
+        label = f"{other}: error reduction against {base} (%)" if percent else f"{other} minus {base}"
+        found.append((label, [entries.gain(setting, pair) for setting in settings]))
+    found += _other_convention_rows(entries, settings)
+    found.append(("best trivial predictor", [entries.trivial(setting) for setting in settings]))
     for method in numbers.methods:
-        cells = tuple(numbers.paper(place, method) for place in places)
-        if any(cell.text for cell in cells):
-            blocks.append((f"{numbers.title('method', method)}, published", cells + spare))
-    return [(label, cells) for label, cells in blocks if any(cell.text for cell in cells)]
+        title = numbers.title("method", method)
+        found.append((f"{title}, published", [entries.published(setting, method) for setting in settings]))
+        undiluted = [entries.published_undiluted(setting, method) for setting in settings]
+        found.append((f"{title}, published, predicted frames only", undiluted))
+    width = len(settings) + average
+    return [
+        (label, tuple(row + [Entry()] * (width - len(row)))) for label, row in found if any(one.text for one in row)
+    ]
 
 
-def _average(numbers: Numbers, places: Sequence[Place], method: str) -> Cell:
+def _other_convention_rows(entries: Entries, settings: Sequence[Setting]) -> list[tuple[str, list[Entry]]]:
+    """The errors in the convention that the score does not have: predicted frames only, or PDEBench's."""
+    diluted = entries.diluted(settings)
+    if diluted is None:
+        return []
+    # Darcy's score is the prediction's error; PDEBench's code counts the coefficient as a frame without error.
+    factor, column = (1.0, ROLLOUT) if diluted else (0.5, "score")
+    label = "predicted frames only" if diluted else "as PDEBench averages (coefficient counted as a frame)"
+    return [
+        (
+            f"{entries.numbers.title('method', method)}, {label}",
+            [entries.other_convention(setting, method, factor=factor, column=column) for setting in settings],
+        )
+        for method in entries.numbers.methods
+    ]
+
+
+def _average(numbers: Numbers, settings: Sequence[Setting], method: str) -> Entry:
     """Mean over the data sets; empty unless each has a score."""
-    rows = numbers.cells[numbers.cells["method"] == method].set_index(PLACE)["mean"]
-    values = [rows.get(place, math.nan) for place in places]
-    return Cell(number(sum(values) / len(values), 2)) if all(map(math.isfinite, values)) else Cell()
+    rows = numbers.cells[numbers.cells["method"] == method].set_index(SETTING)["mean"]
+    values = [rows.get(setting, math.nan) for setting in settings]
+    return Entry(number(sum(values) / len(values), 2)) if all(map(math.isfinite, values)) else Entry()
 
 
 def _ratio_heads(numbers: Numbers) -> list[str]:
@@ -244,65 +243,61 @@ def _labels(numbers: Numbers, line: Line) -> tuple[str, str, str]:
     return (*names, percent_text(line["ratio"]))  # type: ignore[return-value]
 
 
-def _t_test(numbers: Numbers) -> Layout:
+def _t_test(entries: Entries) -> Layout:
     """Rows: model, data set and ratio; columns: the paired tests, and the published p-value."""
+    numbers = entries.numbers
     table = numbers.published_table
     published = table[table["artifact"] == numbers.artifact.published]
     p_values = {(row["dataset"], ratio_key(row["ratio"])): row["mean"] for row in records(published)}
     rows = []
     for line in _lines(numbers.gains):
-        place = (line["model"], line["dataset"], line["ratio"])
+        setting = (line["model"], line["dataset"], line["ratio"])
         pair = (line["baseline"], line["method"])
-        tests = [Cell(p_text(line.get(name, math.nan))) for name in ("p_t", "p_holm", "p_wilcoxon")]
+        tests = [Entry(p_text(line.get(name, math.nan))) for name in ("p_t", "p_holm", "p_wilcoxon")]
         paper = p_values.get((line["dataset"], ratio_key(line["ratio"])))
-        cells = (
-            Cell(str(line["n"])), *(numbers.score(place, method) for method in pair), numbers.gain(place, pair),
-            *tests, Cell("" if paper is None else f"{paper:.3g}"),
+        found = (
+            Entry(str(line["n"])), *(entries.score(setting, method) for method in pair), entries.gain(setting, pair),
+            *tests, entries.trivial(setting), Entry("" if paper is None else f"{paper:.3g}"),
         )  # fmt: skip
-        rows.append(Row(_labels(numbers, line), cells))
+        rows.append(Row(_labels(numbers, line), found))
     base, other = (numbers.title("method", name) for name in numbers.artifact.pairs[0])
     heads = ["Model", "Data set", "Ratio", "Pairs", base, other, "Gain", "p (paired t)", "p (Holm)", "p (Wilcoxon)"]
-    return [*heads, "p published"], rows
+    return [*heads, "Best trivial predictor", "p published"], rows
 
 
-#: Metrics shown below the score.
-SECONDARY = {"test_selected_nrmse_rollout": "predicted frames only"}
-LAYOUTS: dict[str, Callable[[Numbers], Layout]] = {
-    "by_method": _by_method,
-    "by_ratio": _by_ratio,
-    "t_test": _t_test,
-}
+LAYOUTS: dict[str, Callable[[Entries], Layout]] = {"by_method": _by_method, "by_ratio": _by_ratio, "t_test": _t_test}
 
 
-def _unit(numbers: Numbers) -> str:
-    if numbers.artifact.family == "nlp":
+def _unit(entries: Entries) -> str:
+    if entries.numbers.artifact.family == "nlp":
         return "Scores in per cent."
-    diluted = any(numbers.says_more(column) for column in SECONDARY)
-    over = ", averaged over the given frames too, whose error is zero" if diluted else ""
+    settings = [tuple(key) for key in entries.numbers.cells[SETTING].itertuples(index=False, name=None)]
+    over = ", averaged over the initial steps too, whose error is zero" if entries.diluted(settings) else ""
     return f"nRMSE as PDEBench defines it{over}; lower is better."
 
 
-def notes(numbers: Numbers) -> list[str]:
-    """What a reader must know: stand-ins, seeds, rounding, meaning of bold and dagger, the paper's inconsistencies."""
+def notes(entries: Entries) -> list[str]:
+    """What a reader must know: stand-ins, seeds, rounding, the marks, the paper's inconsistencies."""
+    numbers = entries.numbers
     runs = numbers.runs
     found = [f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""})]
-    seeds = runs.groupby([*PLACE, "method"])["seed"].nunique()
+    seeds = runs.groupby([*SETTING, "method"])["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
     if high == 1:
-        found.append("One seed a cell.")
+        found.append("One seed per cell.")
     else:
-        found.append(f"Mean ± standard deviation over {high if low == high else f'{low} to {high}'} seeds.")
+        ddof = "ddof 1" if entries.ddof else "ddof 0, the paper's convention; ddof 1 stands in the CSV"
+        found.append(f"Mean ± standard deviation ({ddof}) over {high if low == high else f'{low} to {high}'} seeds.")
     if low < ENOUGH_SEEDS:
         found.append("Cells with fewer than 3 seeds are shown without interval or claim.")
-    found.append(_unit(numbers) + " Epochs are chosen on validation rows; the paper chose them on the test set.")
+    found.append(_unit(entries) + " Epochs are chosen on validation rows; the paper chose them on the test set.")
     if high >= ENOUGH_SEEDS:
         found.append(
             "Gains are paired by seed, with bootstrap 95 % intervals. Bold: the interval excludes zero, which with "
             "three seeds happens by chance in one cell of four. Dagger: paired t-test, Holm's correction, below .05."
         )
+    if not numbers.trivial["beats_trivial"].all():
+        found.append(f"{NOT_BETTER} Not better than the best trivial predictor of the data set.")
     if len(numbers.published) and not numbers.published["same_setting"].all():
         found.append("Published rows are of the paper's own models and data, which ours only stand in for.")
     return found + list(numbers.artifact.footnotes)
-
-
-__all__ = ["LAYOUTS", "Numbers", "build_table", "excludes_zero", "notes"]

@@ -1,4 +1,4 @@
-"""Verdicts as a table for a page."""
+"""Verdicts as a table, and as a matrix of artifacts and claims."""
 
 from __future__ import annotations
 
@@ -11,29 +11,14 @@ from replication.report.render import Row, Table
 from replication.statistics.cells import records
 from replication.statistics.numbers import interval, number
 
-
-def as_table(verdicts: pd.DataFrame) -> Table:
-    """The verdicts for a page: claim, artifact, verdict, estimate with its interval, published value."""
-    rows = tuple(Row(shown(line), ()) for line in records(verdicts))
-    return Table("verdicts", "Verdicts on the paper's claims", HEADS, rows, NOTES)
-
-
-def with_evidence(verdicts: pd.DataFrame) -> Table:
-    """:func:`as_table` with the test and its p-values as a further column."""
-    rows = tuple(Row((*shown(line), str(line["reason"])), ()) for line in records(verdicts))
-    return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
-
-
 HEADS = ("Claim", "Verdict", "Artifact", "Estimate", "Published", "About")
-
-
-def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
-    """A verdict as a reader sees it, in the order of :data:`HEADS`."""
-    published = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
-    about = "stand-in" if line["stand_in"] else "the paper's setting"
-    return (str(line["claim"]), str(line["verdict"]), str(line["artifact"]), estimate_text(line), published, about)
-
-
+#: Claim -> head of its column in the matrix.
+CLAIMS = {
+    "better": "TB does better",
+    "low_data": "more so with less data",
+    "balances": "TB evens out alpha",
+    "imbalance": "less data, less even alpha",
+}
 NOTES = (
     "The rule was written down before the runs; docs/verdicts.md has it, and what changed since.",
     "A verdict is about a direction, not a size: a change of a few hundredths of a per cent can be reproduced. "
@@ -45,6 +30,25 @@ NOTES = (
 )
 
 
+def as_table(verdicts: pd.DataFrame) -> Table:
+    """Claim, artifact, verdict, estimate with its interval, published value."""
+    rows = tuple(Row(shown(line)) for line in records(verdicts))
+    return Table("verdicts", "Verdicts on the paper's claims", HEADS, rows, NOTES)
+
+
+def with_evidence(verdicts: pd.DataFrame) -> Table:
+    """:func:`as_table` with the test and its p-values as a further column."""
+    rows = tuple(Row((*shown(line), str(line["reason"]))) for line in records(verdicts))
+    return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
+
+
+def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
+    """A verdict as a reader sees it, in the order of :data:`HEADS`."""
+    published = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
+    about = "stand-in" if line["stand_in"] else "the paper's setting"
+    return (str(line["claim"]), str(line["verdict"]), str(line["artifact"]), estimate_text(line), published, about)
+
+
 def estimate_text(line: Mapping[Any, Any]) -> str:
     """``+0.8 points [-0.2, +1.8], 5 of 6 cells``; empty where nothing is claimed."""
     if pd.isna(line["estimate"]):
@@ -52,5 +56,29 @@ def estimate_text(line: Mapping[Any, Any]) -> str:
     if line["unit"].startswith("rank"):
         return f"rho = {number(line['estimate'], 2)}"
     unit = {"points": " points", "%": " %"}.get(line["unit"], "")
-    shown = f"{number(line['estimate'], 2, signed=True)}{unit} {interval(line['low'], line['high'])}".strip()
-    return f"{shown}, {int(line['cells_for'])} of {int(line['cells'])} cells positive"
+    text = f"{number(line['estimate'], 2, signed=True)}{unit} {interval(line['low'], line['high'])}".strip()
+    return f"{text}, {int(line['cells_for'])} of {int(line['cells'])} cells positive"
+
+
+def matrix(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per artifact: its name, whether it is of stand-ins, and for every claim its verdicts with evidence.
+
+    An artifact that compares several pairs of methods has several verdicts on one claim.
+    """
+    rows = []
+    for artifact, own in verdicts.groupby("artifact", sort=False):
+        lines = records(own.fillna({"stand_in": ""}))
+        rows.append({
+            "artifact": str(artifact), "stand_in": str(lines[0]["stand_in"]),
+            "claims": [[verdict(line) for line in lines if line["claim_id"] == claim] for claim in CLAIMS],
+        })  # fmt: skip
+    return rows
+
+
+def verdict(line: Mapping[Any, Any]) -> dict[str, str]:
+    """A verdict for the page: the word, its style, the claim, the estimate and the evidence."""
+    return {
+        "verdict": str(line["verdict"]), "kind": str(line["verdict"]).replace(" ", "-"), "claim": str(line["claim"]),
+        "estimate": estimate_text(line), "reason": str(line["reason"]),
+        "pair": f"{line['method']} against {line['baseline']}",
+    }  # fmt: skip

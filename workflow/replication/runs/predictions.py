@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.runs.records import RUN_COLUMNS, files_of_runs
+from replication.runs.records import RUN_COLUMNS
 from replication.settings.artifacts import Artifact
 from replication.settings.grid import Cell, Experiment
+from replication.settings.paths import RunPath
 
 Array = NDArray[np.floating]
 #: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
@@ -101,8 +102,8 @@ class Rollout:
         return self.target.shape[-2]
 
     @property
-    def places(self) -> Array:
-        """Where each predicted frame stands on an axis of time: at its time, else at its number from 1."""
+    def time_axis(self) -> Array:
+        """Position of each predicted frame on an axis of time: its time, else its number from 1."""
         return self.times if len(self.times) else np.arange(1.0, self.frames + 1)
 
     def moment(self, frame: int) -> str:
@@ -168,11 +169,11 @@ def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
     )
 
 
-def error_table(runs: pd.DataFrame, paths: Iterable[Path]) -> pd.DataFrame:
-    """nRMSE of the shown sample: a row a run, predicted frame and channel; none where a run diverged."""
+def error_table(runs: pd.DataFrame, rollouts: Mapping[RunPath, Rollout]) -> pd.DataFrame:
+    """nRMSE of the shown sample: one row per run, predicted frame and channel; missing where a run diverged."""
     rows = []
-    for row, path in files_of_runs(runs, paths):
-        rollout = read_rollout(path)
+    for run, rollout in rollouts.items():
+        row = runs[runs["run"] == str(run)].iloc[0]
         identity = {key: row[key] for key in RUN_COLUMNS}
         nrmse = rollout.nrmse()
         for frame in range(rollout.frames):

@@ -5,35 +5,57 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+import pydantic.dataclasses
+from pydantic import Field, StrictBool
+from pydantic.json_schema import SkipJsonSchema
 
 from replication.errors import ConfigError
-from replication.settings.yamlfile import read_yaml, validate
+from replication.settings.checks import (
+    DATACLASS,
+    UNIQUE,
+    Family,
+    FileName,
+    FileNames,
+    Model,
+    Text,
+    known_keys,
+    validate,
+)
+from replication.settings.yamlfile import read_yaml
 
-SCHEMA = Path(__file__).parents[2] / "schemas/artifacts.schema.yaml"
+Claim = Literal["better", "low_data", "balances", "imbalance"]
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
 class Artifact:
-    """One figure or table; fields as in ``workflow/resources/artifacts.yaml``."""
+    """One figure or table; fields as in ``workflow/resources/artifacts.yaml``, and its key there as ``name``."""
 
-    name: str
-    kind: str
-    title: str
-    family: str
-    layout: str
-    needs: str
-    caption: str = ""
-    experiments: tuple[str, ...] = ()
-    companions: tuple[str, ...] = ()
-    published: str | None = None
-    pairs: tuple[tuple[str, str], ...] = ()
-    claims: tuple[str, ...] = ()
-    claims_of: str | None = None
-    footnotes: tuple[str, ...] = ()
-    unavailable: str = ""
-    ours: bool = False
-    flow_dimension: int | None = None
+    name: SkipJsonSchema[str]
+    kind: Literal["figure", "table", "animation"]
+    title: Text
+    family: Family
+    layout: Annotated[
+        str, Field(description="module of replication.figures, or arrangement of replication.report.tables")
+    ]
+    needs: Annotated[Text, Field(description="what it takes to build it at full size")]
+    caption: str = Field("", description="the text below it")
+    experiments: FileNames = Field(
+        (), description="experiments that it is about; it shows those that are configured, and needs one"
+    )
+    companions: FileNames = Field((), description="experiments that lend methods for the same cells")
+    published: str | None = Field(None, description="id in the published table")
+    pairs: tuple[tuple[Text, Text], ...] = Field((), description="[method compared with, method]")
+    claims: Annotated[tuple[Claim, ...], *UNIQUE] = Field((), description="claims of the paper that it tests")
+    claims_of: str | None = Field(None, description="another artifact that shows the same runs and carries the verdict")
+    footnotes: tuple[Text, ...] = Field((), description="notes below the caption")
+    unavailable: str = Field("", description="why it is never built")
+    ours: StrictBool = Field(False, description="not in the paper")
+    flow_dimension: Literal[1, 2] | None = Field(
+        None, description="space dimensions of the flow whose sample predictions it shows"
+    )
+    _keys = known_keys
 
     def shows_one_of(self, dimensions: Collection[int]) -> bool:
         """Whether an experiment with flows of these space dimensions has what it shows."""
@@ -99,24 +121,26 @@ class Index:
         return Plan(built["figure"], built["table"], built["animation"], missing)
 
 
+class ArtifactsFile(Model):
+    """``workflow/resources/artifacts.yaml``."""
+
+    artifacts: dict[FileName, Artifact] = Field(min_length=1)
+
+
 def read_index(path: Path | str) -> Index:
     """The index of a file.
 
-    Raises ConfigError where it breaks its schema, or an artifact takes its claims from one that does not exist.
+    Raises ConfigError where it is not valid, or an artifact takes its claims from one that does not exist.
     """
     path = Path(path)
     content = read_yaml(path)
-    validate(content, SCHEMA, str(path))
-    artifacts = {name: _artifact(name, values) for name, values in content["artifacts"].items()}
+    if isinstance(content, dict) and isinstance(entries := content.get("artifacts"), dict):
+        named = {key: {**value, "name": key} if isinstance(value, dict) else value for key, value in entries.items()}
+        content = {**content, "artifacts": named}
+    artifacts: dict[str, Artifact] = validate(ArtifactsFile, content, str(path)).artifacts
     for name, artifact in artifacts.items():
         if artifact.claims_of is not None and artifact.claims_of not in artifacts:
             raise ConfigError(f"{path}: artifacts.{name}.claims_of names '{artifact.claims_of}', which is no artifact")
         if not artifact.experiments and not artifact.unavailable:
             raise ConfigError(f"{path}: artifacts.{name} has neither experiments nor a reason why it is unavailable")
     return Index(artifacts)
-
-
-def _artifact(name: str, values: Mapping[str, Any]) -> Artifact:
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    fields["pairs"] = tuple((base, other) for base, other in values.get("pairs", ()))
-    return Artifact(name=name, **fields)

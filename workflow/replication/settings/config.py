@@ -1,49 +1,76 @@
-"""The user's configuration: read, checked, with every default filled in."""
+"""The user's configuration and the catalogue: read, checked, with every default filled in."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+import pydantic.dataclasses
+from pydantic import ConfigDict, Field, StrictBool, StrictInt
 
 from replication.errors import ConfigError
-from replication.settings.spec import Options
-from replication.settings.yamlfile import read_yaml, suggestion, validate
+from replication.settings.checks import (
+    DATACLASS,
+    Family,
+    FileNames,
+    Model,
+    Name,
+    Options,
+    Scale,
+    Seed,
+    Seeds,
+    Text,
+    known_keys,
+    suggestion,
+    validate,
+)  # fmt: skip
+from replication.settings.hyper import NlpMethod, OperatorMethod
+from replication.settings.yamlfile import read_yaml
 
-SCALES = ("smoke", "demo", "paper")
-FAMILIES = ("nlp", "sciml")
+FAMILIES: tuple[str, ...] = get_args(Family)
+Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
 
 
-@dataclass(frozen=True)
-class Subset:
-    """How training rows are chosen (see :mod:`replication.runs.subset`)."""
+class Subset(Model):
+    """How training rows are chosen (:mod:`replication.runs.subset`)."""
 
-    rule: str = "released"
-    seed: int = 0
+    rule: Literal["released", "random", "stratified"] = Field(
+        "released",
+        description="released: the first rows (NLP) or strided rows (SciML); random: a seeded draw; stratified: a "
+        "seeded draw that keeps the classes' shares",
+    )
+    seed: Seed = Field(0, description="of the draw")
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
 class Config:
     """``config.yaml``, checked. Fields are its keys."""
 
-    scale: str
-    experiments: tuple[str, ...]
-    all_experiments: bool = False
-    device: str = "auto"
-    jobs_per_gpu: int = 1
-    seeds: tuple[int, ...] | None = None
-    subset: Subset = field(default_factory=Subset)
-    data_folders: Mapping[str, str] = field(default_factory=dict)
-    datasets: Options = field(default_factory=dict)
-    models: Options = field(default_factory=dict)
-    methods: Options = field(default_factory=dict)
-    results_dir: str = "results"
-    figures_dir: str = "figures"
-    keep_models: bool = True
-    runs_per_job: int = 0
-    style: Options = field(default_factory=dict)
+    scale: Scale = Field(description="which grid of each experiment to run")
+    experiments: Annotated[FileNames, Field(min_length=1)] | Literal["all"] = Field(
+        description="names of files under experiments/ (without .yaml), or the word all: those that declare the scale"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes a GPU when there is one, cpu never does, cuda demands one"
+    )
+    jobs_per_gpu: StrictInt = Field(1, ge=1, le=64, description="training jobs that share one GPU")
+    seeds: Seeds | None = Field(None, description="replaces the seeds of every experiment")
+    subset: Subset = Field(Subset(), description="how training rows are chosen")
+    data_folders: dict[Name, Text] = Field({}, description="data set: folder with your own copy of the published files")
+    datasets: dict[str, Options] = Field({}, description="further or changed data sets, laid over the catalogue")
+    models: dict[str, Options] = Field({}, description="further or changed models, laid over the catalogue")
+    methods: dict[str, Options] = Field({}, description="further or changed methods, laid over the catalogue")
+    results_dir: Folder = Field("results", description="folder of results, below the working directory")
+    figures_dir: Folder = Field("figures", description="folder of figures")
+    keep_models: StrictBool = Field(True, description="keep trained weights; their spectra are always kept")
+    runs_per_job: StrictInt = Field(
+        0, ge=0, description="runs of a cell (its seeds) that train in one job, one after the other; 0: all of them"
+    )
+    style: Options = Field({}, description="matplotlib rc parameters that overrule the figures' style")
+    _keys = known_keys
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], root: Path, source: str = "config.yaml") -> Config:
@@ -51,31 +78,23 @@ class Config:
 
         Args:
             values: keys and values.
-            root: the repository, with ``workflow/schemas`` and ``experiments`` below it.
+            root: the repository, with ``experiments`` below it.
             source: what error messages call the values' origin.
 
         Raises ConfigError naming key, value and what was expected.
         """
-        validate(values, root / "workflow/schemas/config.schema.yaml", source)
-        fields = {key: value for key, value in values.items() if value is not None}
+        config: Config = validate(cls, values, source)
         for key in ("results_dir", "figures_dir"):
-            if ".." in Path(fields.get(key, "")).parts:
-                raise ConfigError(f"{source}: key '{key}' is {fields[key]!r}, a folder below this one was expected")
-        fields["subset"] = Subset(**fields.get("subset", {}))
-        if "seeds" in fields:
-            fields["seeds"] = tuple(fields["seeds"])
+            if ".." in Path(folder := getattr(config, key)).parts:
+                raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
         known = available_experiments(root)
-        if fields["experiments"] == "all":
-            fields["experiments"] = tuple(known)
-            fields["all_experiments"] = True
-        for name in fields["experiments"]:
+        for name in config.experiments if config.experiments != "all" else ():
             if name not in known:
                 raise ConfigError(
                     f"{source}: key 'experiments' names '{name}', but there is no experiments/{name}.yaml"
                     f"{suggestion(name, known)}; there are: {', '.join(known)}"
                 )
-        fields["experiments"] = tuple(fields["experiments"])
-        return cls(**fields)
+        return config
 
 
 def available_experiments(root: Path) -> list[str]:
@@ -102,6 +121,43 @@ def read_config(path: Path, root: Path) -> Config:
     return Config.from_mapping(values, root, str(path))
 
 
+class Entry(Model):
+    """A model or data set of the catalogue; its other options are its kind's."""
+
+    model_config = ConfigDict(extra="allow")
+    family: Family
+    title: Text | None = Field(None, description="what figures and tables call it; its id by default")
+    published_as: str | None = Field(None, description="its name in the published tables")
+
+
+class NlpEntry(NlpMethod):
+    """A method of the catalogue."""
+
+    family: Literal["nlp"]
+    title: Text | None = None
+    published_as: str | None = None
+    optimizer: Literal["adamw", "adafactor", "sam"]
+
+
+class OperatorEntry(OperatorMethod):
+    """A method of the catalogue."""
+
+    family: Literal["sciml"]
+    title: Text | None = None
+    published_as: str | None = None
+    optimizer: Literal["adam"]
+
+
+class CatalogFile(Model):
+    """``catalog/*.yaml``: id -> options."""
+
+    models: dict[Name, Entry] = Field({}, description="see docs/nlp.md and docs/sciml.md for their options")
+    datasets: dict[Name, Entry] = Field({}, description="see docs/nlp.md and docs/data-sciml.md for their options")
+    methods: dict[Name, Annotated[NlpEntry | OperatorEntry, Field(discriminator="family")]] = Field(
+        {}, description="how a model is trained"
+    )
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Every declared model, data set and method: kind -> family -> id -> options.
@@ -115,15 +171,14 @@ class Catalog:
     def read(cls, root: Path, config: Config) -> Catalog:
         """The files of ``catalog/``, with the configuration's own entries laid over them.
 
-        Raises ConfigError where a file breaks its schema or two files declare one id.
+        Raises ConfigError for a file that is not valid, or where two files declare one id.
         """
         tables: dict[str, dict[str, Options]] = {
-            kind: {family: {} for family in FAMILIES} for kind in ("models", "datasets", "methods")
+            kind: {family: {} for family in FAMILIES} for kind in CatalogFile.model_fields
         }
-        schema = root / "workflow/schemas/catalog.schema.yaml"
         for path in sorted((root / "catalog").glob("*.yaml")):
             content = read_yaml(path)
-            validate(content, schema, f"catalog/{path.name}")
+            validate(CatalogFile, content, f"catalog/{path.name}")
             for kind, entries in content.items():
                 for name, options in entries.items():
                     table = tables[kind][options["family"]]
@@ -132,11 +187,9 @@ class Catalog:
                     table[name] = options
         for kind, families in tables.items():
             for name, options in getattr(config, kind).items():
-                if not isinstance(options, Mapping):
-                    raise ConfigError(f"config.yaml: key '{kind}.{name}' is {options!r}, a mapping was expected")
                 family = options.get("family") or _family_of(name, kind, families)
                 merged = {**families.get(family, {}).get(name, {}), **options, "family": family}
-                validate({kind: {name: merged}}, schema, "config.yaml")
+                validate(CatalogFile, {kind: {name: merged}}, "config.yaml")
                 families[family][name] = merged
         return cls(tables)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from replication.errors import ConfigError
-from replication.settings.config import Catalog, Config
+from replication.settings.checks import Family, Options, validate
+from replication.settings.config import Catalog, Config, available_experiments
+from replication.settings.experiment import Block, ExperimentFile, experiment_type
+from replication.settings.hyper import resolve, unread_hyper
 from replication.settings.paths import format_ratio
-from replication.settings.spec import Options, RunSpec, digest, without_labels
-from replication.settings.yamlfile import read_yaml, validate
-
-#: Hyper-parameters that mean something only to a method that balances.
-BALANCE_KEYS = ("s", "s_min", "s_max")
+from replication.settings.spec import RunSpec, digest, without_labels
+from replication.settings.yamlfile import read_yaml
 
 
 @dataclass(frozen=True)
@@ -128,98 +128,108 @@ def load_grid(root: Path, config: Config) -> Grid:
     catalog = Catalog.read(root, config)
     experiments: dict[str, Experiment] = {}
     skipped: dict[str, str] = {}
-    for name in config.experiments:
+    every = config.experiments == "all"
+    for name in available_experiments(root) if every else config.experiments:
         source = f"experiments/{name}.yaml"
-        content = read_yaml(root / source)
-        schema = root / "workflow/schemas/experiment.schema.yaml"
-        validate(content, schema, source)
-        _check_searches(content, schema, source)
-        if config.scale not in content["scales"]:
+        content = validate(experiment_type(), read_yaml(root / source), source)
+        if config.scale not in content.scales:
             skipped[name] = f"it declares no {config.scale} scale"
             continue
-        scale = content["scales"][config.scale]
-        if config.all_experiments and scale.get("on_request"):
+        scale = content.scales[config.scale]
+        if every and scale.on_request:
             skipped[name] = "it takes long, so it runs only where config.yaml names it"
             continue
-        missing = sorted(set(scale.get("needs_folders", ())) - set(config.data_folders))
-        if config.all_experiments and missing:
+        missing = sorted({*(scale.needs_folders or ())} - set(config.data_folders))
+        if every and missing:
             skipped[name] = f"data_folders in config.yaml names no folder of {', '.join(missing)}"
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
     if not experiments:
         raise ConfigError(
-            f"config.yaml: key 'experiments' is {list(config.experiments)}, "
+            f"config.yaml: key 'experiments' is {'all' if every else list(config.experiments)}, "
             f"but none of them declares the scale '{config.scale}'"
         )
     return Grid(config, catalog, experiments, skipped)
 
 
-def _expand(name: str, content: Mapping[str, Any], config: Config, catalog: Catalog, source: str) -> Experiment:
-    scale = content["scales"][config.scale]
-    cells: dict[tuple[Any, ...], Cell] = {}
-    for index, block in enumerate(scale["grid"]):
+def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog, source: str) -> Experiment:
+    scale = content.scales[config.scale]
+    cells: dict[str, Cell] = {}
+    for index, block in enumerate(scale.grid):
         where = f"{source}: key 'scales.{config.scale}.grid[{index}]'"
-        for cell in _block_cells(block, content["family"], scale["seeds"], config, catalog, where):
-            key = (cell.model, cell.dataset, cell.ratio, cell.method)
-            if key in cells:
-                raise ConfigError(f"{where} gives {_named(key)} a second time")
-            cells[key] = cell
+        seeds = config.seeds or block.seeds or scale.seeds
+        for cell in _block_cells(block, content.family, seeds, config, catalog, where):
+            name_of_cell = f"{cell.model}/{cell.dataset}/ratio={format_ratio(cell.ratio)}/{cell.method}"
+            if name_of_cell in cells:
+                raise ConfigError(f"{where} gives {name_of_cell} a second time")
+            cells[name_of_cell] = cell
     return Experiment(
-        name, content["title"], content["family"], content.get("artifact"), config.scale, scale.get("stand_in", ""),
-        tuple(cells.values()),
-    )  # fmt: skip
-
-
-def _named(key: tuple[Any, ...]) -> str:
-    model, dataset, ratio, method = key
-    return f"{model}/{dataset}/ratio={format_ratio(ratio)}/{method}"
+        name, content.title, content.family, content.artifact, config.scale, scale.stand_in, tuple(cells.values())
+    )
 
 
 def _block_cells(
-    block: Mapping[str, Any], family: str, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
+    block: Block, family: Family, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
 ) -> Iterator[Cell]:
-    seeds = config.seeds or block.get("seeds") or seeds
     options = {
-        kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in block[kind]}
+        kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in getattr(block, kind)}
         for kind in ("models", "datasets", "methods")
     }
-    keys = list(product(block["models"], block["datasets"], block["ratios"], block["methods"]))
+    keys = list(product(block.models, block.datasets, block.ratios, block.methods))
     _check_overrides(block, keys, seeds, where, config)
+    subset = config.subset.model_dump()
+    unread = {name: unread_hyper(family, method) for name, method in options["methods"].items()}
     for model, dataset, ratio, method in keys:
         trials: dict[str, Trial] = {}
         for seed in seeds:
-            identity = {"model": model, "dataset": dataset, "ratio": ratio, "method": method, "seed": seed}
-            balanced = options["methods"][method].get("balance") is not None
-            hyper, search = _resolve(block, identity, balanced)
-            run = RunSpec(
-                family=family,
-                **identity,
-                model_options=options["models"][model],
-                dataset_options=options["datasets"][dataset],
-                method_options=options["methods"][method],
-                hyper=hyper,
-                subset={"rule": config.subset.rule, "seed": config.subset.seed},
-            )
+            identity: dict[str, Any] = {
+                "model": model,
+                "dataset": dataset,
+                "ratio": ratio,
+                "method": method,
+                "seed": seed,
+            }
+            hyper, search = _settings(block, identity, unread[method], where)
             for values in _combinations(search):
-                chosen = replace(run, hyper={**hyper, **values})
+                method_options, chosen = _resolve(family, options["methods"][method], {**hyper, **values}, where)
+                run = RunSpec(
+                    family=family,
+                    **identity,
+                    model_options=options["models"][model],
+                    dataset_options=options["datasets"][dataset],
+                    method_options=method_options,
+                    hyper=chosen,
+                    subset=subset,
+                )
                 earlier = trials.get(str(values), Trial(values, ()))
-                trials[str(values)] = Trial(values, (*earlier.runs, chosen))
-        yield Cell(model, dataset, ratio, method, tuple(trials.values()), block.get("select_on", "validation"))
+                trials[str(values)] = Trial(values, (*earlier.runs, run))
+        yield Cell(model, dataset, ratio, method, tuple(trials.values()), block.select_on)
 
 
-def _matches(when: Mapping[str, Sequence[Any]], identity: Mapping[str, Any]) -> bool:
-    return all(identity[key] in allowed for key, allowed in when.items())
+def _resolve(family: str, method: Options, hyper: Options, where: str) -> tuple[Options, Options]:
+    try:
+        return resolve(family, method, hyper)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
-def _resolve(block: Mapping[str, Any], identity: Mapping[str, Any], balanced: bool) -> tuple[Options, Options]:
-    hyper, search = dict(block["hyper"]), dict(block.get("search", {}))
-    for override in block.get("overrides", ()):
-        if _matches(override["when"], identity):
-            hyper.update(override.get("hyper", {}))
-            search.update(override.get("search", {}))
-    if not balanced:
-        hyper = {key: value for key, value in hyper.items() if key not in BALANCE_KEYS}
-        search = {key: value for key, value in search.items() if key not in BALANCE_KEYS}
+def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where: str) -> tuple[Options, Options]:
+    """Hyper-parameters and searched candidates of a run, without those that its method does not read."""
+    hyper, search = block.hyper.given(), block.search.given() if block.search else {}
+    for override in block.overrides:
+        if all(identity[key] in allowed for key, allowed in override.when.given().items()):
+            changes = override.hyper.given()
+            if "s" in changes:
+                hyper = {key: value for key, value in hyper.items() if key not in ("s_min", "s_max")}
+            hyper.update(changes)
+            search.update(override.search.given() if override.search else {})
+    hyper, search = ({key: value for key, value in some.items() if key not in unread} for some in (hyper, search))
+    sides = [key for key in ("s_min", "s_max") if key in hyper or key in search]
+    if "s" in search and sides:
+        raise ConfigError(
+            f"{where} searches 's', which sets both sides, beside '{sides[0]}' for the method {identity['method']}; "
+            "leave one of them out"
+        )
     return hyper, search
 
 
@@ -228,26 +238,15 @@ def _combinations(search: Options) -> Iterator[Options]:
         yield dict(zip(search, values, strict=True))
 
 
-def _check_searches(content: Mapping[str, Any], schema: Path, source: str) -> None:
-    """Every candidate of a search must be a value that the hyper-parameter may have."""
-    for scale, grid in ((name, scale["grid"]) for name, scale in content["scales"].items()):
-        for index, block in enumerate(grid):
-            for holder in (block, *block.get("overrides", ())):
-                for key, candidates in holder.get("search", {}).items():
-                    for candidate in candidates:
-                        where = f"{source}: below 'scales.{scale}.grid[{index}]', search"
-                        validate({key: candidate}, schema, where, part="hyper")
-
-
 def _check_overrides(
-    block: Mapping[str, Any], cells: Sequence[tuple[Any, ...]], seeds: Sequence[int], where: str, config: Config
+    block: Block, cells: Sequence[tuple[Any, ...]], seeds: Sequence[int], where: str, config: Config
 ) -> None:
     axes: dict[str, set[Any]] = {
         key: {cell[position] for cell in cells} for position, key in enumerate(("model", "dataset", "ratio", "method"))
     }
     axes["seed"] = set(seeds)
-    for index, override in enumerate(block.get("overrides", ())):
-        for key, allowed in override["when"].items():
+    for index, override in enumerate(block.overrides):
+        for key, allowed in override.when.given().items():
             unknown = [value for value in allowed if value not in axes[key]]
             # Seeds replaced from config.yaml may leave a seed's override without a run; that is no mistake.
             if unknown and not (key == "seed" and config.seeds):

@@ -19,7 +19,7 @@ _PATH = re.compile(
 
 def format_ratio(ratio: float) -> str:
     """A data ratio as paths and file names have it: ``0.006``, ``1``."""
-    return f"{ratio:g}"
+    return f"{ratio:.12g}"
 
 
 @dataclass(frozen=True)

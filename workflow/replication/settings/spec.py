@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, field
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, get_args
+
+import pydantic.dataclasses
 
 from replication.errors import ConfigError
+from replication.settings.checks import DATACLASS, Family, Options, Ratio, Seed, known_keys, validate
+from replication.settings.hyper import resolved_hyper
 from replication.settings.paths import NAME, RunPath
 
-Options = dict[str, Any]
-FAMILIES = ("nlp", "sciml")
+FAMILIES = get_args(Family)
+FolderName = Annotated[str, pydantic.Field(pattern=rf"^{NAME}$")]
 #: Options of models, data sets and methods that are shown and decide no number.
 LABELS = ("title", "published_as")
-#: Hyper-parameters that decide no number.
-UNSEEN = ("checkpoint_every_s", "threads")
 ID_LENGTH = 8
+_HASHED = ("family", "model", "dataset", "ratio", "method", "model_options", "dataset_options", "subset")
 
 
 def canonical_json(value: Any) -> str:
@@ -37,25 +39,7 @@ def without_labels(options: Mapping[str, Any]) -> Options:
     return {key: value for key, value in options.items() if key not in LABELS}
 
 
-def merged_balance(method: Options, hyper: Options, keys: Sequence[str]) -> Options | None:
-    """TempBalance's options of a run: its method's, overruled by hyper-parameters; ``s`` stands for both sides.
-
-    Args:
-        method: the method's options; ``balance`` is null for one that does not balance.
-        hyper: the run's hyper-parameters.
-        keys: the hyper-parameters that belong to the balancer.
-
-    Returns None where the method does not balance.
-    """
-    if method.get("balance") is None:
-        return None
-    options = dict(method["balance"])
-    if "s" in hyper:
-        options["s_min"] = options["s_max"] = hyper["s"]
-    return options | {key: hyper[key] for key in keys if key in hyper and key != "s"}
-
-
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
 class RunSpec:
     """A run: a cell of the grid (model, data set, ratio, method), its settings, and a seed.
 
@@ -65,28 +49,32 @@ class RunSpec:
         ratio: share of the training pool.
         seed: of weights, order and dropout.
         model_options: without labels; likewise ``dataset_options`` and ``method_options``.
-        hyper: hyper-parameters with every default filled in.
+        hyper: hyper-parameters; the grid stores them and ``method_options`` resolved
+            (:func:`replication.settings.hyper.resolve`).
         subset: how training rows are chosen, ``rule`` and ``seed``.
     """
 
-    family: str
-    model: str
-    dataset: str
-    ratio: float
-    method: str
-    seed: int
+    family: Family
+    model: FolderName
+    dataset: FolderName
+    ratio: Ratio
+    method: FolderName
+    seed: Seed
     model_options: Options = field(default_factory=dict)
     dataset_options: Options = field(default_factory=dict)
     method_options: Options = field(default_factory=dict)
     hyper: Options = field(default_factory=dict)
     subset: Options = field(default_factory=dict)
+    _keys = known_keys
 
     @cached_property
     def id(self) -> str:
-        """Hash of all settings that decide numbers; runs of one cell that differ in the seed alone share it."""
-        settings = {key: value for key, value in asdict(self).items() if key != "seed"}
-        settings["hyper"] = {key: value for key, value in self.hyper.items() if key not in UNSEEN}
-        return digest(settings, ID_LENGTH)
+        """Hash of all settings that decide numbers, resolved; runs of a cell that differ in the seed alone share it.
+
+        Raises ConfigError for hyper-parameters or method options that are not valid.
+        """
+        settings = {key: value for key, value in vars(self).items() if key in _HASHED}
+        return digest(settings | resolved_hyper(self.family, self.method_options, self.hyper), ID_LENGTH)
 
     @cached_property
     def path(self) -> str:
@@ -101,29 +89,9 @@ class RunSpec:
     def from_json(cls, text: str, seed: int) -> RunSpec:
         """Raises ConfigError where the text is no run specification, or holds a value that no run can have."""
         try:
-            spec = cls(**json.loads(text), seed=seed)
-        except (ValueError, TypeError) as error:
+            values = json.loads(text)
+        except ValueError as error:
             raise ConfigError(f"not a run specification: {error}") from None
-        spec._check()
+        values = {**values, "seed": seed} if isinstance(values, dict) else values
+        spec: RunSpec = validate(cls, values, "not a run specification")
         return spec
-
-    def _check(self) -> None:
-        for key in ("family", "model", "dataset", "method"):
-            value = getattr(self, key)
-            if not isinstance(value, str) or not re.fullmatch(NAME, value):
-                raise ConfigError(f"run specification: '{key}' is {value!r}, expected letters, digits and . _ + - only")
-        for key in ("model_options", "dataset_options", "method_options", "hyper", "subset"):
-            if not isinstance(getattr(self, key), dict):
-                raise ConfigError(f"run specification: '{key}' is {getattr(self, key)!r}, expected a mapping")
-        if self.family not in FAMILIES:
-            raise ConfigError(f"run specification: 'family' is {self.family!r}, expected one of {', '.join(FAMILIES)}")
-        if not _is_number(self.ratio, int | float) or not 0 < self.ratio <= 1:
-            raise ConfigError(f"run specification: 'ratio' is {self.ratio!r}, expected a number above 0 and at most 1")
-        if not _is_number(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise ConfigError(
-                f"run specification: 'seed' is {self.seed!r}, expected a whole number from 0 to 4294967295"
-            )
-
-
-def _is_number(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Reading PDE files in PDEBench's layout: only the rows, grid points and times that are asked for."""
+"""Read PDE files in PDEBench's layout: only the requested rows, grid points and times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 class PDEFile:
     """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``).
 
-    Opening reads shapes only. Use it as a context manager.
+    Opening reads shapes only. Use as a context manager.
 
     Attributes:
         path: the file.
@@ -119,8 +119,8 @@ class PDEFile:
 
         Args:
             rows: sample numbers.
-            resolution: every how manieth grid point is kept (``reduced_resolution``).
-            time_stride: every how manieth time is kept (``reduced_resolution_t``).
+            resolution: stride of the grid points along every axis (``reduced_resolution``).
+            time_stride: stride of the times (``reduced_resolution_t``).
         """
         # Field by field into its place: at full size the array alone is 12 GB, and a second one would not fit.
         values: Array | None = None

@@ -1,4 +1,4 @@
-"""PDEBench's published files: from a folder of the user's, or downloaded with resume and checksum."""
+"""PDEBench's published files: taken from a user's folder, or downloaded, resumed and checked."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _md5(path: Path) -> str:
 
 
 def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None = None) -> None:
-    """Download a file; what an interrupted call left in ``<target>.partial`` is taken up again.
+    """Download a file, resuming from ``<target>.partial`` if an earlier call was interrupted.
 
     Args:
-        url: address.
-        target: file.
+        url: https address.
+        target: where the file is stored.
         md5: expected checksum.
         get: ``requests.get`` or a stand-in for it.
 
@@ -58,7 +58,7 @@ def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None
         with get(
             url, stream=True, timeout=TIMEOUT_S, headers={"Range": f"bytes={start}-"} if start else {}
         ) as response:
-            if response.status_code == 416:  # everything is there already; the checksum decides
+            if response.status_code == 416:  # the partial file is complete; the checksum decides
                 pass
             elif response.status_code not in (200, 206):
                 raise DataError(f"{url}: the server answered {response.status_code}; try again later")
@@ -91,16 +91,16 @@ def _receive(response: Any, part: Path, mode: str, start: int) -> None:
                 share = f" of {total / 2**30:.2f}" if total else ""
                 print(f"{part.name}  {done / 2**30:.2f}{share} GiB", file=sys.stderr, flush=True)
     if total is not None and done != total:
-        raise DataError(f"{part}: {done} of {total} bytes came; run again to go on from there")
+        raise DataError(f"{part}: {done} of {total} bytes received; run again to resume")
 
 
 def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) -> None:
-    """Bring a published file to ``out``, check it, and write its manifest ``<out>.json``.
+    """Store a published file as ``out``, check it, and write its manifest ``<out>.json``.
 
     Args:
         options: ``file``, ``url``, ``md5`` of the published file.
-        out: where it goes.
-        folder: the user's own copy's folder; nothing is downloaded then.
+        out: where the file is stored.
+        folder: folder with the user's own copy; if given, nothing is downloaded.
 
     Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
     """

@@ -1,4 +1,4 @@
-"""PDEBench's HDF5 layout: what is called what, in which shape."""
+"""PDEBench's HDF5 layout: names and shapes of its data sets."""
 
 from __future__ import annotations
 
@@ -17,30 +17,28 @@ TIMES = "t-coordinate"
 
 def write_file(
     path: Path,
-    shapes: Mapping[str, tuple[int, ...]],
+    rows: int,
     chunks: Iterable[Mapping[str, NDArray[Any]]],
     coordinates: Mapping[str, NDArray[Any]],
     attributes: Mapping[str, float],
 ) -> None:
-    """Write a file from chunks of samples that come one after the other; memory holds one chunk.
+    """Write a file from a stream of chunks of samples; memory holds one chunk.
 
     Args:
         path: the file.
-        shapes: data set -> shape ``[N, ...]``, float32.
-        chunks: data set -> array ``[n, ...]``, in order.
+        rows: number of samples of all chunks together.
+        chunks: data set -> array ``[n, ...]``, in order; stored as float32.
         coordinates: name -> 1-D array.
-        attributes: of the file.
+        attributes: the file's attributes.
     """
     with h5py.File(path, "w", libver="latest", track_order=False) as file:
-        targets = {
-            name: file.create_dataset(name, shape=shape, dtype="float32", track_times=False)
-            for name, shape in shapes.items()
-        }
         at = 0
         for chunk in chunks:
             count = len(next(iter(chunk.values())))
-            for name, target in targets.items():
-                target[at : at + count] = chunk[name]
+            for name, values in chunk.items() if at == 0 else ():
+                file.create_dataset(name, shape=(rows, *values.shape[1:]), dtype="float32", track_times=False)
+            for name, values in chunk.items():
+                file[name][at : at + count] = values
             at += count
         for name, values in coordinates.items():
             file.create_dataset(name, data=np.asarray(values, dtype=np.float32), track_times=False)

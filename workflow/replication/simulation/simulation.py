@@ -1,21 +1,24 @@
-"""Simulated data sets in PDEBench's layout: seeded per sample, resumable, with a manifest."""
+"""Simulated data sets in PDEBench's layout: a seed per sample, worker processes, resumable, with a manifest."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import fsync, sha256, write_atomically
@@ -30,22 +33,22 @@ REPORT_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated. Fields are the keys of a simulated data set's options.
+    """Options of a simulated data set.
 
     Attributes:
         pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes) or ``darcy``.
         samples: how many; sample k depends on ``seed`` and k alone.
-        cells: grid cells a side that are computed.
-        stored_cells: grid cells a side that are stored, each the mean of ``cells / stored_cells``; default all.
+        cells: computed grid cells along each axis.
+        stored_cells: stored grid cells along each axis, each the mean of ``cells / stored_cells``; default all.
         frames: stored times, from 0 to ``t_end`` (flow).
         t_end: last time (flow).
-        seed: of the initial fields.
+        seed: seed of the initial fields.
         eta: shear viscosity (flow).
         zeta: bulk viscosity (flow).
         mach: Mach number of the initial velocity (cfd2d).
         beta: constant source (darcy).
-        solver: ``numba`` (compiled, a processor core a worker) or ``torch`` (flow; a chunk of samples at once on the
-            device: for a GPU). They agree to 1e-8, not to the last bit, so the choice belongs to the data set.
+        solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
+            GPU). They agree to 1e-8, not bit by bit, so the choice belongs to the data set.
     """
 
     pde: str
@@ -101,7 +104,7 @@ class Simulation:
         return simulation
 
     def generator(self, sample: int) -> np.random.Generator:
-        """Random numbers of one sample, the same whatever runs beside it."""
+        """Random numbers of one sample; they depend on its number and ``seed`` alone."""
         return np.random.default_rng(np.random.SeedSequence([self.seed, sample]))
 
 
@@ -147,7 +150,7 @@ def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
 
 
 def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> list[Samples]:
-    """Samples of a flow, all at once on a torch device: the same as one by one from the compiled solver, to 1e-8."""
+    """Simulate samples of a flow as one batch on a torch device; the compiled solver gives the same to 1e-8."""
     import torch
 
     from replication.simulation import euler_torch
@@ -178,7 +181,7 @@ PDES: dict[str, Callable[[Simulation, int], Samples]] = {
 
 
 def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
-    """Simulate up to CHUNK samples into a part file, unless it is there."""
+    """Simulate up to CHUNK samples into a part file, unless it exists."""
     path = folder / f"{first:08d}.npz"
     if path.is_file():
         return path
@@ -193,7 +196,8 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
                 "take more cells or a larger viscosity"
             )
-    temporary = path.with_suffix(".tmp")
+    # A name of its own: a worker of a killed simulation must not write into the file of the one that replaces it.
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})
     fsync(temporary)
@@ -201,16 +205,47 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
     return path
 
 
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _start_worker() -> None:
+    """Limit a worker to one thread, whether its libraries are loaded yet or not, and let it end with its parent.
+
+    A worker that outlives a killed parent would compute beside those of the next call.
+    """
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    threadpool_limits(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
 def _parts(simulation: Simulation, folder: Path, workers: int, device: str) -> Iterator[Path]:
     """Part files in order, made as needed."""
     starts = range(0, simulation.samples, CHUNK)
     work = partial(_simulate_chunk, simulation, folder, device)
-    if workers > 1 and simulation.solver == "numba":
-        # spawn: a forked child would inherit the state of numba's and torch's threads
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(work, starts)
-    else:
+    processes = min(workers, len(starts)) if simulation.solver == "numba" else 1
+    if processes == 1:
         yield from map(work, starts)
+        return
+    # spawn: a forked child would inherit the state of numba's and torch's threads
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        yield from pool.map(work, starts)
+
+
+def _chunks(simulation: Simulation, parts: Iterable[Path]) -> Iterator[Samples]:
+    """What part files hold, reporting progress."""
+    reported, done = time.monotonic(), 0
+    for path in parts:
+        with np.load(path, allow_pickle=False) as part:
+            chunk = {name: part[name] for name in part.files}
+        done += len(next(iter(chunk.values())))
+        if time.monotonic() - reported > REPORT_EVERY_S or done == simulation.samples:
+            reported = time.monotonic()
+            print(f"{simulation.pde}  sample {done}/{simulation.samples}", file=sys.stderr, flush=True)
+        yield chunk
 
 
 def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
@@ -236,13 +271,13 @@ def _attributes(simulation: Simulation) -> dict[str, float]:
 def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device: str = "cpu") -> None:
     """Simulate a data set into one HDF5 file, with a manifest ``<out>.json`` beside it.
 
-    Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation goes on where it stopped, with
-    the same bytes in the end; meanwhile twice the file's size is needed on disk.
+    Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation resumes. The file has the same bytes
+    whatever the number of workers and interruptions. Until it is complete, twice its size is needed on disk.
 
     Args:
-        options: see :class:`Simulation`; other keys are left alone.
-        out: the file.
-        workers: processes of the compiled solver.
+        options: see :class:`Simulation`; other keys are ignored.
+        out: the HDF5 file.
+        workers: worker processes of the compiled solver, each on one thread.
         device: torch device of the batched solver.
 
     Raises ConfigError for bad options, DataError where a sample is not finite.
@@ -250,30 +285,9 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device:
     simulation = Simulation.from_options(options)
     folder = out.with_name(f"{out.name}.parts-{digest(asdict(simulation))}")
     folder.mkdir(parents=True, exist_ok=True)
-    reported = time.monotonic()
-    done = 0
-
-    def chunks() -> Iterator[Samples]:
-        nonlocal reported, done
-        for path in _parts(simulation, folder, workers, device):
-            with np.load(path, allow_pickle=False) as part:
-                chunk = {name: part[name] for name in part.files}
-            done += len(next(iter(chunk.values())))
-            if time.monotonic() - reported > REPORT_EVERY_S or done == simulation.samples:
-                reported = time.monotonic()
-                print(f"{simulation.pde}  sample {done}/{simulation.samples}", file=sys.stderr, flush=True)
-            yield chunk
-
-    stream = chunks()
-    first = next(stream)
-    shapes = {name: (simulation.samples, *array.shape[1:]) for name, array in first.items()}
-
-    def all_chunks() -> Iterator[Samples]:
-        yield first
-        yield from stream
-
     partial_file = out.with_name(out.name + ".partial")
-    write_file(partial_file, shapes, all_chunks(), _coordinates(simulation), _attributes(simulation))
+    chunks = _chunks(simulation, _parts(simulation, folder, workers, device))
+    write_file(partial_file, simulation.samples, chunks, _coordinates(simulation), _attributes(simulation))
     fsync(partial_file)
     manifest = {"sha256": sha256(partial_file), "rows": simulation.samples, "options": asdict(simulation)}
     partial_file.replace(out)

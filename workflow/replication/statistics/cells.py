@@ -10,8 +10,8 @@ import pandas as pd
 
 from replication.errors import DataError
 
-#: What a pair of methods shares; with the method it names a cell.
-PLACE = ["model", "dataset", "ratio"]
+#: What the two methods of a comparison share; with the method it names a cell.
+SETTING = ["model", "dataset", "ratio"]
 #: Fewer seeds than this are shown, but no claim is made about them.
 ENOUGH_SEEDS = 3
 Line = dict[str, Any]
@@ -53,17 +53,17 @@ def read_stacked(paths: Iterable[Path | str]) -> pd.DataFrame:
 
 
 def with_companions(runs: pd.DataFrame, main: Sequence[str]) -> pd.DataFrame:
-    """Runs of the main experiments, completed by other experiments' runs at the same places.
+    """Runs of the main experiments, and other experiments' runs in the same settings (model, data set, ratio).
 
-    A companion lends the methods that the main experiments do not have at a model, data set and ratio: Table 1
-    takes FT and TB from Figure 3's runs.
+    A companion lends the methods that the main experiments lack in a setting: Table 1 takes FT and TB from Figure 3's
+    runs.
     """
     own = runs[runs["experiment"].isin(main)]
     lent = runs[~runs["experiment"].isin(main)]
-    places = pd.MultiIndex.from_frame(own[PLACE])
-    taken = pd.MultiIndex.from_frame(own[[*PLACE, "method"]])
-    wanted = pd.MultiIndex.from_frame(lent[PLACE]).isin(places)
-    wanted &= ~pd.MultiIndex.from_frame(lent[[*PLACE, "method"]]).isin(taken)
+    settings = pd.MultiIndex.from_frame(own[SETTING])
+    taken = pd.MultiIndex.from_frame(own[[*SETTING, "method"]])
+    wanted = pd.MultiIndex.from_frame(lent[SETTING]).isin(settings)
+    wanted &= ~pd.MultiIndex.from_frame(lent[[*SETTING, "method"]]).isin(taken)
     return pd.concat([own, lent[wanted]], ignore_index=True)
 
 
@@ -79,17 +79,21 @@ def shown_scores(runs: pd.DataFrame, column: str = "score") -> pd.Series:
 
 
 def summarise(runs: pd.DataFrame, value: str = "score") -> pd.DataFrame:
-    """One row a cell: ``mean``, ``sd`` (``ddof=1``), ``n`` finished runs, ``diverged`` runs, ``n_train``.
+    """One row per cell.
 
     Args:
         runs: tidy table of runs.
-        value: ``score`` (or another score column), or ``alpha_std``.
+        value: ``score`` (or another score column), or one of the spreads of alpha.
+
+    Returns columns of the cell and ``mean``, ``sd`` (``ddof=1``), ``sd_ddof0`` (as the paper prints), ``n`` finished
+    runs, ``diverged`` runs, ``n_train``.
     """
     frame = runs.assign(value=values_of(runs, value))
-    groups = frame.groupby(["family", *PLACE, "method"], sort=False, dropna=False)
+    groups = frame.groupby(["family", *SETTING, "method"], sort=False, dropna=False)
     table = groups.agg(
         mean=("value", "mean"),
         sd=("value", lambda values: values.std(ddof=1)),
+        sd_ddof0=("value", lambda values: values.std(ddof=0)),
         n=("value", "count"),
         diverged=("status", lambda status: int((status == "diverged").sum())),
         n_train=("n_train", "first"),
@@ -97,8 +101,13 @@ def summarise(runs: pd.DataFrame, value: str = "score") -> pd.DataFrame:
     return table.sort_values(["model", "dataset", "method", "ratio"], ignore_index=True)
 
 
+def spread_of(family: str) -> str:
+    """The column that holds the paper's STD of alpha: over the means of blocks for language, over layers for PDEs."""
+    return "alpha_std_block" if family == "nlp" else "alpha_std"
+
+
 def values_of(runs: pd.DataFrame, value: str) -> pd.Series:
-    """A column as the figures show it: scores in the paper's unit, everything else as it is."""
+    """A column as figures and tables show it: scores in the paper's unit, everything else as it is."""
     if value.startswith("score"):
         return shown_scores(runs, value)
     if value not in runs:

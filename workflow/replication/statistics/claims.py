@@ -1,10 +1,11 @@
 """The paper's claims, tested on the cells of an artifact.
 
-Three claims, each a question about gains over cells (docs/verdicts.md states the rule in words):
+Four claims, each a question about gains over cells (docs/verdicts.md states the rule in words):
 
 - ``better``: the second method of a pair scores better than the first ("TB helps").
 - ``low_data``: that gain grows as the data shrink ("more so with less data").
-- ``balances``: TB leaves a smaller standard deviation of alpha across layers.
+- ``balances``: TB leaves a smaller standard deviation of alpha, the paper's (over the means of blocks for language,
+  over layers for PDEs).
 - ``imbalance``: without TB, that standard deviation grows as the data shrink.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replication.statistics.cells import ENOUGH_SEEDS, PLACE, values_of
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, spread_of, values_of
 from replication.statistics.paired import LEVEL, Pair, gains, paired_table
 
 ALPHA = 0.05
@@ -29,8 +30,8 @@ MIN_RATIOS = 3
 TITLES = {
     "better": "{other} does better than {base}",
     "low_data": "the gain of {other} over {base} grows as the data shrink",
-    "balances": "{other} leaves a smaller STD of alpha across layers than {base}",
-    "imbalance": "without balancing, the STD of alpha across layers grows as the data shrink",
+    "balances": "{other} leaves a smaller STD of alpha than {base}",
+    "imbalance": "without balancing, the STD of alpha grows as the data shrink",
 }
 
 
@@ -59,8 +60,8 @@ def collect(claim: str, runs: pd.DataFrame, pair: Pair) -> Evidence | None:
     return _TESTS[claim](runs, pair)
 
 
-def _difference(runs: pd.DataFrame, pair: Pair, value: str) -> Evidence | None:
-    table = paired_table(runs, [pair], value)
+def _difference(runs: pd.DataFrame, pair: Pair, value: str | None) -> Evidence | None:
+    table = paired_table(runs, [pair], value or spread_of(runs["family"].iloc[0]))
     table = table[table["n"] >= ENOUGH_SEEDS]
     if not len(table):
         return None
@@ -112,7 +113,7 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
     p_for, p_against, correlations = [], [], []
     pairs = 0
     for block in blocks:
-        # A row a seed, a column a ratio from the largest to the smallest: the claim orders them upwards.
+        # One row per seed, one column per ratio, largest first: the claim says that values grow along a row.
         wide = block.pivot_table(index="seed", columns="ratio", values="value").sort_index(axis=1, ascending=False)
         wide = _complete(wide)
         if len(wide) < ENOUGH_SEEDS or wide.shape[1] < MIN_RATIOS:
@@ -141,7 +142,7 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
 
 
 def _complete(wide: pd.DataFrame) -> pd.DataFrame:
-    """Without gaps: the ratios that lack a seed go, unless fewer than three would stay; then the seeds go."""
+    """Drop the ratios that lack a seed; where fewer than three ratios would be left, drop the seeds instead."""
     ratios = wide.dropna(axis="columns")
     return ratios if ratios.shape[1] >= MIN_RATIOS else wide.dropna()
 
@@ -155,19 +156,19 @@ def _page(data: Any) -> float:
 def _gain_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
     frame = gains(runs, pair).assign(value=lambda table: table["gain"])
     blocks = [block for _, block in frame.groupby(["model", "dataset"])]
-    return _trend(blocks, len(frame.drop_duplicates(PLACE)), "rank correlation of gain and ratio")
+    return _trend(blocks, len(frame.drop_duplicates(SETTING)), "rank correlation of gain and ratio")
 
 
 def _imbalance_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
-    frame = runs.assign(value=values_of(runs, "alpha_std"))
+    frame = runs.assign(value=values_of(runs, spread_of(runs["family"].iloc[0])))
     frame = frame[frame["method"] == pair[0]].dropna(subset=["value"])
     blocks = [block for _, block in frame.groupby(["model", "dataset"])]
-    return _trend(blocks, len(frame.drop_duplicates(PLACE)), "rank correlation of STD(alpha) and ratio")
+    return _trend(blocks, len(frame.drop_duplicates(SETTING)), "rank correlation of STD(alpha) and ratio")
 
 
 _TESTS: dict[str, Callable[[pd.DataFrame, Pair], Evidence | None]] = {
     "better": lambda runs, pair: _difference(runs, pair, "score"),
-    "balances": lambda runs, pair: _difference(runs, pair, "alpha_std"),
+    "balances": lambda runs, pair: _difference(runs, pair, None),
     "low_data": _gain_trend,
     "imbalance": _imbalance_trend,
 }

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import InputError
-from replication.statistics.cells import ENOUGH_SEEDS, PLACE, read_runs, shown_scores
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_runs, shown_scores
 from replication.statistics.paired import LEVEL
 
-CELL = ["experiment", "family", *PLACE, "method"]
+CELL = ["experiment", "family", *SETTING, "method"]
 COLUMNS = [
     *CELL, "status", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b", "diverged_a", "diverged_b", "common_seeds",
     "difference", "low", "high", "p_t", "configuration",

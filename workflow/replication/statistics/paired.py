@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replication.statistics.cells import ENOUGH_SEEDS, PLACE, values_of
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, values_of
 
 RESAMPLES = 9999
 LEVEL = 0.95
@@ -23,7 +23,7 @@ def unit_of(family: str, value: str = "score") -> str:
 
 
 def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
-    """Gain of the second method over the first, a row a place and seed that both finished.
+    """Gain of the second method over the first, one row per setting and seed that both finished.
 
     Positive is better. In points for language scores; elsewhere the reduction in per cent of the baseline's
     value, as in the paper's Figure 4.
@@ -31,8 +31,8 @@ def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
     Returns columns ``family``, ``model``, ``dataset``, ``ratio``, ``seed``, ``n_train``, ``unit``, ``base``,
     ``other``, ``gain``.
     """
-    frame = runs.assign(value=values_of(runs, value))[["family", *PLACE, "n_train", "method", "seed", "value"]]
-    keys = ["family", *PLACE, "seed"]
+    frame = runs.assign(value=values_of(runs, value))[["family", *SETTING, "n_train", "method", "seed", "value"]]
+    keys = ["family", *SETTING, "seed"]
     base = frame[frame["method"] == pair[0]].drop(columns="method").rename(columns={"value": "base"})
     other = frame[frame["method"] == pair[1]][[*keys, "value"]].rename(columns={"value": "other"})
     both = base.merge(other, on=keys).dropna(subset=["base", "other"])
@@ -53,7 +53,7 @@ def _better(runs: pd.DataFrame, value: str) -> dict[str, float]:
 
 
 def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score") -> pd.DataFrame:
-    """One row a pair of methods and place: the mean gain with its interval and tests.
+    """One row per pair of methods and setting: the mean gain with its interval and tests.
 
     ``ci_low``/``ci_high``: percentile bootstrap of the mean (scipy, fixed seed); ``t_low``/``t_high``: Student's
     interval; ``p_t``: paired t-test, two-sided; ``p_holm``: the same after Holm's correction over all rows;
@@ -62,10 +62,10 @@ def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score"
     """
     rows: list[dict[str, Any]] = []
     for pair in pairs:
-        for key, group in gains(runs, pair, value).groupby(["family", *PLACE, "unit"], sort=True):
-            place = dict(zip(["family", *PLACE, "unit"], key, strict=True))
+        for key, group in gains(runs, pair, value).groupby(["family", *SETTING, "unit"], sort=True):
+            setting = dict(zip(["family", *SETTING, "unit"], key, strict=True))
             rows.append({
-                "baseline": pair[0], "method": pair[1], **place, "n_train": group["n_train"].iloc[0],
+                "baseline": pair[0], "method": pair[1], **setting, "n_train": group["n_train"].iloc[0],
                 **compare_pairs(group["base"].to_numpy(), group["other"].to_numpy(), group["gain"].to_numpy()),
             })  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -74,7 +74,7 @@ def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score"
 
 
 COLUMNS = [
-    "baseline", "method", "family", *PLACE, "unit", "n_train", "n", "gain", "gain_sd", "ci_low", "ci_high",
+    "baseline", "method", "family", *SETTING, "unit", "n_train", "n", "gain", "gain_sd", "ci_low", "ci_high",
     "t_low", "t_high", "p_t", "p_wilcoxon", "effect",
 ]  # fmt: skip
 

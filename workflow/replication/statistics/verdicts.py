@@ -9,17 +9,19 @@ from typing import Any
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import title_of, with_companions
+from replication.statistics.cells import SETTING, title_of, with_companions
 from replication.statistics.claims import ALPHA, TITLES, Evidence, collect
 from replication.statistics.numbers import p_text
 from replication.statistics.paired import Pair
 from replication.statistics.published import published_gains
+from replication.statistics.trivial import learned
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE)
 COLUMNS = [
     "claim", "artifact", "family", "verdict", "estimate", "low", "high", "unit", "published", "cells", "cells_for",
-    "pairs", "test", "p_for", "p_against", "stand_in", "models", "datasets", "reason", "claim_id", "baseline", "method",
+    "pairs", "left_out", "test", "p_for", "p_against", "stand_in", "models", "datasets", "reason",
+    "claim_id", "baseline", "method",
 ]  # fmt: skip
 
 
@@ -85,13 +87,20 @@ def _published_gain(claim: str, artifact: Artifact, pair: Pair, published: pd.Da
 
 
 def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_gain: float) -> dict[str, Any]:
-    evidence = collect(claim, runs, pair)
+    settings = runs.drop_duplicates(SETTING)
+    counted = learned(runs)
+    left_out = int((~counted[settings.index]).sum())
+    evidence = collect(claim, runs[counted], pair) if counted.any() else None
     verdict, reason = judge(claim, evidence, published_gain)
+    if not counted.any():
+        reason = "in no cell does either method beat the trivial predictors, so nothing is claimed"
+    elif left_out:
+        reason += f"; {left_out} of {len(settings)} cells left out: neither method beats the trivial predictors there"
     titles = {"base": title_of(runs, "method", pair[0]), "other": title_of(runs, "method", pair[1])}
-    shown = vars(evidence) if evidence else {"cells": runs.drop_duplicates(["model", "dataset", "ratio"]).shape[0]}
+    shown = vars(evidence) if evidence else {"cells": len(settings)}
     return {
         "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
-        "verdict": verdict, "published": published_gain, **shown,
+        "verdict": verdict, "published": published_gain, "left_out": left_out, **shown,
         "stand_in": "; ".join(sorted(set(runs["stand_in"]) - {""})),
         "models": ", ".join(sorted(set(runs["model"]))), "datasets": ", ".join(sorted(set(runs["dataset"]))),
         "reason": reason, "claim_id": claim, "baseline": pair[0], "method": pair[1],
@@ -101,13 +110,13 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
 def overall_verdicts(runs: pd.DataFrame, pairs: Sequence[Pair] = (("ft", "tb"), ("baseline", "tb"))) -> list[Any]:
     """The paper's claims over every cell of a family, each cell counted once."""
     # A cell that two experiments show (Table 1 repeats Figure 3's runs) is one piece of evidence.
-    once = runs.drop_duplicates(["family", "model", "dataset", "ratio", "method", "seed"])
+    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
     rows = []
     for family, frame in once.groupby("family"):
         for pair in _present(pairs, frame):
             used = frame[frame["method"].isin(pair)]
-            # Places where only one of the two methods ran say nothing about the pair.
-            both = used.groupby(["model", "dataset", "ratio"])["method"].transform("nunique") == 2
+            # A setting in which only one of the two methods ran says nothing about the pair.
+            both = used.groupby(SETTING)["method"].transform("nunique") == 2
             if both.any():
                 rows += [_row(claim, pair, used[both], f"all {family} cells", math.nan) for claim in TITLES]
     return rows

@@ -18,8 +18,8 @@ HEADS = {
     "classification": "AutoModelForSequenceClassification",
     "regression": "AutoModelForSequenceClassification",
     "spans": "AutoModelForQuestionAnswering",
-    "choices": "AutoModelForMultipleChoice",
-    "letters": "AutoModelForCausalLM",
+    "multiple_choice": "AutoModelForMultipleChoice",
+    "multiple_choice_lm": "AutoModelForCausalLM",
 }
 
 

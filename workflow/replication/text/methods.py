@@ -16,7 +16,12 @@ from tempbalance.balance import Diagnostics, TempBalance
 from tempbalance.integrations import TempBalanceCallback
 
 #: Task kind -> peft's name of it, which decides what beside the adapters is trained (the head).
-_PEFT_TASKS = {"classification": "SEQ_CLS", "regression": "SEQ_CLS", "spans": "QUESTION_ANS", "letters": "CAUSAL_LM"}
+_PEFT_TASKS = {
+    "classification": "SEQ_CLS",
+    "regression": "SEQ_CLS",
+    "spans": "QUESTION_ANS",
+    "multiple_choice_lm": "CAUSAL_LM",
+}
 _LORA_KEYS = ("r", "alpha", "dropout", "targets")
 
 

@@ -115,18 +115,18 @@ def known_metrics(kind: str, *, grouped: bool) -> list[str]:
     return classes + (list(GROUP_METRICS) if grouped else [])
 
 
-def score(names: Sequence[str], predicted: Array, true: Array, aside: Mapping[str, Any]) -> dict[str, float]:
+def score(names: Sequence[str], predicted: Array, true: Array, metadata: Mapping[str, Any]) -> dict[str, float]:
     """The named metrics.
 
     Args:
         names: of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
         predicted: [rows] class numbers or values.
         true: [rows] the same of the data.
-        aside: ``group`` (a name a row) where a group metric is asked.
+        metadata: ``group`` (a name a row) where a group metric is asked.
     """
     return {
         name: ROW_METRICS[name](predicted, true)
         if name in ROW_METRICS
-        else GROUP_METRICS[name](predicted, true, aside["group"])
+        else GROUP_METRICS[name](predicted, true, metadata["group"])
         for name in names
     }

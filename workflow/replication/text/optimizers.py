@@ -13,7 +13,7 @@ from transformers.optimization import Adafactor
 from transformers.trainer_pt_utils import get_parameter_names
 
 from replication.errors import ConfigError
-from replication.text.hyper import Hyper
+from replication.settings.hyper import NlpHyper
 
 #: Parameters without weight decay: biases and normalisations (the Trainer's own rule).
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
@@ -27,7 +27,7 @@ def layer_depths(model: nn.Module) -> dict[str, int]:
     return {name: int(match.group(1)) + 1 if match else 0 if "embed" in name else top for name, match in found.items()}
 
 
-def _groups(model: nn.Module, hyper: Hyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
+def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
     """Parameter groups: with and without weight decay; one pair a depth where the rate falls with depth."""
     decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
     depths = layer_depths(model) if layer_decay is not None else {}
@@ -43,7 +43,7 @@ def _groups(model: nn.Module, hyper: Hyper, layer_decay: float | None) -> Iterat
         yield group
 
 
-def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: Hyper) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:
     """The optimizer of a method.
 
     AdamW (0.9, 0.999, 1e-8) with decoupled weight decay, none on biases and normalisations; Adafactor with a rate of

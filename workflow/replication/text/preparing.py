@@ -1,4 +1,4 @@
-"""Raw files -> frozen train, validation and test tables, the same for every run."""
+"""From raw files to train, validation and test tables, the same for every run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
 from replication.text.readers import READABLE, Row, flatten, read_records
-from replication.text.tasks import SPLITS, Carved, Task, parse_task
+from replication.text.tasks import SPLITS, HeldOut, Task, parse_task
 
 MANIFEST = "manifest.json"
-#: Seed of the draw that carves validation and test rows where the task names no shuffle seed.
-CARVING_SEED = 0
+#: Seed of the draw of held-out rows where the task names no shuffle seed.
+HELD_OUT_SEED = 0
 
 
 def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
@@ -103,26 +103,34 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
             raise DataError(f"{where}: label {row[task.label]!r} is not finite")
     else:
         example["label"] = label_number(row[task.label], task, where)
-    if task.kind == "letters":
+    if task.kind == "multiple_choice_lm":
         example["n_choices"] = int(row["n_choices"])
     if task.group is not None:
         example["group"] = str(row[task.group])
     return example
 
 
-def _carve(pool: list[Any], spared: int, count: int, seed: int, name: str) -> tuple[list[Any], list[Any]]:
-    """Take ``count`` rows out of the pool by a seeded draw, but none of the first ``spared``.
+def _hold_out(pool: list[Any], kept: int, count: int, seed: int, split: str) -> tuple[list[Any], list[Any]]:
+    """Draw ``count`` rows of the pool, none of the first ``kept``: (the other rows, the drawn ones).
 
-    These stay as they are, so the paper's subset rule (the first rows) picks the rows it picked there.
+    The paper's subsets are the first rows of the training set, so these stay where they are.
     """
-    if count < 1 or count > len(pool) - spared:
+    if count < 1 or count > len(pool) - kept:
         raise ConfigError(
-            f"data set option splits.{name}: {count} rows cannot be taken out of the latter half "
-            f"of the training rows, {len(pool) - spared} are left there"
+            f"data set option splits.{split}: {count} rows cannot be taken out of the latter half "
+            f"of the training rows, {len(pool) - kept} are left there"
         )
-    generator = np.random.default_rng([seed, SPLITS.index(name)])
-    taken = set((spared + generator.permutation(len(pool) - spared)[:count]).tolist())
-    return [row for place, row in enumerate(pool) if place not in taken], [pool[place] for place in sorted(taken)]
+    generator = np.random.default_rng([seed, SPLITS.index(split)])
+    drawn = set((kept + generator.permutation(len(pool) - kept)[:count]).tolist())
+    return [row for n, row in enumerate(pool) if n not in drawn], [pool[n] for n in sorted(drawn)]
+
+
+def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first row of each text: exact copies would stand on both sides of a held-out split."""
+    first: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in pool:
+        first.setdefault(tuple(value for name, value in row.items() if name.startswith("text_")), row)
+    return list(first.values())
 
 
 def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
@@ -147,24 +155,15 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
             examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
     pool = examples["train"]
     if task.unique:
-        # Exact copies would stand on both sides of a carved split.
-        seen: set[tuple[str, ...]] = set()
-        kept = []
-        for row in pool:
-            texts = tuple(value for name, value in row.items() if name.startswith("text_"))
-            if texts not in seen:
-                seen.add(texts)
-                kept.append(row)
-        pool = kept
+        pool = _without_copies(pool)
     if task.shuffle is not None:
-        order = np.random.default_rng(task.shuffle).permutation(len(pool))
-        pool = [pool[place] for place in order]
-    spared, total = len(pool) // 2, len(pool)
+        pool = [pool[n] for n in np.random.default_rng(task.shuffle).permutation(len(pool))]
+    kept, total = len(pool) // 2, len(pool)
     for split in ("test", "validation"):
         source = task.splits[split]
-        if isinstance(source, Carved):
-            seed = CARVING_SEED if task.shuffle is None else task.shuffle
-            pool, examples[split] = _carve(pool, spared, source.count(total), seed, split)
+        if isinstance(source, HeldOut):
+            seed = HELD_OUT_SEED if task.shuffle is None else task.shuffle
+            pool, examples[split] = _hold_out(pool, kept, source.count(total), seed, split)
     examples["train"] = pool
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"kind": task.kind, "labels": list(task.labels), "splits": {}}

@@ -10,32 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from replication.runs.epochs import BestEpoch, Metrics
 from replication.runs.rundir import RunDir
-from replication.text.hyper import Hyper
+from replication.settings.hyper import NlpHyper
 
-Metrics = dict[str, float]
 Tensors = dict[str, torch.Tensor]
 STATE = "recorder.json"
 BEST = "best.safetensors"
 
 
 class Recorder(TrainerCallback):
-    """Evaluates at every epoch's end, keeps the best epoch's weights, writes the run's rows and checkpoints.
+    """Evaluates at the end of every epoch, keeps the best epoch's weights, writes the run's rows and checkpoints.
 
     Args:
         run: the run's folder.
         hyper: the run's hyper-parameters.
-        primary: name of the metric that chooses the epoch (the highest is best; ties go to the earliest).
+        primary: name of the metric that chooses the epoch; higher is better.
         evaluate: ``"validation"`` or ``"test"`` -> metrics of the present weights.
-        spectra: rows of ``spectra.csv`` for the present weights (epoch, step).
+        spectra: (epoch, step) -> rows of ``spectra.csv`` for the present weights.
     """
 
     def __init__(
         self,
         run: RunDir,
-        hyper: Hyper,
+        hyper: NlpHyper,
         primary: str,
         evaluate: Callable[[str], Metrics],
         spectra: Callable[[int, int], list[dict[str, Any]]],
@@ -46,12 +47,9 @@ class Recorder(TrainerCallback):
         self.evaluate = evaluate
         self.spectra = spectra
         self.losses: list[float] = []
-        self.selected_epoch = 0
-        self.selected_val: Metrics = {}
-        self.selected_weights: Tensors = {}
+        self.selected = BestEpoch(primary, higher_is_better=True)
+        self.paper = BestEpoch(primary, higher_is_better=True)
         self.last_val: Metrics = {}
-        self.paper: Metrics | None = None
-        self.paper_epoch = 0
         self.diverged_epoch: int | None = None
 
     # ---- the Trainer's hooks -------------------------------------------------------------------------
@@ -59,7 +57,7 @@ class Recorder(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Says that training has begun; records the spectra before it, which a resumed run has already."""
+        """Reports the start; records the first spectra, which a resumed run has already."""
         self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
         if state.global_step == 0:
             self.run.spectra(self.spectra(0, 0))
@@ -92,14 +90,11 @@ class Recorder(TrainerCallback):
             return
         self.last_val = self.evaluate("validation")
         row |= {f"val_{name}": value for name, value in self.last_val.items()}
-        if not self.selected_val or self.last_val[self.primary] > self.selected_val[self.primary]:
-            self.selected_epoch, self.selected_val = epoch, self.last_val
-            self.selected_weights = trainable_weights(kwargs["model"])
+        self.selected.offer(epoch, self.last_val, lambda: trainable_weights(kwargs["model"]))
         if self.hyper.evaluate_test_every and epoch % self.hyper.evaluate_test_every == 0:
             test = self.evaluate("test")
             row |= {f"test_{name}": value for name, value in test.items()}
-            if self.paper is None or test[self.primary] > self.paper[self.primary]:
-                self.paper, self.paper_epoch = test, epoch
+            self.paper.offer(epoch, test)
         self.run.spectra(self.spectra(epoch, state.global_step))
         self.run.history(**row)
         shown = {"loss": row["train_loss"], f"val_{self.primary}": self.last_val[self.primary]}
@@ -107,18 +102,18 @@ class Recorder(TrainerCallback):
         control.should_save = epoch < self.hyper.epochs and self.run.checkpoint_due(self.hyper.checkpoint_every_s)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Seals the Trainer's checkpoint, with what it lacks, into the run's own checkpoints."""
+        """Moves the Trainer's checkpoint, with what it lacks, into the run's own checkpoints."""
         written = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
 
         def write(folder: Path) -> None:
-            from safetensors.torch import save_file
-
             for path in written.iterdir():
                 # The arguments are a pickle that nobody reads back.
                 if path.name != "training_args.bin":
                     shutil.move(path, folder / path.name)
-            save_file(self.selected_weights, folder / BEST)
-            (folder / STATE).write_text(json.dumps({name: getattr(self, name) for name in _KEPT}))
+            selected, paper = self.selected.state_dict(), self.paper.state_dict()
+            save_file(selected.pop("weights"), folder / BEST)
+            kept = {"selected": selected, "paper": paper, "last_val": self.last_val}
+            (folder / STATE).write_text(json.dumps(kept))
 
         try:
             self.run.checkpoint(state.global_step, write)
@@ -129,14 +124,10 @@ class Recorder(TrainerCallback):
 
     def load(self, folder: Path) -> None:
         """Take back the state of a checkpoint."""
-        from safetensors.torch import load_file
-
-        for name, value in json.loads((folder / STATE).read_text()).items():
-            setattr(self, name, value)
-        self.selected_weights = load_file(folder / BEST)
-
-
-_KEPT = ("selected_epoch", "selected_val", "last_val", "paper", "paper_epoch")
+        kept = json.loads((folder / STATE).read_text())
+        self.selected.load_state_dict({**kept["selected"], "weights": load_file(folder / BEST)})
+        self.paper.load_state_dict(kept["paper"])
+        self.last_val = kept["last_val"]
 
 
 def trainable_weights(model: torch.nn.Module) -> Tensors:

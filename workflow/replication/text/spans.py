@@ -82,13 +82,17 @@ def _best_span(start: np.ndarray, end: np.ndarray, offsets: Sequence[Sequence[in
 
 
 def answers_from_logits(
-    start: np.ndarray, end: np.ndarray, rows: Sequence[int], offsets: Sequence[Any], contexts: Sequence[str]
+    start: Sequence[np.ndarray],
+    end: Sequence[np.ndarray],
+    rows: Sequence[int],
+    offsets: Sequence[Any],
+    contexts: Sequence[str],
 ) -> list[str]:
     """The answer text of each question: its best span over all of its windows.
 
     Args:
-        start: [windows, tokens] start logits.
-        end: [windows, tokens] end logits.
+        start: start logits [tokens] of each window.
+        end: end logits [tokens] of each window.
         rows: question of each window.
         offsets: characters of each window's tokens.
         contexts: one a question.

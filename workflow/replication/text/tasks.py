@@ -1,7 +1,4 @@
-"""A task is a declaration: which texts, which labels, which files, which metric.
-
-The options come from ``catalog/datasets*.yaml`` (or the user's configuration) and are checked here once.
-"""
+"""A language task: its texts, labels, files, splits and metrics, parsed from a data set's options."""
 
 from __future__ import annotations
 
@@ -13,25 +10,25 @@ from typing import Any
 from replication.errors import ConfigError
 from replication.text.metrics import known_metrics
 
-#: What a task asks of the model: a class, a number, a span of the context, one of several texts, or one of
-#: several answers that a causal language model ranks by the probability of their letters.
-KINDS = ("classification", "regression", "spans", "choices", "letters")
+#: What a task asks of the model: a class, a number, a span of the context, one of several texts (by an encoder), or
+#: one of several answers by the probability that a causal language model gives to their letters.
+KINDS = ("classification", "regression", "spans", "multiple_choice", "multiple_choice_lm")
 SPAN_COLUMNS = ("id", "question", "context", "answers", "starts")
 SPLITS = ("train", "validation", "test")
 _DEFAULT_METRIC = {"spans": "span_f1", "regression": "pearson_spearman_mean"}
-#: Options that describe a data set to people or to other parts of the pipeline, not to this module.
-FOREIGN = {"family", "title", "published_as", "note", "stand_in", "licence", "role"}
+#: Options that describe a data set to people or to other parts of the pipeline.
+NOT_READ_HERE = {"family", "title", "published_as"}
 
 
 @dataclass(frozen=True)
-class Carved:
-    """Rows taken out of the training pool: a number of rows, or a share of them."""
+class HeldOut:
+    """A held-out split: a number of rows of the training pool, or a share of them."""
 
     rows: int | None = None
     share: float | None = None
 
     def count(self, pool: int) -> int:
-        """How many of ``pool`` rows are taken."""
+        """How many of ``pool`` rows are held out."""
         return self.rows if self.rows is not None else int(pool * (self.share or 0.0))
 
 
@@ -47,14 +44,14 @@ class Task:
         layout: how a file's records become rows (``rows``, ``multirc``, ``squad``, ``scienceqa``).
         keep: column -> value; only rows with these values are kept.
         files: split -> alternatives, each a file name or a list of files to be joined.
-        splits: split -> name in ``files``, or :class:`Carved` out of the training pool.
-        shuffle: seed of the one shuffle before carving; None leaves the file's order.
+        splits: split -> name in ``files``, or :class:`HeldOut`.
+        shuffle: seed of the shuffle before rows are held out; None keeps the file's order.
         max_length: longest token sequence; longer texts are truncated and counted.
         header: column names of files that have none.
-        group: column that joins rows which are judged together (MultiRC's questions).
+        group: column of rows that are scored together (MultiRC's questions).
         split_column: column that names a record's split, where one file holds them all.
         skip_ragged: leave out lines of the wrong width instead of refusing the file.
-        unique: drop exact copies of a text before carving.
+        unique: drop exact copies of a text before rows are held out.
         metrics: names of :mod:`replication.text.metrics`; the first is the primary one.
     """
 
@@ -66,7 +63,7 @@ class Task:
     layout: str
     keep: Mapping[str, str]
     files: Mapping[str, tuple[tuple[str, ...], ...]]
-    splits: Mapping[str, str | Carved]
+    splits: Mapping[str, str | HeldOut]
     shuffle: int | None
     max_length: int
     metrics: tuple[str, ...]
@@ -111,14 +108,14 @@ def _alternatives(split: str, value: Any) -> tuple[tuple[str, ...], ...]:
     raise _fail(f"files.{split}", value, "a file name, or a list of file names (or lists of files to join)")
 
 
-def _split(name: str, value: Any) -> str | Carved:
+def _split(name: str, value: Any) -> str | HeldOut:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping) and set(value) <= {"rows", "share"} and len(value) == 1:
         if isinstance(value.get("rows"), int) and value["rows"] > 0:
-            return Carved(rows=value["rows"])
+            return HeldOut(rows=value["rows"])
         if isinstance(value.get("share"), float) and 0 < value["share"] < 1:
-            return Carved(share=value["share"])
+            return HeldOut(share=value["share"])
     raise _fail(f"splits.{name}", value, "the name of a file entry, {rows: N} or {share: 0 < x < 1}")
 
 
@@ -127,11 +124,11 @@ def parse_task(options: Mapping[str, Any]) -> Task:
 
     Keys: ``kind`` (default classification), ``text`` (template or two), ``label`` (column), ``labels``, ``columns``,
     ``layout``, ``header`` (names of a file without header), ``keep``, ``files``, ``splits``, ``shuffle``,
-    ``max_length``, ``metrics``, ``group``, ``split_column``, ``unique``, ``skip_ragged``, ``source``. Unknown keys,
-    missing labels and wrong values raise
-    ConfigError with one sentence that names the key.
+    ``max_length``, ``metrics``, ``group``, ``split_column``, ``unique``, ``skip_ragged``, ``source``.
+
+    Raises ConfigError with one sentence that names the key, for unknown keys, missing labels and wrong values.
     """
-    known = {item.name for item in fields(Task)} - {"texts"} | {"text"} | FOREIGN
+    known = {item.name for item in fields(Task)} - {"texts"} | {"text"} | NOT_READ_HERE
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigError(f"data set option {unknown[0]!r} is unknown; known options are {', '.join(sorted(known))}")
@@ -142,7 +139,7 @@ def parse_task(options: Mapping[str, Any]) -> Task:
     if kind == "classification" and len(labels) < 2:
         raise _fail("labels", list(labels), "a list of two or more label values")
     texts = _names("text", options.get("text", "{text}"))
-    if len(texts) > 2 and kind != "choices":
+    if len(texts) > 2 and kind != "multiple_choice":
         raise _fail("text", list(texts), "one template or two")
     max_length = options.get("max_length", 128)
     if not isinstance(max_length, int) or max_length < 4:
@@ -153,7 +150,7 @@ def parse_task(options: Mapping[str, Any]) -> Task:
     splits = {name: _split(name, value) for name, value in options.get("splits", {}).items()}
     if set(splits) - set(SPLITS):
         raise _fail("splits", sorted(splits), f"the keys {', '.join(SPLITS)}")
-    splits = {"train": "train", "validation": Carved(share=0.1), "test": "test", **splits}
+    splits = {"train": "train", "validation": HeldOut(share=0.1), "test": "test", **splits}
     if not isinstance(splits["train"], str):
         raise _fail("splits.train", options["splits"]["train"], "the name of a file entry")
     metrics = _names("metrics", options.get("metrics", _DEFAULT_METRIC.get(kind, "accuracy")))

@@ -1,10 +1,11 @@
-"""Texts -> token numbers, once per task and model; all runs read the same cache."""
+"""Texts to token numbers, once per task and model; all runs read this cache."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from replication.errors import DataError
@@ -15,7 +16,7 @@ from replication.text.spans import encode_spans
 from replication.text.tasks import SPLITS, Task, parse_task
 
 #: Columns of the cache that are not model inputs.
-ASIDE = ("group", "n_choices", "answer", "offsets", "row")
+METADATA = ("group", "n_choices", "answer", "offsets", "row")
 
 
 def _cut(encoded: Any) -> list[bool]:
@@ -25,14 +26,14 @@ def _cut(encoded: Any) -> list[bool]:
 
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Classification and regression: one or two texts a row. Returns the columns and how many rows were cut."""
-    texts = [columns[f"text_{place}"] for place in range(len(task.texts))]
+    texts = [columns[f"text_{number}"] for number in range(len(task.texts))]
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
     return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
 
 
 def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
-    """Choices: the first text paired with each of the others; token lists get one more level."""
-    stem, *choices = (columns[f"text_{place}"] for place in range(len(task.texts)))
+    """Multiple choice: the first text paired with each of the others; token lists get one more level."""
+    stem, *choices = (columns[f"text_{number}"] for number in range(len(task.texts)))
     encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
     over = sum(any(row) for row in zip(*map(_cut, encoded), strict=True))
     names = list(encoded[0])
@@ -41,12 +42,12 @@ def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]
     }, over
 
 
-def _encode_letters(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
-    """Letters: prompt and answer letter as one sequence; only the letter has a label (the rest is -100).
+def _encode_prompts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+    """Multiple choice by a causal model: prompt and answer letter as one sequence; only the letter has a label.
 
     A prompt that is too long loses its beginning: its end holds the choices and the cue.
     """
-    letters = [letter_token(tokenizer, place) for place in range(26)]
+    letters = choice_tokens(tokenizer)
     ids, labels, over = [], [], 0
     for text, label in zip(columns["text_0"], columns["label"], strict=True):
         prompt = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
@@ -62,9 +63,9 @@ def _encode_letters(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]
     }, over  # fmt: skip
 
 
-def letter_token(tokenizer: Any, place: int) -> int:
-    """Token number of the answer letter (0 is A) as it follows a prompt."""
-    return int(tokenizer(chr(ord("A") + place), add_special_tokens=False)["input_ids"][-1])
+def choice_tokens(tokenizer: Any) -> list[int]:
+    """Token numbers of the answers A to Z as they follow a prompt."""
+    return [int(tokenizer(letter, add_special_tokens=False)["input_ids"][-1]) for letter in ascii_uppercase]
 
 
 def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data: Path, out_dir: Path) -> None:
@@ -89,17 +90,16 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
         raise DataError(f"{data}: prepared for another kind of task; delete it and run again")
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {
-        "kind": task.kind, "max_length": task.max_length, "pad_token_id": tokenizer.pad_token_id,
-        "padding_side": tokenizer.padding_side, "data_manifest": sha256(data / MANIFEST), "splits": {},
+        "kind": task.kind, "max_length": task.max_length, "data_manifest": sha256(data / MANIFEST), "splits": {},
     }  # fmt: skip
-    if task.kind == "letters":
-        manifest["letters"] = [letter_token(tokenizer, place) for place in range(26)]
+    if task.kind == "multiple_choice_lm":
+        manifest["choice_tokens"] = choice_tokens(tokenizer)
     for split in SPLITS:
         columns = read_table(data, split).to_pydict()
         encoded, over = _ENCODERS[task.kind](tokenizer, task, columns)
-        aside = {name: columns[name] for name in ("group", "n_choices") if name in columns}
+        metadata = {name: columns[name] for name in ("group", "n_choices") if name in columns}
         path = out_dir / f"{split}.parquet"
-        pq.write_table(pa.table({**encoded, **aside}), path, compression="zstd")
+        pq.write_table(pa.table({**encoded, **metadata}), path, compression="zstd")
         manifest["splits"][split] = {"rows": len(encoded["input_ids"]), "truncated": over, "sha256": sha256(path)}
     write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1))
 
@@ -107,7 +107,7 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
 _ENCODERS = {
     "classification": _encode_texts,
     "regression": _encode_texts,
-    "choices": _encode_choices,
-    "letters": _encode_letters,
+    "multiple_choice": _encode_choices,
+    "multiple_choice_lm": _encode_prompts,
     "spans": lambda tokenizer, task, columns: encode_spans(tokenizer, task.max_length, columns),
 }

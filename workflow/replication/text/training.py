@@ -16,22 +16,23 @@ from transformers.trainer_callback import PrinterCallback
 
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256
+from replication.runs.epochs import protocol_scores
 from replication.runs.rundir import RunDir
+from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
-from replication.text.batches import Collator, TokenRows, read_evaluation_rows, read_training_rows
-from replication.text.encoders import load_model
-from replication.text.hyper import METHOD_KEYS, Hyper, balance_options, parse_hyper
+from replication.text.batches import collator, read_evaluation_rows, read_training_rows
+from replication.text.encoders import load_model, load_tokenizer
 from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
 from replication.text.preparing import MANIFEST, check_subset, read_manifest
 from replication.text.recording import Recorder, put_weights
-from replication.text.scoring import LetterLogits, evaluate
+from replication.text.scoring import Evaluator
 from replication.text.tasks import Task, parse_task
 
 log = logging.getLogger(__name__)
 
 
-def _arguments(spec: RunSpec, hyper: Hyper, out: Path, device: str) -> TrainingArguments:
+def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(out),
         seed=spec.seed,
@@ -85,8 +86,8 @@ def finetune(
     ``evaluate_test_every`` also during training, as the released code does (``metrics.test.paper``).
 
     Args:
-        spec: the run; ``hyper`` as in :class:`replication.text.hyper.Hyper`, ``method_options`` with ``optimizer``
-            (adamw, adafactor, sam), ``balance`` (TempBalance's options or nothing), ``lora``, ``layer_decay``.
+        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.NlpHyper` and
+            ``NlpMethod``.
         data: the prepared folder.
         tokens: the token cache of this task and model.
         indices: rows of the training pool.
@@ -96,8 +97,8 @@ def finetune(
     Raises ConfigError for options that are not valid, DataError for a subset or cache that cannot be used.
     """
     task = parse_task(spec.dataset_options)
-    hyper = parse_hyper(spec.hyper)
-    method = {**spec.method_options, **{key: spec.hyper[key] for key in METHOD_KEYS if key in spec.hyper}}
+    hyper = parse_hyper("nlp", spec.hyper)
+    method, _ = resolve("nlp", spec.method_options, spec.hyper)
     check_subset(data, indices)
     _check_cache(task, data, tokens)
     transformers.logging.set_verbosity_error()
@@ -117,63 +118,53 @@ def finetune(
     scratch = run.folder / "trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
-    balancing = Balancing(model, optimizer, balance_options(method, spec.hyper))
-    manifest = read_manifest(tokens)
+    balancing = Balancing(model, optimizer, method["balance"])
     trainer = _make_trainer(
         method,
         model=model,
         args=_arguments(spec, hyper, scratch, device),
-        data_collator=Collator(tokens),
+        data_collator=collator(task, load_tokenizer(spec.model_options)),
         train_dataset=rows["train"],
         optimizers=(optimizer, None),
         callbacks=balancing.callbacks,
-        preprocess_logits_for_metrics=LetterLogits(manifest["letters"]) if task.kind == "letters" else None,
     )
     trainer.remove_callback(PrinterCallback)
-    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(trainer, rows[split], task), balancing.spectra)
+    evaluate = Evaluator(trainer, task, read_manifest(tokens).get("choice_tokens", ()))
+    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), balancing.spectra)
     trainer.add_callback(recorder)
     checkpoint = run.resume()
     if checkpoint is not None:
         recorder.load(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     shutil.rmtree(scratch, ignore_errors=True)
-    _finish(task, hyper, run, trainer, recorder, rows["test"], len(indices), balancing.eigenvalues())
+    _finish(hyper, recorder, model, len(indices), balancing.eigenvalues())
 
 
 def _finish(
-    task: Task,
-    hyper: Hyper,
-    run: RunDir,
-    trainer: Trainer,
-    recorder: Recorder,
-    test: TokenRows,
-    n_train: int,
-    initial: Mapping[str, Any],
+    hyper: NlpHyper, recorder: Recorder, model: torch.nn.Module, n_train: int, initial: Mapping[str, Any]
 ) -> None:
     """Evaluate on the test set, and write the record."""
-    model = trainer.model
-    assert model is not None  # noqa: S101 - the Trainer was given one
     final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     diverged = recorder.diverged_epoch
-    metrics: dict[str, Any] = {"test": {"selected": None, "final": None, "paper": recorder.paper}, "val": {}}
-    metrics["val"] = {"selected": recorder.selected_val or None, "final": recorder.last_val or None}
-    if diverged is None:
-        chosen_is_final = recorder.selected_epoch == hyper.epochs
-        if chosen_is_final or hyper.test_final_epoch:
-            metrics["test"]["final"] = evaluate(trainer, test, task)
-        metrics["test"]["selected"] = metrics["test"]["final"]
-        if not chosen_is_final:
-            put_weights(model, recorder.selected_weights)
-            metrics["test"]["selected"] = evaluate(trainer, test, task)
-    run.finish(
+    metrics = protocol_scores(
+        recorder.selected,
+        recorder.paper,
+        recorder.last_val,
+        epochs=hyper.epochs,
+        diverged=diverged is not None,
+        evaluate_test=lambda: recorder.evaluate("test"),
+        load_weights=lambda weights: put_weights(model, weights),
+        final_epoch=hyper.test_final_epoch,
+    )
+    recorder.run.finish(
         {
             "status": "finished" if diverged is None else "diverged",
             "diverged_epoch": diverged,
-            "primary": task.primary,
+            "primary": recorder.primary,
             "higher_is_better": True,
             "metrics": metrics,
-            "selected_epoch": recorder.selected_epoch,
-            "paper_epoch": recorder.paper_epoch,
+            "selected_epoch": recorder.selected.epoch,
+            "paper_epoch": recorder.paper.epoch,
             "epochs": hyper.epochs,
             "n_train": n_train,
             "n_parameters": sum(p.numel() for p in model.parameters()),

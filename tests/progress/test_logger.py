@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,9 +16,8 @@ pytest.importorskip("snakemake")
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_tempbalance import LogHandler, LogHandlerSettings
-from snakemake_logger_plugin_tempbalance import text as words
-from snakemake_logger_plugin_tempbalance.grid import Failure, Grid, Job
-from snakemake_logger_plugin_tempbalance.heartbeats import look
+from snakemake_logger_plugin_tempbalance.estimate import Job
+from snakemake_logger_plugin_tempbalance.heartbeats import read_beat
 
 TOY = """
 rule all:
@@ -28,17 +26,12 @@ rule train:
     output: "results/a/ratio={r}/seed={s}/metrics.json"
     log: "logs/train/r{r}-s{s}.log"
     shell:
-        "(D=results/.store/{wildcards.r}{wildcards.s}; mkdir -p $D; "
-        "echo '{{\\"run\\": \\"a/ratio={wildcards.r}/seed={wildcards.s}\\", "
-        "\\"epoch\\": 3, \\"epochs\\": 7, \\"loss\\": 0.125}}' > $D/heartbeat.json; sleep 2.5; "
+        "(echo '{{\\"epoch\\": 3, \\"epochs\\": 7, \\"loss\\": 0.125}}' "
+        "> results/a/ratio={wildcards.r}/seed={wildcards.s}/heartbeat.json; sleep 2.5; "
         "if [ {wildcards.s} = 2 ] && [ {wildcards.r} = 1 ]; then "
         "printf '50%%\\\\r100%% the end is boom\\\\n'; exit 3; fi; "
         "echo '{{\\"status\\": \\"diverged\\"}}' > {output}) 2> {log} >&2"
 """
-
-
-def job(number: int, rule: str = "train", started: float = 0.0, folder: str = "r/a/seed=1") -> Job:
-    return Job(number, rule, [f"{folder}/metrics.json"], ["logs/a.log"], started)
 
 
 def record(event: LogEvent | None, message: str | None = None, level: int = logging.INFO, **fields: object):
@@ -47,13 +40,13 @@ def record(event: LogEvent | None, message: str | None = None, level: int = logg
     return made
 
 
-def handler(monkeypatch, quiet=(), dryrun=False) -> tuple[LogHandler, io.StringIO]:
+def handler(monkeypatch, quiet=(), dryrun=False, show_failed_logs=False) -> tuple[LogHandler, io.StringIO]:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr("sys.stdout", stream)
     common = SimpleNamespace(
         printshellcmds=False, nocolor=True, quiet=quiet, debug_dag=False, verbose=False,
-        show_failed_logs=False, stdout=dryrun, dryrun=dryrun,
+        show_failed_logs=show_failed_logs, stdout=dryrun, dryrun=dryrun,
     )  # fmt: skip
     return LogHandler(common, LogHandlerSettings()), stream
 
@@ -65,103 +58,36 @@ def started(number: int, folder: str = "results/a", **fields: object):
     )  # fmt: skip
 
 
-# ---- the estimate --------------------------------------------------------------------------------------
+# ---- heartbeats ----------------------------------------------------------------------------------------
 
 
-def test_time_left_comes_from_the_durations_so_far_and_the_jobs_at_once():
-    grid = Grid()
-    grid.plan({"train": 10, "total": 10})
-    assert grid.total == 10
-    for number in range(4):
-        grid.start(job(number, started=0.0))
-    assert grid.time_left(5.0, {}) is None  # nothing is known yet, and nothing is claimed
-    for number in range(4):
-        grid.finish(number, 20.0)
-    for number in range(4, 8):
-        grid.start(job(number, started=20.0))
-    # 4 running with 10 s to go, 2 waiting of 20 s, 4 at once: (40 + 40) / 4.
-    assert grid.time_left(30.0, {}) == pytest.approx(20.0)
+def test_heartbeats_give_the_share_of_a_job_over_all_its_runs(tmp_path):
+    folders = [tmp_path / f"seed={seed}" for seed in range(4)]
+    for folder in folders:
+        folder.mkdir()
+    job = Job(1, "train", [str(folder / name) for folder in folders for name in ("metrics.json", "history.csv")])
+    assert read_beat(job) == (0.0, "")
+    (folders[0] / "metrics.json").touch()
+    (folders[1] / "finished").mkdir()
+    (folders[1] / "finished/metrics.json").touch()
+    beat = {"run": "a", "epoch": 3, "epochs": 12, "elapsed_s": 1, "time": 2, "pid": 3, "loss": 0.25}
+    (folders[2] / "heartbeat.json").write_text(json.dumps(beat))
+    assert read_beat(job) == (2.25 / 4, "epoch 3/12  loss 0.25")
+    assert read_beat(Job(2, "subset", ["subset.json"])) == (0.0, "")
 
 
-def test_a_heartbeat_gives_an_estimate_before_any_job_has_finished():
-    grid = Grid()
-    grid.plan({"train": 3})
-    grid.start(job(0, started=0.0))
-    # A quarter in 10 s: 30 s to go in this one, 40 s for each of the two that wait.
-    assert grid.time_left(10.0, {0: 0.25}) == pytest.approx(110.0)
-
-
-def test_no_estimate_while_most_of_the_work_is_of_an_unknown_kind():
-    grid = Grid()
-    grid.plan({"simulate": 1, "train": 9})
-    grid.start(job(0, "simulate"))
-    grid.finish(0, 1.0)
-    assert grid.time_left(1.0, {}) is None
-
-
-def test_jobs_that_wait_in_a_queue_count_by_the_pace():
-    grid = Grid()
-    grid.plan({"train": 16})
-    for number in range(16):  # all are submitted, two at once run, 10 s each
-        grid.start(job(number, started=0.0))
-    for number in range(8):
-        grid.finish(number, 10.0 * (1 + number // 2))
-    assert grid.time_left(40.0, {}) == pytest.approx(40.0)
-
-
-def test_a_failure_that_is_tried_again_is_none():
-    grid = Grid()
-    grid.plan({"train": 1})
-    grid.start(job(0))
-    grid.fail(Failure(job(0), "", []))
-    assert "1 FAILED" in words.counts(grid, 1.0, None)
-    grid.retry(0)
-    grid.start(job(0))
-    grid.finish(0, 2.0)
-    summary = words.summary_text(grid, 2.0)
-    assert "FAILED" not in summary
-    assert "1 job needed more than one attempt" in summary
-
-
-# ---- heartbeats and logs -------------------------------------------------------------------------------
-
-
-def beat(results: Path, name: str, content: str) -> None:
-    folder = results / ".store" / name
-    folder.mkdir(parents=True)
-    (folder / "heartbeat.json").write_text(content)
-
-
-def test_a_heartbeat_belongs_to_the_job_whose_output_it_names(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    good = {"run": "e/fno/seed=1", "epoch": 3, "epochs": 12, "elapsed_s": 1, "time": 2, "pid": 3, "loss": 0.25}
-    beat(tmp_path / "results", "1", json.dumps(good))
-    beat(tmp_path / "results", "2", json.dumps(good | {"run": "other/e/fno/seed=1", "epoch": 9}))
-    for number, bad in enumerate(("", "{", "[]", "{}", '{"run": 1, "epoch": "x", "epochs": null}', "\x00")):
-        beat(tmp_path / "results", f"bad{number}", bad)
-    jobs = [job(1, folder="results/e/fno/seed=1"), job(2, folder="results/e/fno/seed=2")]
-    beats = look(jobs)
-    assert list(beats) == [1]
-    assert str(beats[1]) == "epoch 3/12  loss 0.25"
-    assert beats[1].fraction == 0.25
+@pytest.mark.parametrize(
+    "bad", ["", "{", "[]", "{}", '{"epoch": "x", "epochs": null}', '{"epoch": 1, "epochs": 0}', "\x00"]
+)
+def test_a_damaged_heartbeat_says_nothing(bad, tmp_path):
+    (tmp_path / "heartbeat.json").write_text(bad)
+    assert read_beat(Job(1, "train", [str(tmp_path / "metrics.json")])) == (0.0, "")
 
 
 def test_a_heartbeat_from_before_the_job_is_not_its_own(tmp_path):
-    beat(tmp_path, "1", json.dumps({"run": "e/seed=1", "epoch": 3, "epochs": 12}))
-    os.utime(tmp_path / ".store/1/heartbeat.json", (1.0, 1.0))
-    assert look([job(1, started=time.time(), folder=f"{tmp_path}/e/seed=1")]) == {}
-
-
-def test_the_tail_of_a_log_is_short_and_harmless(tmp_path):
-    path = tmp_path / "a.log"
-    path.write_bytes(
-        b"x" * 200_000 + b"\n" + b"".join(b"line %d\n" % i for i in range(100)) + b"10%\r\x1b[31m20%\xff\n"
-    )
-    end = words.tail(str(path))
-    assert len(end) == words.TAIL_LINES
-    assert end[-2:] == ["line 99", "20%\ufffd"]
-    assert words.tail(str(tmp_path / "none.log")) == []
-    assert words.tail(str(tmp_path)) == []
+    (tmp_path / "heartbeat.json").write_text(json.dumps({"epoch": 3, "epochs": 12}))
+    os.utime(tmp_path / "heartbeat.json", (1.0, 1.0))
+    assert read_beat(Job(1, "train", [str(tmp_path / "metrics.json")], started=time.time())) == (0.0, "")
 
 
 # ---- records -------------------------------------------------------------------------------------------
@@ -190,35 +116,53 @@ def test_a_failed_job_is_shown_with_exit_status_log_and_reason(tmp_path, monkeyp
     assert f"log: {log}\n  | DataError: the file is short" in shown
     assert "log: slurm.log  (empty or missing)" in shown
     assert "0 of 2 jobs done" in shown
-    assert "1 job FAILED:" in shown
-    assert "1 job did not run" in shown
-    assert shown.count("1 job FAILED:") == 1  # closed twice or not
+    assert f"1 FAILED:\n  train  results/a  (exit status 7)  log: {log}" in shown
     made.close()
     assert stream.getvalue() == shown
 
 
-def test_a_failed_group_is_shown_once_with_its_members_and_the_schedulers_log(tmp_path, monkeypatch):
-    (tmp_path / "train.log").write_text("epoch 3\n")
+def test_a_failed_group_is_shown_with_its_members_and_the_clusters_log(tmp_path, monkeypatch):
     (tmp_path / "slurm.log").write_text("slurmstepd: error: *** CANCELLED DUE TO TIME LIMIT ***\n")
-    made, stream = handler(monkeypatch)
+    made, stream = handler(monkeypatch, show_failed_logs=True)
     made.emit(record(LogEvent.RUN_INFO, "", stats={"train": 2}))
-    for number, log in ((1, "train.log"), (2, "none.log")):
-        made.emit(started(number, f"results/{number}", log=[str(tmp_path / log)]))
-    infos = [{"jobid": 1, "rule_name": "train"}, {"jobid": 2, "rule_name": "train"}]
+    infos = []
+    for number in (1, 2):
+        made.emit(started(number, f"results/{number}", log=["none.log"]))
+        infos.append({"jobid": number, "rule_name": "train", "output": [f"results/{number}/metrics.json"], "log": []})
     logs = [str(tmp_path / "slurm.log")]
     made.emit(record(LogEvent.GROUP_ERROR, "", logging.ERROR, groupid="run", job_error_info=infos, aux_logs=logs))
     for info in infos:
         made.emit(record(LogEvent.JOB_ERROR, "", logging.ERROR, indent=True, **info))
     shown = stream.getvalue()
-    assert "FAILED  group run: one or more of\n  train  results/1\n  train  results/2\n" in shown
-    assert "| epoch 3\n" in shown
     assert "DUE TO TIME LIMIT" in shown
-    assert shown.count("FAILED") == 1
-    made.emit(started(1, "results/1"))
+    assert "FAILED  train  results/1\n" in shown
+    made.emit(started(1, "results/1"))  # another attempt
     made.emit(record(LogEvent.JOB_FINISHED, "", job_id=1))
     made.close()
-    assert "1 job needed more than one attempt" in stream.getvalue()
-    assert "1 job FAILED:\n  train  results/2" in stream.getvalue()
+    assert "1 needed more than one attempt" in stream.getvalue()
+    assert "1 of 2 jobs done" in stream.getvalue()
+    assert "1 FAILED:\n  train  results/2" in stream.getvalue()
+
+
+def test_a_long_log_is_cut_and_its_progress_bar_shown_as_it_ended(tmp_path, monkeypatch):
+    log = tmp_path / "a.log"
+    log.write_bytes(b"x" * 200_000 + b"\n" + b"".join(b"line %d\n" % i for i in range(100)) + b"10%\r\x1b[31m20%\xff\n")
+    made, stream = handler(monkeypatch)
+    made.emit(started(1, log=[str(log)]))
+    made.emit(record(LogEvent.JOB_ERROR, "", logging.ERROR, jobid=1, rule_name="train", log=[]))
+    assert stream.getvalue().endswith("  | line 98\n  | line 99\n  | 20%\ufffd\n")
+    assert "line 80" not in stream.getvalue()
+
+
+def test_the_kinds_that_the_workflow_tells_give_the_time_left(monkeypatch):
+    made, _ = handler(monkeypatch)
+    made.emit(record(LogEvent.RUN_INFO, "", stats={"train": 3}))
+    made.emit(record(None, "", kinds={1: "train 1d", 2: "train 2d", 3: "train 1d"}))
+    for number in (1, 2):
+        made.emit(started(number, f"results/{number}", created=100.0))
+    made.emit(record(LogEvent.JOB_FINISHED, "", job_id=1, created=110.0))
+    assert made.jobs.time_left(110.0, {2: 0.5}) == pytest.approx((10 + 10) / 2)
+    made.close()
 
 
 @pytest.mark.parametrize("event", [*LogEvent, None])
@@ -271,13 +215,13 @@ def test_a_workflow_with_a_failure(snakemake, tmp_path):
     ran = snakemake(*options)
     assert ran.code == 1
     assert "5 jobs to do: 4 train, 1 all" in ran.err
-    assert re.search(r"0/5 jobs  0%  elapsed 0:0\d  left ~0:0\d  \|  running: .*epoch 3/7  loss 0.125", ran.err)
-    assert re.search(r"3/5 jobs  60% .*\|  done: train  results/a/ratio=", ran.err)
+    assert re.search(r"0/5 jobs  elapsed 0:0\d  left ~0:0\d  \|  running: .*epoch 3/7  loss 0.125", ran.err)
+    assert re.search(r"3/5 jobs  .*\|  done: train  results/a/ratio=", ran.err)
     assert "FAILED  train  results/a/ratio=1/seed=2  (exit status 3)" in ran.err
     assert "log: logs/train/r1-s2.log\n  | 100% the end is boom\n" in ran.err
     assert "3 of 5 jobs done in 0:0" in ran.err
-    assert "3 of the runs diverged" in ran.err
-    assert ran.err.index("1 job FAILED:") > ran.err.index("3 of 5 jobs done")
+    assert "3 runs diverged" in ran.err
+    assert ran.err.index("1 FAILED:") > ran.err.index("3 of 5 jobs done")
     assert "RuleException" not in ran.err
     assert "Traceback" not in ran.err
 
@@ -328,7 +272,7 @@ def test_on_a_terminal_a_live_display_stays_at_the_bottom(tmp_path):
     assert "epoch 3/7" in text
     assert "\x1b[1A" in text  # it goes up and draws over itself
     assert "FAILED  train  results/a/ratio=1/seed=2" in text
-    assert text.rindex("1 job FAILED:") > text.rindex("━")
+    assert text.rindex("1 FAILED:") > text.rindex("━")
 
 
 def test_a_script_that_fails_leaves_its_reason_in_its_log(snakemake, tmp_path, root):

@@ -1,0 +1,119 @@
+"""The forest plot: TempBalance's gain in every cell, with its interval, grouped by model and data set."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from replication.figures.style import BALANCED, PAGE
+from replication.statistics.cells import Line, records
+from replication.statistics.numbers import number, percent_text
+
+#: Inches of one row, and of everything else in a panel.
+ROW = 0.135
+MARGINS = 0.62
+TITLES = {"nlp": "Language: gain in points", "sciml": "PDEs: error cut in %"}
+#: An axis reaches this many times as far as the largest gain; a longer interval ends in an arrow.
+REACH = 1.6
+NOT_LEARNED = "0.6"
+
+
+def draw_forest(gains: pd.DataFrame) -> Figure:
+    """One panel per family, one row per cell.
+
+    Args:
+        gains: of :func:`replication.statistics.overview.gain_table`.
+
+    A full marker is the paper's own setting, a hollow one a stand-in; grey: neither method beats the trivial
+    predictors; a diamond: the published gain. Bars are bootstrap 95 % intervals over paired seeds.
+    """
+    families = [family for family in TITLES if (gains["family"] == family).any()]
+    rows = {family: _rows(gains[gains["family"] == family]) for family in families}
+    heights = [ROW * len(rows[family]) + MARGINS for family in families]
+    figure = Figure(figsize=(PAGE, sum(heights) + 0.4 if families else 1.0), layout="constrained")
+    if not families:
+        figure.text(0.5, 0.5, "no cell has runs of both methods", ha="center", va="center")
+        return figure
+    axes = figure.subplots(len(families), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, family in zip(axes, families, strict=True):
+        _draw_family(axis, rows[family])
+        axis.set_title(TITLES[family], loc="left", fontweight="bold")
+    figure.legend(handles=_legend(gains), loc="outside lower center", ncols=3, columnspacing=1.5)
+    return figure
+
+
+def _rows(gains: pd.DataFrame) -> list[Line | str]:
+    """Cells in order, largest ratio first, each group below its name."""
+    found: list[Line | str] = []
+    for (model, dataset), group in gains.groupby(["model_title", "dataset_title"], sort=False):
+        found.append(f"{model}, {dataset}" + " (stand-in)" * bool((group["stand_in"] != "").any()))
+        found += records(group.sort_values("ratio", ascending=False))
+    return found
+
+
+def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
+    shown = [row[name] for row in rows if not isinstance(row, str) for name in ("gain", "published")]
+    limit = REACH * max(abs(value) for value in shown if math.isfinite(value)) or 1.0
+    axis.axvline(0, color="0.35", linewidth=0.7)
+    labels = []
+    for position, row in enumerate(rows):
+        if isinstance(row, str):
+            labels.append(row)
+            continue
+        labels.append(f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}")
+        _draw_cell(axis, position, row, limit)
+    axis.set_yticks(range(len(rows)), labels)
+    for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if isinstance(row, str) else "normal")
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_xlim(-limit, limit)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+    axis.grid(visible=True, axis="x")
+    axis.set_xlabel("worse  ←  TB  →  better")
+
+
+def _draw_cell(axis: Axes, position: int, row: Line, limit: float) -> None:
+    color = BALANCED.color if row["learned"] else NOT_LEARNED
+    low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
+    if math.isfinite(low) and math.isfinite(high):
+        axis.plot([max(low, -limit), min(high, limit)], [position] * 2, color=color, linewidth=1.1, gid="interval")
+        for end, inside, marker in ((low, low >= -limit, "<"), (high, high <= limit, ">")):
+            if not inside:
+                _arrow(axis, position, end, math.copysign(limit, end), marker, color)
+    axis.plot(
+        row["gain"], position, marker=BALANCED.marker, color=color, linestyle="none",
+        markerfacecolor="white" if row["stand_in"] else color, gid="gain",
+    )  # fmt: skip
+    if math.isfinite(row["published"]):
+        axis.plot(row["published"], position, marker="D", color="0.25", markerfacecolor="none", markersize=4,
+                  linestyle="none", gid="published")  # fmt: skip
+
+
+def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, color: str) -> None:
+    """An interval that leaves the panel: an arrow at its edge, and the number where it ends."""
+    axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
+    axis.annotate(
+        number(end, 1, signed=True), (edge, position), xytext=(-6 if edge > 0 else 6, 1), textcoords="offset points",
+        ha="right" if edge > 0 else "left", va="bottom", fontsize="x-small", color="0.3",
+    )  # fmt: skip
+
+
+def _legend(gains: pd.DataFrame) -> list[Line2D]:
+    """Only what the plot shows."""
+    stand_in, learned = gains["stand_in"] != "", gains["learned"].astype(bool)
+    shown = [
+        ((~stand_in & learned).any(), "the paper's setting", BALANCED.color, BALANCED.color, "o"),
+        ((stand_in & learned).any(), "stand-in", BALANCED.color, "white", "o"),
+        ((~learned).any(), "neither method beats the trivial predictors", NOT_LEARNED, "white", "o"),
+        (gains["published"].notna().any(), "published gain", "0.25", "none", "D"),
+    ]
+    return [
+        Line2D([], [], color=color, markerfacecolor=face, marker=marker, linestyle="none", label=label, markersize=4)
+        for present, label, color, face, marker in shown
+        if present
+    ]

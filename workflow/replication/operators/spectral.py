@@ -1,0 +1,205 @@
+"""A Fourier layer by matrix products: a truncated Fourier transform is a small matrix along each axis.
+
+An FNO keeps a dozen modes of 64 to 258 points. For so few, two products with small real matrices cost less than a
+whole FFT, and the modes are mixed by one batched product. Fields are held as ``[x, (y), batch, channel]``, so that
+each transform, and the 1x1 convolution beside it, is a product of contiguous matrices.
+
+The weights are those of neuraloperator's ``SpectralConv``, and so are the results, up to rounding.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+#: Products are used up to this many kept real coefficients per grid point and axis, measured by
+#: benchmarks/operators.py; beyond it a layer uses the FFT.
+PRODUCT_SHARE = 0.5
+
+
+class SpectralWeights(nn.Module):
+    """The parameter of neuraloperator's ``SpectralConv`` without bias, under its name ``weight.tensor``.
+
+    Args:
+        width: channels in and out.
+        modes: modes kept along each axis: both signs, but along the last axis the half that a real field needs.
+
+    A new layer draws as many random numbers as neuraloperator's, so a seed gives the same network with either.
+    """
+
+    def __init__(self, width: int, modes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.weight = nn.Module()
+        self.weight.tensor = nn.Parameter(torch.randn(width, width, *modes, dtype=torch.cfloat) / width**0.5)
+
+    def for_grid(self, points: tuple[int, ...]) -> Tensor:
+        """The weights ``[in, out, modes...]`` of the modes that a grid has: the lowest ones on a coarse grid."""
+        weight: Tensor = self.get_parameter("weight.tensor")
+        for axis, size in enumerate(points[:-1], start=2):
+            surplus = max(0, weight.shape[axis] - size)
+            weight = weight.narrow(axis, surplus // 2, weight.shape[axis] - surplus)
+        return weight[..., : points[-1] // 2 + 1]
+
+
+class Pair(NamedTuple):
+    """A linear map along the axes of a grid, axis by axis.
+
+    Attributes:
+        last: along the last axis.
+        first: along the first of two axes; None in one dimension.
+    """
+
+    last: Tensor
+    first: Tensor | None
+
+    @property
+    def transposed(self) -> Pair:
+        """The adjoint map."""
+        return Pair(self.last.T, None if self.first is None else self.first.T)
+
+
+class Transform(NamedTuple):
+    """A truncated Fourier transform as real matrices.
+
+    Attributes:
+        analysis: field to real and imaginary parts of its kept modes.
+        synthesis: products of modes and weights, all four of real and imaginary parts, to the field.
+    """
+
+    analysis: Pair
+    synthesis: Pair
+
+
+@lru_cache(maxsize=16)
+def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.device) -> Transform:
+    """The matrices of a grid: transforms of unit vectors, made in float64, held as float32.
+
+    Args:
+        points: grid points along each axis, one or two; the first of two even.
+        modes: modes kept along each axis.
+        device: where the matrices are wanted.
+    """
+    n, kept = points[-1], modes[-1]
+    unit = torch.eye(kept, dtype=torch.cdouble)
+    forward = torch.fft.rfft(torch.eye(n, dtype=torch.double), norm="forward")[:, :kept].T  # [k, n]
+    real, imag = (torch.fft.irfft(part, n=n, norm="forward").T for part in (unit, 1j * unit))  # [n, k]
+    if len(points) == 1:
+        # Modes come as (k, part); products of parts as (weight's part, k, mode's part), with i * i = -1.
+        analysis = [torch.stack((forward.real, forward.imag), 1).flatten(0, 1)]
+        both = torch.stack((torch.stack((real, imag), -1), torch.stack((imag, -real), -1)), 1)
+        synthesis = [both.flatten(1)]
+    else:
+        m, kept = points[0], modes[0]
+        wavenumbers = torch.arange(kept) - kept // 2
+        first = torch.fft.fft(torch.eye(m, dtype=torch.double), norm="forward")[wavenumbers]  # [k, m]
+        back = first.conj().T * m
+        products = torch.stack((torch.stack((back, 1j * back), -1), torch.stack((1j * back, -back), -1)), 1)
+        parts = torch.stack((first, 1j * first), -1)  # what a real and an imaginary input contribute
+        analysis = [
+            torch.cat((forward.real, forward.imag)),
+            torch.stack((parts.real, parts.imag), 1).flatten(2).flatten(0, 1),
+        ]
+        synthesis = [
+            torch.cat((real, imag), 1),
+            torch.stack((products.real, products.imag), 1).flatten(2).flatten(0, 1),
+        ]
+    pairs = ([matrix.float().contiguous().to(device) for matrix in matrices] for matrices in (analysis, synthesis))
+    return Transform(*(Pair(matrices[0], matrices[1] if len(points) > 1 else None) for matrices in pairs))
+
+
+def _to_modes(field: Tensor, pair: Pair) -> Tensor:
+    """``[x, (y), batch, channel]`` to ``[modes, part * batch, channel]``."""
+    batch, channels = field.shape[-2:]
+    if pair.first is None:
+        return (pair.last @ field.flatten(1)).view(-1, 2 * batch, channels)
+    x, kept = len(field), len(pair.last) // 2
+    lines = torch.bmm(pair.last.expand(x, -1, -1), field.flatten(2))
+    modes = pair.first @ lines.view(2 * x, kept * batch * channels)
+    return modes.view(-1, 2, kept, batch * channels).transpose(1, 2).reshape(-1, 2 * batch, channels)
+
+
+def _add_field(field: Tensor, modes: Tensor, pair: Pair) -> None:
+    """Add the field of modes to ``[x, (y), batch, channel]``, in place."""
+    size = field.shape[-2:].numel()
+    if pair.first is None:
+        field.flatten(1).addmm_(pair.last, modes.view(-1, size))
+        return
+    x, kept = len(field), pair.last.shape[1] // 2
+    lines = pair.first @ modes.view(-1, kept, 2, size).transpose(1, 2).reshape(-1, kept * size)
+    field.flatten(2).baddbmm_(pair.last.expand(x, -1, -1), lines.view(x, 2 * kept, size))
+
+
+class _FourierLayer(torch.autograd.Function):
+    """Its own gradient saves a third of the layer's time: results are added where they belong, nothing is copied."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spectral: Tensor, weight: Tensor, bias: Tensor, matrices: Transform) -> Tensor:
+        """See :func:`fourier_layer`; ``spectral`` is ``[part * modes, in, out]``, real."""
+        modes = _to_modes(x, matrices.analysis).repeat(2, 1, 1)
+        out = torch.addmm(bias, x.flatten(0, -2), weight.T).view(*x.shape[:-1], -1)
+        _add_field(out, torch.bmm(modes, spectral), matrices.synthesis)
+        ctx.save_for_backward(x, modes, spectral, weight)
+        ctx.matrices = matrices
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The adjoint of each product of ``forward``, last first."""
+        x, modes, spectral, weight = ctx.saved_tensors
+        grad = grad.contiguous()
+        rows = grad.flatten(0, -2)
+        mixed = _to_modes(grad, ctx.matrices.synthesis.transposed)
+        real, imag = torch.bmm(mixed, spectral.mT).chunk(2)
+        out = (rows @ weight).view_as(x)
+        _add_field(out, real.add_(imag), ctx.matrices.analysis.transposed)
+        return out, torch.bmm(modes.mT, mixed), rows.T @ x.flatten(0, -2), rows.sum(0), None
+
+
+def real_weights(weight: Tensor) -> Tensor:
+    """Complex weights ``[in, out, modes...]`` as the real ``[part * modes, in, out]`` that a layer multiplies by."""
+    return torch.view_as_real(weight).flatten(2, -2).permute(3, 2, 0, 1).flatten(0, 1).contiguous()
+
+
+def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int, ...]) -> Tensor:
+    """Spectral convolution plus 1x1 convolution.
+
+    Args:
+        x: ``[x, (y), batch, channel]``, float32, contiguous.
+        weights: of :func:`real_weights`.
+        local: a convolution of kernel 1.
+        modes: modes kept along each axis.
+    """
+    matrices = transform(tuple(x.shape[:-2]), modes, x.device)
+    weight, bias = local.get_parameter("weight"), local.get_parameter("bias")
+    with torch.autocast(x.device.type, enabled=False):  # a transform needs float32
+        return _FourierLayer.apply(x, weights, weight.flatten(1), bias, matrices)
+
+
+def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
+    """Whether a grid's transform is made by matrix products rather than by FFT.
+
+    On an odd first axis neuraloperator's layer shifts its modes by one; such grids keep to its results.
+    """
+    even = all(size % 2 == 0 for size in points[:-1])
+    shares = [*(kept / size for kept, size in zip(modes[:-1], points, strict=False)), 2 * modes[-1] / points[-1]]
+    return even and max(shares) <= PRODUCT_SHARE
+
+
+@cache
+def _reference_layer(width: int, modes: tuple[int, ...]) -> nn.Module:
+    from replication.operators.stock import neuralop_layer
+
+    return neuralop_layer(width, modes)
+
+
+def fft_layer(x: Tensor, weights: SpectralWeights, local: nn.Module) -> Tensor:
+    """The same layer by neuraloperator's ``SpectralConv``; ``x`` and the result are ``[x, (y), batch, channel]``."""
+    weight = weights.get_parameter("weight.tensor")
+    first = x.movedim((-2, -1), (0, 1))
+    reference = _reference_layer(weight.shape[0], tuple(weight.shape[2:]))
+    convolved = torch.func.functional_call(reference, {"weight.tensor": weight}, first.float())
+    return (convolved + local(first)).movedim((0, 1), (-2, -1)).contiguous()

@@ -1,0 +1,76 @@
+"""Trivial predictors of PDE data: what an error means that a network should beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from replication.operators.metrics import Errors
+from replication.operators.rollout import Fields, read_fields
+from replication.simulation.data import PDEFile, split
+
+CHUNK = 64
+#: Initial steps of a flow that every experiment shows its models (hyper-parameter ``given_frames``).
+INITIAL_STEPS = 10
+MEASURES = ("nrmse", "nrmse_rollout")
+
+
+def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tensor]:
+    """What each trivial predictor says.
+
+    Args:
+        fields: samples.
+        training_mean: mean of the training targets, ``[x, (y), predicted frames, channel]``.
+
+    Returns predictor -> ``[sample, x, (y), predicted frames, channel]``: zero and the mean of the training targets;
+    for a flow also the last initial step repeated, and the last two continued linearly.
+    """
+    found = {
+        "zero": torch.zeros_like(fields.target),
+        "training_mean": training_mean.expand_as(fields.target),
+    }
+    if not fields.steady:
+        last = fields.given[..., -1:, :]
+        found["persistence"] = last.expand_as(fields.target)
+        if fields.given.shape[-2] > 1:
+            steps = torch.arange(1, fields.target.shape[-2] + 1, dtype=last.dtype).unsqueeze(-1)
+            found["extrapolation"] = last + steps * (last - fields.given[..., -2:-1, :])
+    return found
+
+
+def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Errors of the trivial predictors on the test rows of a data set, with the measure of its runs.
+
+    Args:
+        data: HDF5 file.
+        options: of the data set.
+
+    Returns (predictor, measure, value): ``nrmse`` as runs have it (over the initial steps too for a flow),
+    ``nrmse_rollout`` over predicted frames alone.
+
+    Raises DataError for a bad file, ConfigError for options that do not fit it.
+    """
+    with PDEFile(data) as file:
+        rows = split(file.rows, options)
+        sums = [fields.target.double().sum(0) for fields in _chunks(file, rows.train, options)]
+        mean = (torch.stack(sums).sum(0) / len(rows.train)).float()
+        errors: dict[str, Errors] = {}
+        for fields in _chunks(file, rows.test, options):
+            initial = 0 if fields.steady else fields.given.shape[-2]
+            for name, predicted in trivial_predictions(fields, mean).items():
+                parts = [predicted, fields.target]
+                if initial:
+                    parts = [torch.cat((fields.given, part), dim=-2) for part in parts]
+                errors.setdefault(name, Errors(given=initial)).update(*parts)
+    return [(name, measure, one.result()[measure]) for name, one in errors.items() for measure in MEASURES]
+
+
+def _chunks(file: PDEFile, rows: NDArray[np.int64], options: Mapping[str, Any]) -> Iterator[Fields]:
+    for start in range(0, len(rows), CHUNK):
+        yield read_fields(file, rows[start : start + CHUNK], options, INITIAL_STEPS)

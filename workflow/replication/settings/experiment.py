@@ -1,0 +1,112 @@
+"""An experiment file: for each scale, blocks of a grid of models, data sets, ratios and methods."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import Field, create_model, model_validator
+from pydantic_core import PydanticCustomError
+
+from replication.settings.checks import Family, Model, Names, Options, Ratios, Scale, Seeds, Text
+from replication.settings.hyper import HYPER, changes_model, search_model
+
+
+class Given(Model):
+    """A mapping of which any keys may be given."""
+
+    def given(self) -> Options:
+        """The keys that were given, as plain values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class NotEmpty(Given):
+    """A mapping of which at least one key is given."""
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> NotEmpty:
+        if not self.model_fields_set:
+            raise PydanticCustomError("empty", "at least 1 key")
+        return self
+
+
+class When(NotEmpty):
+    """The runs that an override changes: those that match every given key."""
+
+    model: Names | None = None
+    dataset: Names | None = None
+    ratio: Ratios | None = None
+    method: Names | None = None
+    seed: Seeds | None = None
+
+
+class Override(Model):
+    """Other hyper-parameters for a part of a block."""
+
+    when: When = Field(description="the runs that it changes: those that match every given key")
+    hyper: Given = Field(Given(), description="hyper-parameters that replace the block's")
+    search: NotEmpty | None = Field(None, description="candidates that replace the block's, for each hyper-parameter")
+
+
+class Block(Model):
+    """Every combination of models, data sets, ratios and methods."""
+
+    models: Names = Field(description="ids in the catalogue")
+    datasets: Names = Field(description="ids in the catalogue")
+    ratios: Ratios = Field(description="shares of the training pool")
+    methods: Names = Field(description="ids in the catalogue")
+    seeds: Seeds | None = Field(None, description="replaces the scale's seeds")
+    hyper: Given = Field(description="hyper-parameters")
+    overrides: tuple[Override, ...] = Field((), description="changes for a part of the block; of several the last wins")
+    search: NotEmpty | None = Field(
+        None, description="hyper-parameter: candidates; every combination is trained and one is chosen"
+    )
+    select_on: Literal["validation", "test"] = Field("validation", description="the set that chooses it")
+
+
+class ScaleGrid(Model):
+    """What an experiment trains at one scale."""
+
+    stand_in: str = Field("", description="what stands in for the paper's data or model")
+    on_request: bool = Field(False, description="true: `experiments: all` leaves it out, it runs where it is named")
+    needs_folders: Names | None = Field(
+        None, description="data sets without whose folders `experiments: all` leaves it out"
+    )
+    seeds: Seeds = Field(description="of weights, order and dropout: a run for each")
+    grid: tuple[Block, ...] = Field(description="blocks, which may not share a cell")
+
+
+class ExperimentFile(Model):
+    """``experiments/*.yaml``."""
+
+    title: Text = Field(description="what figures, tables and the report call it")
+    family: Family = Field(description="nlp: language models; sciml: operators")
+    artifact: str | None = Field(None, description="id in the published table; null: nothing is published")
+    scales: dict[Scale, ScaleGrid] = Field(min_length=1, description="what is trained at each scale")
+
+
+def _tuple_of(item: Any, **field: Any) -> Any:
+    return Annotated[tuple[item, ...], Field(strict=False, **field)]
+
+
+def _experiment_model(family: Family) -> type[ExperimentFile]:
+    """The model of an experiment file whose hyper-parameters are those of a family."""
+    kind = HYPER[family].__name__.removesuffix("Hyper")
+    hyper: Any = changes_model(family, Given)
+    search: Any = Optional[search_model(family, NotEmpty)]  # noqa: UP045 - built when it runs
+
+    def derived(base: type[Model], **types: Any) -> Any:
+        fields: dict[str, Any] = {name: (type_, base.model_fields[name]) for name, type_ in types.items()}
+        return create_model(kind + base.__name__, __base__=base, **fields)
+
+    override = derived(Override, hyper=hyper, search=search)
+    block = derived(Block, hyper=hyper, search=search, overrides=_tuple_of(override))
+    grid = derived(ScaleGrid, grid=_tuple_of(block, min_length=1))
+    made: type[ExperimentFile] = derived(ExperimentFile, family=Literal[family], scales=dict[Scale, grid])  # type: ignore[valid-type]
+    return made
+
+
+@cache
+def experiment_type() -> Any:
+    """Any experiment file; its family decides which hyper-parameters it may have."""
+    return Annotated[_experiment_model("nlp") | _experiment_model("sciml"), Field(discriminator="family")]
