@@ -68,7 +68,7 @@ def test_resolving_twice_changes_nothing_and_defaults_are_filled_in():
     assert resolve("sciml", method, hyper) == (method, hyper)
     assert method["balance"] == {
         "schedule": "sigmoid", "s_min": 1.25, "s_max": 1.25, "tau": 5.0, "every": 1, "scheduled": "lr",
-        "normalize": False,
+        "normalize": False, "tolerance": 0.0,
     }  # fmt: skip
     assert (hyper["given_frames"], hyper["weight_decay"]) == (10, 0.0)
     assert balance_options("sciml", method, hyper) == method["balance"]

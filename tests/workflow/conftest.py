@@ -17,7 +17,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def snakemake(root: Path) -> Run:
     """Call snakemake with this repository's Snakefile in another working directory."""
 
-    def call(folder: Path, *arguments: str, timeout: float = 420) -> subprocess.CompletedProcess[str]:
+    def call(folder: Path, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             [

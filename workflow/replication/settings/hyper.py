@@ -86,6 +86,7 @@ class Balance(Model):
     slope: float = Field(1.0, ge=0, description="range of the factors of these maps")
     scheduled: Literal["lr", "weight_decay", "both"] = Field("lr", description="what is scaled")
     normalize: bool = Field(False, description="scale the factors to mean 1")
+    tolerance: float = Field(0.0, ge=0, lt=1, description="share of itself an exponent may be off; 0: measure always")
     preset: Literal["nlp", "sciml"] | None = Field(None, description="the family's own by default")
     unit: Literal["block", "layer", "layer_in_block"] | None = Field(None, description="which layers share a rate")
     metric: Metric | None = Field(None, description="the number of a layer that the schedule works on")
