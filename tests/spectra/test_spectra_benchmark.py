@@ -42,11 +42,3 @@ def test_shares_follow_from_the_measured_seconds(benchmark):
     assert rows["published"]["ratio"] == pytest.approx(0.2403)
     (row, *_) = benchmark.shares(seconds, 0.05)
     assert "211 steps and 101 updates" in row["size"]  # every 21st step
-
-
-def test_a_quick_run(benchmark, monkeypatch):
-    monkeypatch.setattr(benchmark, "WIDTHS", (32, 48, 2048))
-    rows = benchmark.measure(quick=True)
-    assert {row["variant"] for row in rows} >= {"tempbalance", "full SVD", "WeightWatcher", "published"}
-    assert all(row["seconds"] > 0 for row in rows)
-    assert {row["size"] for row in rows if row["name"] == "exponent of a square matrix"} == {32, 48}

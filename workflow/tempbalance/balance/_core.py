@@ -325,7 +325,9 @@ class TempBalance:
             "pending": dict(self._pending),
             "diagnostics": self._diagnostics.state_dict(),
         }
-        return state if self._drift is None else {**state, "drift": self._drift.state_dict(), "values": self._values}
+        if self._drift is not None:
+            state |= {"drift": self._drift.state_dict(), "values": dict(self._values)}
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue bit for bit. Load the states of the model, the optimizer and the scheduler first.
