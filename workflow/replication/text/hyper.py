@@ -53,7 +53,7 @@ class Hyper:
     gradient_checkpointing: bool = False
     precision: str = "fp32"
     group_by_length: bool = False
-    eval_batch_size: int = 64
+    eval_batch_size: int = 32
     evaluate_test_every: int = 0
     test_final_epoch: bool = True
     checkpoint_every_s: float = 60.0

@@ -14,6 +14,8 @@ from replication.errors import ConfigError
 from replication.text.tasks import Task
 from tempbalance.balance import Diagnostics, TempBalance
 from tempbalance.integrations import TempBalanceCallback
+from tempbalance.spectra.layers import find_layers
+from tempbalance.spectra.presets import get_preset
 
 #: Task kind -> peft's name of it, which decides what beside the adapters is trained (the head).
 _PEFT_TASKS = {
@@ -56,6 +58,18 @@ def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Mod
         raise ConfigError(f"method option lora: the adapters do not fit the model ({error})") from None
 
 
+def _adapted_only(model: nn.Module) -> dict[str, Any]:
+    """Options by which a block's exponent is the mean over its adapted layers, as released; none without adapters."""
+    preset = get_preset("nlp")
+    layers = find_layers(model, preset)
+    adapted = [layer.name for layer in layers if layer.adapters]
+    if not adapted:
+        return {}
+    # A name is excluded with all that it is a part of.
+    frozen = [layer.name for layer in layers if not any(layer.name in name for name in adapted)]
+    return {"exclude": (*preset.exclude, *frozen)}
+
+
 class Balancing:
     """TempBalance through the Trainer's callback, or the same measurements alone where the method does not balance.
 
@@ -72,7 +86,7 @@ class Balancing:
             self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
             self._diagnostics.measure()
         else:
-            self._callback = TempBalanceCallback(**options)
+            self._callback = TempBalanceCallback(**options, **_adapted_only(model))
 
     @property
     def callbacks(self) -> list[TrainerCallback]:

@@ -78,6 +78,8 @@ class SharpnessAwareTrainer(Trainer):
             )
         self.rho = rho
         self.adaptive = adaptive
+        # As released: only the first gradient is clipped, and of that only the direction counts.
+        self.args.max_grad_norm = 0.0
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Gradient at ``w + e``, where ``e`` climbs ``rho`` along the gradient at ``w``; returns the loss at ``w``."""
