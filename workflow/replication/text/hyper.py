@@ -22,22 +22,21 @@ class Hyper:
 
     Attributes:
         epochs: passes over the subset.
-        batch_size: rows a forward pass.
+        batch_size: rows in a forward pass.
         lr: base learning rate.
         weight_decay: decoupled; none on biases and LayerNorm.
-        warmup_ratio: share of the steps with rising rate.
-        scheduler: transformers' name of the rate's course after warmup.
+        warmup_ratio: share of the steps in which the rate rises.
+        scheduler: transformers' name of the learning-rate schedule after warmup.
         max_grad_norm: gradients are clipped to this norm.
-        gradient_accumulation: forward passes a step.
+        gradient_accumulation: forward passes in a step.
         gradient_checkpointing: recompute activations to save memory.
         precision: fp32, bf16 or fp16 (mixed).
-        group_by_length: draw batches of rows of similar length, which saves time on padding; the released code
-            does not.
-        eval_batch_size: rows a forward pass in evaluation.
-        evaluate_test_every: epochs between evaluations on the test set for the released protocol (best epoch on the
-            test set); 0, the default, never.
-        test_final_epoch: whether the last epoch's weights too are evaluated on the test set where another epoch is
-            chosen; a demo on a processor saves the time.
+        group_by_length: fill batches with rows of similar length, which saves padding; the released code does not.
+        eval_batch_size: rows in a forward pass of evaluation.
+        evaluate_test_every: epochs between evaluations on the test set, for the released protocol (best epoch on the
+            test set); 0: never.
+        test_final_epoch: whether the last epoch's weights are also evaluated on the test set where another epoch is
+            chosen; the demo saves this time.
         checkpoint_every_s: seconds between checkpoints (at epoch ends).
         threads: processor threads.
     """
