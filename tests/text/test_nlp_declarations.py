@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -37,3 +38,51 @@ def test_manual_names_every_option() -> None:
     names = [item.name for item in fields(Task) if item.name != "texts"]
     names += [*ROW_METRICS, *GROUP_METRICS, *SPAN_METRICS]
     assert [name for name in names if f"`{name}`" not in manual] == []
+
+
+def paper_trials(name: str) -> dict[tuple[str, float, str], list[dict]]:
+    """(data set, ratio, method) -> hyper-parameters of each trial at paper scale."""
+    grid = load_grid(ROOT, Config.from_mapping({"scale": "paper", "experiments": [name]}, ROOT))
+    cells = grid.experiments[name].cells
+    return {(cell.dataset, cell.ratio, cell.method): [trial.runs[0].hyper for trial in cell.trials] for cell in cells}
+
+
+@pytest.mark.parametrize(("dataset", "rows"), [("cb", 56), ("hyperpartisan", 65)])
+def test_published_scores_are_means_of_three_accuracies(dataset: str, rows: int, catalog: dict) -> None:
+    published = pd.read_csv(ROOT / "workflow/resources/published_results.csv").query("dataset == @dataset")
+    right = published["mean"] / 100 * 3 * rows
+    assert len(published) >= 2
+    assert ((right - right.round()).abs() <= 0.0001 * 3 * rows).all(), "to the last printed digit"
+    assert parse_task(catalog["datasets"][dataset]).primary == "accuracy"
+
+
+@pytest.mark.parametrize("dataset", ["scicite", "sciie"])
+def test_domain_sets_with_published_accuracies_are_scored_by_them(dataset: str, catalog: dict) -> None:
+    assert parse_task(catalog["datasets"][dataset]).primary == "accuracy"
+
+
+def test_superglue_is_searched_and_cut_as_released(catalog: dict) -> None:
+    trials = paper_trials("table20_superglue")
+    assert all({hyper["batch_size"] for hyper in found} == {16, 32} for found in trials.values())
+    assert {parse_task(catalog["datasets"][dataset]).max_length for dataset, _, _ in trials} == {128}
+    assert parse_task(catalog["datasets"]["multirc"]).primary == "group_f1"
+
+
+def test_the_t_test_takes_the_best_settings_of_each_cell() -> None:
+    searched = paper_trials("fig3_glue_ratio")
+    for cell, trials in paper_trials("table15_ttest").items():
+        assert trials == searched[cell], cell
+        assert len(trials) > 1
+
+
+def test_lora_has_the_epochs_and_rates_of_the_lora_paper() -> None:
+    for (dataset, _, _), trials in paper_trials("table21_lora").items():
+        expected = {"sst2": (60, 16, 5e-4), "mnli": (30, 16, 5e-4), "qnli": (25, 32, 4e-4), "qqp": (25, 16, 5e-4)}
+        assert {(h["epochs"], h["batch_size"], h["lr"]) for h in trials} == {expected[dataset]}
+
+
+def test_the_published_sam_is_the_adaptive_one(catalog: dict) -> None:
+    published = [name for name, method in catalog["methods"].items() if method.get("published_as") == "sam"]
+    assert published == ["sam-adaptive"]
+    assert catalog["methods"]["sam-adaptive"]["adaptive"]
+    assert {"sam", "sam-adaptive"} <= {method for _, _, method in paper_trials("table1_addon")}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from nlp_tiny import CORPUS, Chain
@@ -18,10 +19,12 @@ from replication.errors import ConfigError
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import parse_hyper
 from replication.text.encoders import load_model
+from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import build_optimizer
 from replication.text.recording import Recorder
 from replication.text.tasks import parse_task
 from replication.text.training import finetune
+from tempbalance import TempBalance, sigmoid_schedule
 
 NINE = ("ft", "tb", "sam", "sam+tb", "adafactor", "adafactor+tb", "lora", "lora+tb", "llrd")
 SMALL = {"epochs": 2, "batch_size": 8, "lr": 1e-3}
@@ -89,6 +92,24 @@ def test_every_kind_of_state_survives_a_kill(
         run.publish()
         for file in ("model.safetensors", "history.csv", "spectra.csv"):
             assert (run.folder / file).read_bytes() == (whole / file).read_bytes(), file
+
+
+def test_lora_balances_by_the_adapted_layers_alone(roberta: Chain, catalog: dict) -> None:
+    task, method = parse_task(CORPUS), catalog["methods"]["lora+tb"]
+    torch.manual_seed(0)
+    model = add_lora(load_model(roberta.model, task), method["lora"], task)
+    optimizer = build_optimizer(model, method, parse_hyper(SMALL))
+    (callback,) = Balancing(model, optimizer, {"min_count": 2}).callbacks
+    balancer = TempBalance(model, optimizer, **callback.options)
+    balancer.step()
+    rows = pd.DataFrame(balancer.rows()).dropna(subset=["block"])
+    adapted = rows[rows.layer.str.endswith(("query", "value"))]
+    assert len(adapted) == 4 < len(rows)
+    alphas = adapted.groupby("block").alpha.mean()
+    expected = sigmoid_schedule(alphas.to_numpy(), 1.0, s_min=1.0, s_max=1.0)
+    assert len(set(expected)) > 1
+    found = [factor for unit, factor in sorted(balancer.factors.items())]
+    np.testing.assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize("name", ["lora", "lora+tb"])
@@ -168,7 +189,7 @@ def test_sam_takes_the_gradient_at_the_worst_point_nearby(adaptive: bool, tmp_pa
     model = Quadratic()
     w, h, rho = np.array([1.0, -2.0]), np.array([1.0, 3.0]), 0.1
     arguments = TrainingArguments(
-        output_dir=str(tmp_path), max_steps=1, report_to=[], use_cpu=True, max_grad_norm=0.0, disable_tqdm=True
+        output_dir=str(tmp_path), max_steps=1, report_to=[], use_cpu=True, max_grad_norm=0.5, disable_tqdm=True
     )
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     trainer = SharpnessAwareTrainer(
@@ -179,6 +200,7 @@ def test_sam_takes_the_gradient_at_the_worst_point_nearby(adaptive: bool, tmp_pa
     g = h * w
     scale = np.abs(w) if adaptive else np.ones(2)
     worst = w + rho * scale**2 * g / np.linalg.norm(scale * g)
+    assert np.linalg.norm(h * worst) > 0.5, "longer than the clipping norm, which does not bind SAM's step"
     np.testing.assert_allclose(model.w.detach().numpy(), w - h * worst, rtol=1e-5)
 
 

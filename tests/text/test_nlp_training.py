@@ -6,13 +6,19 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from nlp_tiny import FT, TB, Chain
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
 from replication.runs.rundir import RunDir
+from replication.text.batches import collator, read_evaluation_rows
+from replication.text.encoders import load_model, load_tokenizer
 from replication.text.recording import Recorder
+from replication.text.scoring import Evaluator
+from replication.text.tasks import parse_task
 from replication.text.training import finetune
 
 METHODS = pytest.mark.parametrize("method", [FT, TB], ids=["ft", "tb"])
@@ -36,6 +42,31 @@ def test_a_corpus_that_can_be_learned_is_learned(chain: Chain) -> None:
     record, _ = chain.run(FT, indices=range(80), epochs=8, lr=3e-3)
     assert record["metrics"]["val"]["selected"]["accuracy"] >= 0.9
     assert record["metrics"]["test"]["selected"]["accuracy"] >= 0.85
+
+
+@pytest.mark.parametrize("batch", [4, 32])
+def test_evaluation_predicts_what_the_trainer_predicts(chain: Chain, batch: int, tmp_path: Path) -> None:
+    from transformers import Trainer, TrainingArguments
+
+    task, rows = parse_task(chain.options), read_evaluation_rows(chain.tokens, chain.data, "test")
+    torch.manual_seed(0)
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), report_to=[], use_cpu=True, per_device_eval_batch_size=batch, disable_tqdm=True
+    )
+    trainer = Trainer(
+        model=load_model(chain.model, task),
+        args=arguments,
+        data_collator=collator(task, load_tokenizer(chain.model)),
+    )
+    evaluate = Evaluator(trainer, task)
+    state = torch.get_rng_state()
+    expected = trainer.predict(rows)
+    after = torch.get_rng_state()
+    torch.set_rng_state(state)
+    logits = torch.stack(evaluate.outputs(rows)).numpy()
+    assert torch.equal(torch.get_rng_state(), after), "later dropout would differ"
+    np.testing.assert_array_equal(logits, expected.predictions)
+    assert evaluate(rows)["loss"] == pytest.approx(expected.metrics["test_loss"], rel=1e-5)
 
 
 class KilledError(Exception):

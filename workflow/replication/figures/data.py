@@ -26,7 +26,7 @@ from replication.errors import DataError
 METRICS = {
     "accuracy": "accuracy, %",
     "accuracy_f1_mean": "mean of accuracy and F1, %",
-    "accuracy_f1_macro_mean": "mean of accuracy and F1, %",
+    "group_f1": "F1 per question, %",
     "f1": "F1, %",
     "f1_macro": "macro F1, %",
     "f1_micro": "micro F1, %",

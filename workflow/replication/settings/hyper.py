@@ -48,7 +48,7 @@ class NlpHyper(Hyper):
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 and fp16 are mixed precision")
     group_by_length: bool = Field(False, description="batch rows of similar length (the released code does not)")
-    eval_batch_size: int = Field(64, ge=1, description="rows in a forward pass in evaluation")
+    eval_batch_size: int = Field(32, ge=1, description="rows in a forward pass in evaluation")
     test_final_epoch: bool = Field(True, description="false: the test set is seen with the chosen epoch's weights only")
     threads: int = Field(1, ge=1, le=1024, description="processor threads")
     rho: float | None = Field(None, gt=0, description="SAM: overrules the method's `rho`")

@@ -13,7 +13,7 @@ from replication.text.fetching import check_sha256, package_file
 from replication.text.parts import unpack_parts
 from replication.text.tasks import Task
 
-#: Task kind -> transformers class that puts the right head on a model.
+#: Task kind -> the transformers class with the right head.
 HEADS = {
     "classification": "AutoModelForSequenceClassification",
     "regression": "AutoModelForSequenceClassification",
@@ -78,7 +78,7 @@ def byte_tokenizer() -> Any:
 
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     symbols = special + sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({symbol: place for place, symbol in enumerate(symbols)}, [], unk_token="<unk>"))  # noqa: S106
+    tokenizer = Tokenizer(models.BPE({symbol: number for number, symbol in enumerate(symbols)}, [], unk_token="<unk>"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -150,7 +150,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
 
 
 def fingerprint(model_options: Mapping[str, Any]) -> str:
-    """What identifies the pretrained weights in a run's inputs: a checksum, a revision, or ``random``."""
+    """Identifies the pretrained weights among a run's inputs: a checksum, a revision, or ``random``."""
     source = model_options.get("source", {})
     if "random" in source:
         return "random"

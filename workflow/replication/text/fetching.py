@@ -1,4 +1,4 @@
-"""Bringing raw files here: from an installed data package, a user's folder, the local cache or the hub."""
+"""Raw files from an installed data package, a user's folder, the local cache or the hub."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _from_package(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
 
 
 def _from_folder(options: Mapping[str, Any], folder: Path, out_dir: Path) -> dict[str, Any]:
-    """Copy every readable file; which of them are needed is for ``prepare`` to say."""
+    """Copy every readable file that may be needed; ``prepare`` says what is missing."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it was named as the data folder")
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in READABLE)

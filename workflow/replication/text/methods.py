@@ -14,8 +14,9 @@ from replication.errors import ConfigError
 from replication.text.tasks import Task
 from tempbalance.balance import Diagnostics, TempBalance
 from tempbalance.integrations import TempBalanceCallback
+from tempbalance.spectra import find_layers, get_preset
 
-#: Task kind -> peft's name of it, which decides what beside the adapters is trained (the head).
+#: Task kind -> peft's name of it, which decides the head that is trained beside the adapters.
 _PEFT_TASKS = {
     "classification": "SEQ_CLS",
     "regression": "SEQ_CLS",
@@ -26,15 +27,15 @@ _LORA_KEYS = ("r", "alpha", "dropout", "targets")
 
 
 def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
-    """The model with LoRA adapters (Hu et al. 2022) through peft; the rest but the head is frozen.
+    """The model with LoRA adapters (Hu et al. 2022) through peft; only they and the head are trained.
 
     Args:
         model: a transformers model.
         options: ``r`` (default 8), ``alpha`` (16), ``dropout`` (0.05), ``targets`` (module names; peft's choice for
             the architecture by default).
-        task: decides which head is trained along.
+        task: decides which head is trained too.
 
-    Raises ConfigError for unknown options, for tasks that peft has no name for, or targets the model lacks.
+    Raises ConfigError for unknown options, tasks that peft has no name for, and targets that the model lacks.
     """
     import peft
 
@@ -56,6 +57,18 @@ def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Mod
         raise ConfigError(f"method option lora: the adapters do not fit the model ({error})") from None
 
 
+def _adapted_only(model: nn.Module) -> dict[str, Any]:
+    """Options by which a block's exponent is the mean over its adapted layers, as released; none without adapters."""
+    preset = get_preset("nlp")
+    layers = find_layers(model, preset)
+    adapted = [layer.name for layer in layers if layer.adapters]
+    if not adapted:
+        return {}
+    # A name excludes every layer whose name contains it.
+    frozen = [layer.name for layer in layers if not any(layer.name in name for name in adapted)]
+    return {"exclude": (*preset.exclude, *frozen)}
+
+
 class Balancing:
     """TempBalance through the Trainer's callback, or the same measurements alone where the method does not balance.
 
@@ -68,15 +81,15 @@ class Balancing:
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
         self._callback: TempBalanceCallback | None = None
         if options is None:
-            # Measured before a checkpoint is read, so a resumed run knows the spectra of the beginning too.
+            # Measured before a checkpoint is read, so that a resumed run has the initial spectra too.
             self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
             self._diagnostics.measure()
         else:
-            self._callback = TempBalanceCallback(**options)
+            self._callback = TempBalanceCallback(**options, **_adapted_only(model))
 
     @property
     def callbacks(self) -> list[TrainerCallback]:
-        """What the Trainer has to call."""
+        """Callbacks for the Trainer."""
         return [] if self._callback is None else [self._callback]
 
     @property
@@ -91,6 +104,6 @@ class Balancing:
         return [{"epoch": epoch, "step": step, **row} for row in self._source.rows()]
 
     def eigenvalues(self) -> dict[str, Any]:
-        """Layer -> eigenvalues before training, alike whether they were just measured or read back."""
+        """Layer -> eigenvalues before training."""
         found = self._source.initial_eigenvalues()
         return {name: np.asarray(found[name], np.float32) for name in sorted(found)}

@@ -1,4 +1,4 @@
-"""Metrics as the paper reports them, in percent where the paper uses percent: here always fractions of 1."""
+"""Metrics of the paper, as fractions of 1 (the paper prints percent)."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ def accuracy_f1_mean(predicted: Array, true: Array) -> float:
     return (accuracy(predicted, true) + f1(predicted, true)) / 2
 
 
-def accuracy_f1_macro_mean(predicted: Array, true: Array) -> float:
-    """Mean of accuracy and macro F1 (SuperGLUE CB)."""
-    return (accuracy(predicted, true) + f1_macro(predicted, true)) / 2
-
-
 def matthews(predicted: Array, true: Array) -> float:
     """Matthews correlation (CoLA); 0 where all predictions are one class."""
     from sklearn.metrics import matthews_corrcoef
@@ -84,22 +79,23 @@ def group_exact_match(predicted: Array, true: Array, group: Sequence[str]) -> fl
     return float(np.mean(list(right.values())))
 
 
-def f1a_em_mean(predicted: Array, true: Array, group: Sequence[str]) -> float:
-    """Mean of F1 over all answers and exact match over questions (MultiRC)."""
-    return (f1(predicted, true) + group_exact_match(predicted, true, group)) / 2
+def group_f1(predicted: Array, true: Array, group: Sequence[str]) -> float:
+    """Mean over groups (MultiRC questions) of the F1 of each, as released; 0 for a group without right answers."""
+    names, members = np.unique(np.asarray(group), return_inverse=True)
+    return float(np.mean([f1(predicted[members == n], true[members == n]) for n in range(len(names))]))
 
 
 #: Metrics over predicted and true values of single rows.
 ROW_METRICS: dict[str, Callable[[Array, Array], float]] = {
     function.__name__: function
     for function in (
-        accuracy, f1, f1_macro, f1_micro, accuracy_f1_mean, accuracy_f1_macro_mean, matthews, pearson, spearman,
+        accuracy, f1, f1_macro, f1_micro, accuracy_f1_mean, matthews, pearson, spearman,
         pearson_spearman_mean,
     )
 }  # fmt: skip
 #: Metrics that also need the group of each row.
 GROUP_METRICS: dict[str, Callable[[Array, Array, Sequence[str]], float]] = {
-    function.__name__: function for function in (group_exact_match, f1a_em_mean)
+    function.__name__: function for function in (group_f1, group_exact_match)
 }
 #: Metrics of predicted spans, see :mod:`replication.text.spans`.
 SPAN_METRICS = ("span_f1", "span_exact_match")

@@ -1,4 +1,4 @@
-"""The optimizers a method may ask for, and the baselines that are not the plain Trainer's."""
+"""The optimizers that a method may name, and sharpness-aware training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def layer_depths(model: nn.Module) -> dict[str, int]:
 
 
 def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
-    """Parameter groups: with and without weight decay; one pair a depth where the rate falls with depth."""
+    """Parameter groups with and without weight decay; with ``layer_decay`` one pair for each depth."""
     decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
     depths = layer_depths(model) if layer_decay is not None else {}
     top = max(depths.values(), default=0)
@@ -46,9 +46,9 @@ def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Ite
 def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:
     """The optimizer of a method.
 
-    AdamW (0.9, 0.999, 1e-8) with decoupled weight decay, none on biases and normalisations; Adafactor with a rate of
-    its own switched off; for SAM the AdamW that takes its second step. ``layer_decay`` multiplies the rate by this
-    factor for every depth below the head.
+    AdamW (0.9, 0.999, 1e-8) with decoupled weight decay, none on biases and normalisations; Adafactor at the given
+    rate; for SAM the AdamW that takes its step. ``layer_decay`` is the factor on the rate from block to block, from the
+    head down.
 
     Raises ConfigError for an unknown optimizer.
     """
@@ -78,6 +78,8 @@ class SharpnessAwareTrainer(Trainer):
             )
         self.rho = rho
         self.adaptive = adaptive
+        # As released: only the first gradient is clipped, and of that only the direction counts.
+        self.args.max_grad_norm = 0.0
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Gradient at ``w + e``, where ``e`` climbs ``rho`` along the gradient at ``w``; returns the loss at ``w``."""

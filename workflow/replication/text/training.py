@@ -1,4 +1,4 @@
-"""Fine-tuning with the transformers Trainer: one path for the baseline, TempBalance and every other method."""
+"""Fine-tuning with the transformers Trainer, the same way for every method."""
 
 from __future__ import annotations
 
@@ -79,11 +79,10 @@ def _check_cache(task: Task, data: Path, tokens: Path) -> None:
 def finetune(
     spec: RunSpec, *, data: Path, tokens: Path, indices: Sequence[int], run: RunDir, device: str = "cpu"
 ) -> None:
-    """Fine-tune a pretrained model on a subset of the training pool, and record it.
+    """Fine-tune a pretrained model on a subset of the training pool, and record the run.
 
-    Every epoch is evaluated on the validation set; the best one's weights are kept. The test set is evaluated once
-    with these weights (``metrics.test.selected``) and, by default, with the final ones (``metrics.test.final``); with
-    ``evaluate_test_every`` also during training, as the released code does (``metrics.test.paper``).
+    Every epoch is evaluated on the validation set, and the epoch is chosen as
+    :func:`replication.runs.epochs.protocol_scores` has it.
 
     Args:
         spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.NlpHyper` and
