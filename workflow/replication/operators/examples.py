@@ -61,7 +61,7 @@ class Examples:
             "channels": np.array(self.channels), "times": self.times, "samples": self.rows,
         }  # fmt: skip
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def predicted(self, model: nn.Module, scale: Scale) -> dict[str, NDArray[Any]]:
         """The same arrays with the model's prediction of every sample."""
         model.eval()

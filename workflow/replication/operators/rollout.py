@@ -171,7 +171,7 @@ def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(predicted, target) * target.shape[-2]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
     """Error measures in physical units (:class:`replication.operators.metrics.Errors`), batch by batch."""
     model.eval()

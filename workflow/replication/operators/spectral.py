@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-#: Products are used up to this many kept real coefficients per grid point and axis, measured by
-#: benchmarks/operators.py; beyond it a layer uses the FFT.
-PRODUCT_SHARE = 0.5
+#: Products are used up to this many kept modes an axis. A product costs as much per point as it keeps modes, an FFT
+#: nearly the same for any: at 256 of 1,024 points both took equally long (benchmarks/operators.py).
+MOST_MODES = 256
 
 
 class SpectralWeights(nn.Module):
@@ -74,6 +74,7 @@ class Transform(NamedTuple):
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # what is kept here serves training too
 def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.device) -> Transform:
     """The matrices of a grid: transforms of unit vectors, made in float64, held as float32.
 
@@ -184,9 +185,7 @@ def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
 
     On an odd first axis neuraloperator's layer shifts its modes by one; such grids keep to its results.
     """
-    even = all(size % 2 == 0 for size in points[:-1])
-    shares = [*(kept / size for kept, size in zip(modes[:-1], points, strict=False)), 2 * modes[-1] / points[-1]]
-    return even and max(shares) <= PRODUCT_SHARE
+    return max(modes) <= MOST_MODES and all(size % 2 == 0 for size in points[:-1])
 
 
 @cache
