@@ -57,7 +57,7 @@ def by(products: bool, step: Callable[[], None]) -> Callable[[], None]:
     """The step with Fourier layers by products, or by FFT."""
 
     def chosen() -> None:
-        with mock.patch.object(fno, "products_pay", lambda *_: products):
+        with mock.patch.object(fno, "products_pay", return_value=products):
             step()
 
     return chosen

@@ -1,4 +1,4 @@
-"""The hyper-parameters of an operator's training, checked once."""
+"""Hyper-parameters of training an operator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from replication.errors import ConfigError
 from replication.settings.spec import merged_balance
 
-#: Hyper-parameters that belong to the balancer: they overrule the method's ``balance`` options.
+#: Hyper-parameters of TempBalance: they override the method's ``balance`` options.
 BALANCE_KEYS = ("s", "s_min", "s_max", "tau", "min_ratio", "slope")
 
 
@@ -19,24 +19,25 @@ class Hyper:
 
     Attributes:
         epochs: passes over the subset.
-        batch_size: samples a step.
+        batch_size: samples per step.
         lr: base learning rate.
         weight_decay: L2 coupled into the gradient, as Adam's ``weight_decay``.
-        step_size: epochs between two reductions of the rate.
-        gamma: factor of a reduction.
-        given_frames: first frames of a flow that the model is shown.
-        unroll_frames: last frames of a rollout that the gradient goes back through (PDEBench's pushforward trick);
-            0, the default, all of them.
-        standardise: whether channels are brought to mean 0 and deviation 1 of the training samples (not in the paper).
+        step_size: epochs between reductions of the learning rate.
+        gamma: factor of each reduction.
+        given_frames: initial steps: the first frames of a flow, which the model sees.
+        unroll_frames: backpropagate through this many last frames of a rollout (PDEBench's pushforward trick); 0, the
+            default, through all.
+        standardise: whether channels are scaled to mean 0 and deviation 1 on the training samples (not in the paper).
         evaluate_every: epochs between evaluations on the validation set; the last epoch is always evaluated.
         evaluate_test_every: epochs between evaluations on the test set for the released protocol (best epoch on the
             test set); 0, the default, never.
-        eval_batch_size: samples at once in evaluation.
+        eval_batch_size: samples per batch in evaluation.
         checkpoint_every_s: seconds between checkpoints (at epoch ends).
-        complex_second_moment: ``split`` (torch's Adam: real and imaginary parts apart) or ``joint`` (the released
-            optimizer: one second moment |g|^2).
-        precision: ``fp32``, ``tf32`` (matrix products on a GPU) or ``bf16`` (autocast; transforms stay float32).
-        compile: whether torch.compile works on the model.
+        complex_second_moment: ``split`` (torch's Adam: separate for real and imaginary parts) or ``joint`` (the released
+            optimizer: |g|^2).
+        precision: ``fp32``, ``tf32`` (matrix products on a GPU, an FNO's transforms among them) or ``bf16`` (autocast;
+            Fourier layers stay float32).
+        compile: whether the model is compiled by torch.compile.
     """
 
     epochs: int
@@ -58,7 +59,7 @@ class Hyper:
 
 
 _MAY_BE_ZERO = ("weight_decay", "unroll_frames", "evaluate_test_every", "checkpoint_every_s")
-#: Hyper-parameters that are one of a few words.
+#: Allowed values of the hyper-parameters that are words.
 CHOICES = {"complex_second_moment": ("split", "joint"), "precision": ("fp32", "tf32", "bf16")}
 
 

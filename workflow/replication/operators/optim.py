@@ -1,4 +1,4 @@
-"""Adam with coupled L2, with either rule for complex parameters."""
+"""Adam with coupled L2, and two rules for complex parameters."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class PlainAdam(Uncompiled, Adam):
 class JointAdam(Uncompiled):
     """Adam whose second moment of a complex parameter is ``|g|^2``, as the released optimizer has it.
 
-    torch's Adam treats real and imaginary parts as two real parameters, so their steps differ in scale.
-    For real parameters both are the same.
+    torch's Adam treats real and imaginary parts as two real parameters, each with its own scale. The two optimizers
+    agree on real parameters.
 
     Args:
         params: as of any torch optimizer.
