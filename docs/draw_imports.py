@@ -1,4 +1,4 @@
-"""Draw which room imports which, from the imports themselves: ``python docs/draw_imports.py`` updates docs/layout.md."""
+"""Draw which room imports which: ``python docs/draw_imports.py`` updates docs/layout.md."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from replication.operators.metrics import Errors
-from replication.operators.optim import JointAdam
+from replication.operators.optim import JointAdam, PlainAdam
 
 
 def measure(predicted, target, given=0, batch=100):
@@ -51,7 +51,7 @@ def test_nrmse_is_invariant_to_the_unit_and_rmse_is_not(pair):
     assert scaled["rmse"] == pytest.approx(10 * plain["rmse"], rel=1e-6)
 
 
-def test_given_frames_dilute_nrmse_and_not_the_rollouts(pair):
+def test_initial_steps_dilute_nrmse_and_not_the_rollouts(pair):
     predicted, target = pair[0].clone(), pair[1]
     predicted[..., :2, :] = target[..., :2, :]
     values = measure(predicted, target, given=2)
@@ -66,6 +66,21 @@ def test_a_sine_lands_in_its_band():
     assert values["frmse_mid"] > 1e-2
     assert values["frmse_low"] == pytest.approx(0, abs=1e-6)
     assert values["frmse_high"] == pytest.approx(0, abs=1e-6)
+
+
+def test_plain_adam_is_torchs_bit_for_bit():
+    ends = []
+    for kind in (PlainAdam, torch.optim.Adam):
+        torch.manual_seed(0)
+        real, complex_ = (torch.nn.Parameter(torch.randn(4, dtype=dtype)) for dtype in (torch.float, torch.cfloat))
+        optimizer = kind([real, complex_], lr=0.1, weight_decay=0.01)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (real.exp().sum() + complex_.abs().square().sum()).backward()
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+        ends.append((real.detach(), complex_.detach()))
+    assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
 
 
 def test_joint_adam_is_adam_for_real_and_scales_complex_by_their_size():

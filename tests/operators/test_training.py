@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,12 +15,15 @@ import pytest
 import torch
 
 from replication.errors import ConfigError, DataError
+from replication.operators.fno import FNO
+from replication.operators.rollout import rollout
+from replication.operators.spectral import transform
 from replication.runs.rundir import RunDir
 from replication.simulation.data import PDEFile
 
 from .conftest import BASELINE, DARCY, FLOW, HYPER, SPEC, run_training
 
-FEW = {**HYPER, "epochs": 1, "given_frames": 3}
+FEW = {**HYPER, "epochs": 1, "initial_steps": 3}
 
 
 def record(run):
@@ -188,12 +194,35 @@ def test_a_stride_that_is_none_is_refused(tmp_path, flow, key, value):
     ("hyper", "words"),
     [
         ({"momentum": 1.0}, "unknown key 'momentum'"),
-        ({"given_frames": 13}, "given_frames is 13, but .* has 13 frames"),
+        ({"initial_steps": 13}, "initial_steps is 13, but .* has 13 frames"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(tmp_path, flow, hyper, words):
     with pytest.raises(ConfigError, match=words):
         run_training(tmp_path, flow, hyper={**HYPER, **hyper})
+
+
+def test_training_imports_no_library_that_it_does_not_use(tmp_path, flow):
+    """Start-up is a quarter of a short run: no transformers, no wandb, no compiler."""
+    code = (
+        "import sys; from pathlib import Path; from tests.operators.conftest import run_training; "
+        "run_training(Path(sys.argv[1]), Path(sys.argv[2])); "
+        "print([name for name in ('transformers', 'wandb', 'torch._dynamo', 'neuralop') if name in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path, flow], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_fno_that_was_evaluated_first_trains():
+    """What evaluation leaves in caches can be used with a gradient."""
+    transform.cache_clear()
+    model, grid = FNO(3, 3, 1, modes=4), torch.rand(16, 1)
+    with torch.inference_mode():
+        rollout(model, torch.randn(2, 16, 1, 3), grid, 2)
+    rollout(model, torch.randn(2, 16, 1, 3), grid, 2).sum().backward()
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -199,7 +199,7 @@ def make_pde_run(folder: Path, epochs: int) -> TinyRun:
         family="sciml", model="operator", dataset="tiny", ratio=0.5, method="tb",
         seed=13, model_options={"kind": "fno", "modes": 4, "width": 8}, dataset_options=PDE,
         method_options={"optimizer": "adam", "balance": {}},
-        hyper={"epochs": epochs, "batch_size": 4, "lr": 5e-3, "given_frames": 3, "checkpoint_every_s": 0},
+        hyper={"epochs": epochs, "batch_size": 4, "lr": 5e-3, "initial_steps": 3, "checkpoint_every_s": 0},
     )  # fmt: skip
     return TinyRun(spec, folder / "data.h5", subset)
 

@@ -70,7 +70,7 @@ def test_resolving_twice_changes_nothing_and_defaults_are_filled_in():
         "schedule": "sigmoid", "s_min": 1.25, "s_max": 1.25, "tau": 5.0, "every": 1, "scheduled": "lr",
         "normalize": False, "tolerance": 0.0,
     }  # fmt: skip
-    assert (hyper["given_frames"], hyper["weight_decay"]) == (10, 0.0)
+    assert (hyper["initial_steps"], hyper["weight_decay"]) == (10, 0.0)
     assert balance_options("sciml", method, hyper) == method["balance"]
 
 
@@ -96,7 +96,7 @@ def test_a_method_that_does_not_balance_or_reads_other_options_ignores_the_rest(
     [
         ("nlp", {"learning_rate": 1.0}, "unknown key 'learning_rate'"),
         ("nlp", {"epoch": 1}, "unknown key 'epoch' (did you mean 'epochs'?)"),
-        ("nlp", {"given_frames": 1}, "unknown key 'given_frames'"),
+        ("nlp", {"initial_steps": 1}, "unknown key 'initial_steps'"),
         ("sciml", {"rho": 0.1}, "unknown key 'rho'"),
         ("nlp", {"lr": -1.0}, "key 'lr' is -1.0, expected more than 0"),
         ("sciml", {"lr": "fast"}, "key 'lr' is 'fast', expected a number"),

@@ -101,7 +101,7 @@ class DPOT(nn.Module):
     """Denoising pretrained operator transformer, without the denoising: the network that is fine-tuned.
 
     Args:
-        in_channels: channels of all given frames together, frame by frame.
+        in_channels: channels of all initial steps together, frame by frame.
         out_channels: channels of a frame.
         ndim: 2.
         width: channels of the hidden layers (Tiny 512, Small 1024).

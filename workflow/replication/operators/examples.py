@@ -1,4 +1,4 @@
-"""Rollouts of the first test samples, kept with every run for the figures of sample predictions."""
+"""Rollouts of the first test samples, saved with every run for figures of sample predictions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import nn
 from replication.operators.rollout import Fields, Scale, predict
 from replication.simulation.data import PDEFile
 
-#: How many test samples a run keeps.
+#: Test samples saved per run.
 COUNT = 2
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What is known of the kept samples before a model predicts them.
+    """The saved samples, without predictions.
 
     Attributes:
         fields: the samples, in physical units.
@@ -42,15 +42,15 @@ class Examples:
             file: the data.
             rows: of the test set.
             fields: the test set.
-            options: the data set's; ``reduced_resolution_t`` thins the times as it thins the frames.
+            options: the data set's; ``reduced_resolution_t`` is the stride of frames and times.
         """
         times = file.times(options.get("reduced_resolution_t", 1))[-fields.target.shape[-2] :]
-        # Picked by number, which copies them: a slice would hold the whole test set in memory beside the device's copy.
+        # Indexing copies; a slice would keep the whole test set in memory beside the device's copy.
         few = fields.part(torch.arange(min(COUNT, len(fields))))
         return cls(few, file.fields, times, rows[:COUNT])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays of a run that diverged: the prediction has no sample.
+        """Arrays of a run that diverged: ``prediction`` has no samples.
 
         ``target`` and ``prediction`` are ``[sample, x, (y), predicted frames, channel]`` in physical units, ``grid`` is
         ``[x, (y), ndim]``; ``channels``, ``times`` and ``samples`` (rows of the data file) name their axes.
@@ -61,9 +61,9 @@ class Examples:
             "channels": np.array(self.channels), "times": self.times, "samples": self.rows,
         }  # fmt: skip
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def predicted(self, model: nn.Module, scale: Scale) -> dict[str, NDArray[Any]]:
-        """The same arrays with the model's prediction of every sample."""
+        """The same arrays with the model's predictions."""
         model.eval()
         prediction = predict(model, self.fields.to(str(scale.target_mean.device)), scale)
         return {**self.arrays(), "prediction": prediction.cpu().numpy()}

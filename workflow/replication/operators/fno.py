@@ -21,7 +21,7 @@ from replication.operators.spectral import SpectralWeights, fft_layer, fourier_l
 PADDING = 2
 HIDDEN = 128
 LAYERS = 4
-#: Rows that are projected at once: their hidden channels stay in the cache, and need no fresh memory.
+#: Grid points projected at once: their hidden channels fit the cache, and no large memory is allocated.
 ROWS = 4096
 
 
@@ -32,7 +32,7 @@ class FNO(nn.Module):
     where so many modes are kept that products cost more (:func:`replication.operators.spectral.products_pay`).
 
     Args:
-        in_channels: channels of the initial steps, the grid left out.
+        in_channels: channels of the initial steps, without the grid.
         out_channels: channels of the predicted frame.
         ndim: space dimensions, 1 or 2.
         modes: Fourier modes kept along each axis (positive ones; negative ones too except along the last axis).
@@ -61,7 +61,7 @@ class FNO(nn.Module):
 
     @contextmanager
     def fixed_weights(self, points: tuple[int, ...]) -> Iterator[None]:
-        """Within, spectral weights are arranged for a grid once, not at every frame; they must not change."""
+        """Context in which spectral weights are prepared once, not at every frame; do not change them inside."""
         self._fixed = self._real_weights(tuple(size + PADDING for size in points))
         try:
             yield
@@ -83,12 +83,13 @@ class FNO(nn.Module):
 
         Returns ``[batch, x, (y), out_channels]``.
         """
-        x = self.fc0(torch.cat((frames, grid), dim=-1)).movedim(0, -2)
-        x = functional.pad(x, (0, 0, 0, 0) + (0, PADDING) * self.ndim).float().contiguous()
-        for number, layer in enumerate(self._layers(tuple(x.shape[:-2]))):
-            x = layer(x)
-            if number < LAYERS - 1:
-                x = functional.gelu(x)
+        x = self.fc0(torch.cat((frames.movedim(0, -2), grid.movedim(0, -2)), dim=-1))
+        x = functional.pad(x, (0, 0, 0, 0) + (0, PADDING) * self.ndim).float()
+        with torch.autocast(x.device.type, enabled=False):  # a transform needs float32
+            for number, layer in enumerate(self._layers(tuple(x.shape[:-2]))):
+                x = layer(x)
+                if number < LAYERS - 1:
+                    x = functional.gelu(x)
         return self._project(x).movedim(-2, 0)
 
     def _layers(self, points: tuple[int, ...]) -> list[Callable[[Tensor], Tensor]]:
@@ -105,7 +106,8 @@ class FNO(nn.Module):
     def _project(self, x: Tensor) -> Tensor:
         x = x[(slice(None, -PADDING),) * self.ndim]
         parts = x.split(max(1, ROWS // x[0, ..., 0].numel()))
-        return torch.cat([self.fc2(functional.gelu(self.fc1(part))) for part in parts])
+        projected = [self.fc2(functional.gelu(self.fc1(part))) for part in parts]
+        return torch.cat(projected) if len(projected) > 1 else projected[0]
 
 
 def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,13 +9,13 @@ LOW, HIGH = 4, 12  # PDEBench's bands of wavenumbers: below 4, 4 to 11, from 12
 
 
 class Errors:
-    """Error measures of predicted against true frames, over as many batches as come.
+    """Errors of predicted frames over any number of batches.
 
-    ``nrmse`` averages over all frames it is shown, as PDEBench does: frames that were given, whose error is zero,
-    dilute it by ``(T - given) / T``. ``nrmse_rollout`` averages over the predicted ones alone.
+    ``nrmse`` averages over all ``T`` frames, as PDEBench does. The initial steps have no error, so they dilute it by
+    ``(T - given) / T``. ``nrmse_rollout`` averages over the predicted frames only.
 
     Args:
-        given: how many of the first frames were given.
+        given: number of initial steps.
     """
 
     def __init__(self, given: int = 0) -> None:

@@ -53,9 +53,9 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "neuralop-fno": _stock_fno,
     "neuralop-tfno": _stock_tfno,
 }
-#: Options that count something: whole numbers of at least 1.
+#: Options that must be whole numbers of at least 1.
 COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")
-#: Options of a model that say how it is treated, not how it is built.
+#: Options of a model that are not arguments of its builder.
 OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
 
 
@@ -64,7 +64,7 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
 
     Args:
         options: ``kind`` and the builder's arguments.
-        in_channels: channels of all given frames together.
+        in_channels: channels of all initial steps together.
         out_channels: channels of one predicted frame.
         ndim: space dimensions.
 
@@ -108,8 +108,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Args:
         model: the operator.
-        path: a state dict as ``.safetensors``, or written by ``torch.save``, alone or under the key ``model``. It is
-            read without unpickling objects.
+        path: a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
+            tensors and plain containers is unpickled.
 
     Raises DataError for a file that cannot be read, or whose tensors are not the model's.
     """
@@ -129,9 +129,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if not isinstance(tensors.get(name), torch.Tensor) or tensors[name].shape != tensor.shape:
             found = f"has {list(tensors[name].shape)}" if isinstance(tensors.get(name), torch.Tensor) else "lacks it"
             raise DataError(f"{path}: the model needs tensor '{name}' {list(tensor.shape)}, the file {found}")
-    strangers = sorted(set(tensors) - set(wanted))
-    if strangers:
-        raise DataError(f"{path}: tensor '{strangers[0]}' is none of the model's")
+    unexpected = sorted(set(tensors) - set(wanted))
+    if unexpected:
+        raise DataError(f"{path}: unexpected tensor '{unexpected[0]}', which the model does not have")
     model.load_state_dict(tensors)
 
 

@@ -1,7 +1,8 @@
-"""Adam with coupled L2, with either rule for complex parameters."""
+"""Adam with coupled L2, and two rules for complex parameters."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,29 @@ from torch.optim import Adam, Optimizer
 from replication.settings.hyper import OperatorHyper
 
 
-class JointAdam(Optimizer):
+class Uncompiled(Optimizer):
+    """Methods of torch's optimizers without the decorators that keep torch.compile out of them.
+
+    At their first call the decorators import ``torch._dynamo``, which takes as long as importing torch itself.
+    """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+
+
+class PlainAdam(Uncompiled, Adam):
+    """torch's Adam, :class:`Uncompiled`."""
+
+    step = torch.no_grad()(inspect.unwrap(Adam.step))
+
+
+class JointAdam(Uncompiled):
     """Adam whose second moment of a complex parameter is ``|g|^2``, as the released optimizer has it.
 
-    torch's Adam treats real and imaginary parts as two real parameters, so their steps differ in scale.
-    For real parameters both are the same.
+    torch's Adam treats real and imaginary parts as two real parameters, each with its own scale. The two optimizers
+    agree on real parameters.
 
     Args:
         params: as of any torch optimizer.
@@ -75,4 +94,4 @@ def build_optimizer(model: nn.Module, hyper: OperatorHyper) -> Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if hyper.complex_second_moment == "joint":
         return JointAdam(parameters, **arguments)
-    return Adam(parameters, **arguments)
+    return (Adam if hyper.compile else PlainAdam)(parameters, **arguments)

@@ -23,10 +23,10 @@ class Fields:
     """Samples in memory.
 
     Attributes:
-        given: ``[sample, x, (y), given frames, channel]``; Darcy's coefficient is its one given frame.
+        given: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame.
         target: ``[sample, x, (y), predicted frames, channel]``.
         grid: ``[x, (y), ndim]``.
-        steady: whether ``given`` is another quantity than ``target`` (Darcy), so it is no part of the solution.
+        steady: whether ``given`` is another quantity than ``target`` (Darcy) and not part of the solution.
     """
 
     given: Tensor
@@ -44,12 +44,12 @@ class Fields:
 
     @property
     def in_channels(self) -> int:
-        """Channels a model is shown."""
+        """Channels of a model's input."""
         return self.given.shape[-1] * self.given.shape[-2]
 
     @property
     def out_channels(self) -> int:
-        """Channels a model predicts."""
+        """Channels of a model's output."""
         return self.target.shape[-1]
 
     def part(self, which: slice | Tensor) -> Fields:
@@ -62,7 +62,7 @@ class Fields:
 
 
 def read_fields(
-    file: PDEFile, rows: Sequence[int] | np.ndarray, options: Mapping[str, Any], given_frames: int
+    file: PDEFile, rows: Sequence[int] | np.ndarray, options: Mapping[str, Any], initial_steps: int
 ) -> Fields:
     """Samples of a file.
 
@@ -70,7 +70,7 @@ def read_fields(
         file: the data.
         rows: sample numbers.
         options: ``reduced_resolution`` and ``reduced_resolution_t`` (strides; 1 by default).
-        given_frames: how many first frames a flow's model is shown; Darcy has one.
+        initial_steps: number of initial steps of a flow; Darcy has one.
 
     Raises ConfigError for a stride below 1, and where no frame is left to predict.
     """
@@ -81,12 +81,12 @@ def read_fields(
         given, target = (torch.from_numpy(field).unsqueeze(-2) for field in (coefficient, solution))
         return Fields(given, target, grid, steady=True)
     values = torch.from_numpy(file.read(list(rows), resolution, time_stride))
-    if given_frames >= values.shape[-2]:
+    if initial_steps >= values.shape[-2]:
         raise ConfigError(
-            f"hyper-parameter given_frames is {given_frames}, but {file.path} has {values.shape[-2]} frames: "
+            f"hyper-parameter initial_steps is {initial_steps}, but {file.path} has {values.shape[-2]} frames: "
             "at least one must be left to predict"
         )
-    return Fields(values[..., :given_frames, :], values[..., given_frames:, :], grid, steady=False)
+    return Fields(values[..., :initial_steps, :], values[..., initial_steps:, :], grid, steady=False)
 
 
 def _stride(options: Mapping[str, Any], key: str) -> int:
@@ -98,7 +98,7 @@ def _stride(options: Mapping[str, Any], key: str) -> int:
 
 @dataclass(frozen=True)
 class Scale:
-    """Channel-wise standardisation: mean and standard deviation of the given and the predicted quantities."""
+    """Channel-wise standardisation: mean and standard deviation of ``given`` and ``target``."""
 
     given_mean: Tensor
     given_std: Tensor
@@ -107,7 +107,7 @@ class Scale:
 
     @classmethod
     def of(cls, fields: Fields) -> Scale:
-        """Statistics of the training samples; a flow's given and predicted frames share them."""
+        """Statistics of the training samples; for a flow, over all frames together."""
 
         def moments(values: Tensor) -> tuple[Tensor, Tensor]:
             flat = values.flatten(0, -2)
@@ -140,14 +140,14 @@ class Scale:
 
 
 def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
-    """Predict frame after frame, each from the last given or predicted ones.
+    """Predict frame after frame, each from as many frames before it as there are initial steps.
 
     Args:
         model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
         given: ``[batch, x, (y), frames, channel]``.
         grid: ``[x, (y), ndim]``.
         steps: frames to predict.
-        unroll: how many of them, the last ones, carry a gradient; 0: all.
+        unroll: backpropagate through this many last frames; 0: through all.
 
     Returns ``[batch, x, (y), steps, channel]``, float32.
     """
@@ -171,7 +171,7 @@ def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(predicted, target) * target.shape[-2]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
     """Error measures in physical units (:class:`replication.operators.metrics.Errors`), batch by batch."""
     model.eval()
@@ -180,7 +180,7 @@ def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) ->
     for start in range(0, len(fields), batch_size):
         part = fields.part(slice(start, start + batch_size))
         predicted, target = predict(model, part, scale), part.target
-        if not fields.steady:  # PDEBench measures over all frames, the given ones included
+        if not fields.steady:  # PDEBench measures all frames, the initial steps included
             predicted, target = (torch.cat((part.given, frames), dim=-2) for frames in (predicted, target))
         errors.update(predicted, target)
     return errors.result()

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-#: Products are used up to this many kept real coefficients per grid point and axis, measured by
-#: benchmarks/operators.py; beyond it a layer uses the FFT.
-PRODUCT_SHARE = 0.5
+#: Products are used up to this many kept modes an axis. A product costs as much per point as it keeps modes, an FFT
+#: nearly the same for any: at 256 of 1,024 points both took equally long (benchmarks/operators.py).
+MOST_MODES = 256
 
 
 class SpectralWeights(nn.Module):
@@ -27,7 +27,7 @@ class SpectralWeights(nn.Module):
         width: channels in and out.
         modes: modes kept along each axis: both signs, but along the last axis the half that a real field needs.
 
-    A new layer draws as many random numbers as neuraloperator's, so a seed gives the same network with either.
+    It draws as many random numbers as neuraloperator's layer, so a seed gives the same network with either.
     """
 
     def __init__(self, width: int, modes: tuple[int, ...]) -> None:
@@ -36,7 +36,7 @@ class SpectralWeights(nn.Module):
         self.weight.tensor = nn.Parameter(torch.randn(width, width, *modes, dtype=torch.cfloat) / width**0.5)
 
     def for_grid(self, points: tuple[int, ...]) -> Tensor:
-        """The weights ``[in, out, modes...]`` of the modes that a grid has: the lowest ones on a coarse grid."""
+        """Weights ``[in, out, modes...]`` of the modes that a grid has; a coarse grid has only the lowest."""
         weight: Tensor = self.get_parameter("weight.tensor")
         for axis, size in enumerate(points[:-1], start=2):
             surplus = max(0, weight.shape[axis] - size)
@@ -74,6 +74,7 @@ class Transform(NamedTuple):
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # what is kept here serves training too
 def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.device) -> Transform:
     """The matrices of a grid: transforms of unit vectors, made in float64, held as float32.
 
@@ -133,7 +134,7 @@ def _add_field(field: Tensor, modes: Tensor, pair: Pair) -> None:
 
 
 class _FourierLayer(torch.autograd.Function):
-    """Its own gradient saves a third of the layer's time: results are added where they belong, nothing is copied."""
+    """Written with its gradient, so that results are added in place and nothing is copied."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, spectral: Tensor, weight: Tensor, bias: Tensor, matrices: Transform) -> Tensor:
@@ -174,9 +175,7 @@ def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int
         modes: modes kept along each axis.
     """
     matrices = transform(tuple(x.shape[:-2]), modes, x.device)
-    weight, bias = local.get_parameter("weight"), local.get_parameter("bias")
-    with torch.autocast(x.device.type, enabled=False):  # a transform needs float32
-        return _FourierLayer.apply(x, weights, weight.flatten(1), bias, matrices)
+    return _FourierLayer.apply(x, weights, local.weight.flatten(1), local.bias, matrices)
 
 
 def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
@@ -184,9 +183,7 @@ def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
 
     On an odd first axis neuraloperator's layer shifts its modes by one; such grids keep to its results.
     """
-    even = all(size % 2 == 0 for size in points[:-1])
-    shares = [*(kept / size for kept, size in zip(modes[:-1], points, strict=False)), 2 * modes[-1] / points[-1]]
-    return even and max(shares) <= PRODUCT_SHARE
+    return max(modes) <= MOST_MODES and all(size % 2 == 0 for size in points[:-1])
 
 
 @cache

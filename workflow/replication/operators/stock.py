@@ -1,4 +1,4 @@
-"""neuraloperator's own operators, as they come."""
+"""neuraloperator's own models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _drop_metadata(module: nn.Module, state: dict[str, Any], prefix: str, _: Any
 class StockOperator(nn.Module):
     """One of neuraloperator's models behind the interface of ours.
 
-    It takes its own coordinates (``positional_embedding``), so the grid that it is handed goes unused.
+    It makes its own coordinates (``positional_embedding``), so the grid argument is not used.
 
     Args:
         operator: a neuraloperator model, channels first.
@@ -50,7 +50,7 @@ class StockOperator(nn.Module):
     def __init__(self, operator: nn.Module) -> None:
         super().__init__()
         self.operator = operator
-        # neuraloperator adds its constructor's arguments to the state dict, which is to hold tensors alone.
+        # neuraloperator adds its constructor's arguments to the state dict, which should hold only tensors.
         self.register_state_dict_post_hook(_drop_metadata)
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
@@ -64,10 +64,10 @@ def stock_fno(
     """neuraloperator's ``FNO``.
 
     Args:
-        in_channels: channels of all given frames together.
+        in_channels: channels of all initial steps together.
         out_channels: channels of a predicted frame.
         ndim: space dimensions.
-        modes: kept modes along each axis, both signs counted.
+        modes: modes kept along each axis, counting both signs.
         width: hidden channels.
         options: further arguments of ``neuralop.models.FNO``.
     """

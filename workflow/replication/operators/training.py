@@ -1,4 +1,4 @@
-"""Training a neural operator: one plain loop, for the baseline and for TempBalance alike."""
+"""Training a neural operator: one plain loop for the baseline and TempBalance."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
 
 PRIMARY = "nrmse"
-#: Parts of a run's state that keep their own.
+#: Parts of the state with a state dict of their own.
 PARTS = ("model", "optimizer", "scheduler", "monitor", "selected", "paper")
 
 
 @dataclass
 class State:
-    """Everything that changes while a run trains; what a checkpoint holds."""
+    """Everything that changes during training, which is what a checkpoint holds."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -76,9 +76,9 @@ def train_epoch(
     Args:
         model: the operator.
         optimizer: its optimizer.
-        fields: samples, standardised where that is wanted.
-        batches: sample numbers of each batch.
-        unroll: predicted frames that carry a gradient, the last ones; 0: all.
+        fields: samples, standardised if the run asks for it.
+        batches: indices of each batch's samples.
+        unroll: backpropagate through this many last frames; 0: through all.
     """
     model.train()
     total = 0.0
@@ -93,7 +93,7 @@ def train_epoch(
 
 
 def _set_numerics(seed: int, device: str, precision: str) -> None:
-    """Seed, determinism, and the precision of matrix products: everything torch keeps for the whole process."""
+    """Set the seed, determinism and precision of matrix products, which torch keeps per process."""
     torch.manual_seed(seed)
     if device.startswith("cuda"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
@@ -102,12 +102,12 @@ def _set_numerics(seed: int, device: str, precision: str) -> None:
         # torch lets convolutions round to TF32 by default.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     else:
-        # A small operator is faster on one thread than on two, and its bytes do not depend on their number.
+        # A small operator is faster on one thread than on two, and its numbers do not depend on the machine's cores.
         torch.set_num_threads(1)
 
 
 def _prepare(model: nn.Module, hyper: OperatorHyper, device: str) -> nn.Module:
-    """Reduced precision and compilation, where they are asked for; names of parameters stay."""
+    """Apply reduced precision and compilation if asked for; parameter names do not change."""
     if hyper.precision == "bf16":
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
         model.forward = autocast(model.forward)
@@ -143,7 +143,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
                 f"the training pool has {len(parts.train)}; make the subset again"
             )
         rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
-        sets = {name: read_fields(file, row, options, hyper.given_frames) for name, row in rows.items()}
+        sets = {name: read_fields(file, row, options, hyper.initial_steps) for name, row in rows.items()}
         examples = Examples.of(file, rows["test"], sets["test"], options)
     scale = Scale.of(sets["train"]) if hyper.standardise else Scale.identity(sets["train"])
     if hyper.standardise:
@@ -179,7 +179,7 @@ def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
 
 
 def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
-    """Train to the end; the epoch after which loss, weights or every validation error were not finite, or None."""
+    """Train to the end; the epoch in which training diverged (loss, weights or all errors not finite), or None."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
@@ -222,7 +222,7 @@ def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _weights_are_finite(model: nn.Module) -> bool:
-    # The sum of a tensor's sizes is finite only if all its numbers are; a single tensor goes to the host.
+    # A sum of absolute values is finite only if all of them are, and only one number goes to the host.
     total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
     return math.isfinite(total.item())
 

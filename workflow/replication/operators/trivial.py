@@ -16,7 +16,7 @@ from replication.operators.rollout import Fields, read_fields
 from replication.simulation.data import PDEFile, split
 
 CHUNK = 64
-#: Initial steps of a flow that every experiment shows its models (hyper-parameter ``given_frames``).
+#: Initial steps of a flow that every experiment shows its models (hyper-parameter ``initial_steps``).
 INITIAL_STEPS = 10
 MEASURES = ("nrmse", "nrmse_rollout")
 

@@ -11,7 +11,7 @@ LEVELS = 4
 
 
 def _block(ndim: int, channels: int, features: int) -> nn.Sequential:
-    """Twice: convolution of width 3 without bias, batch norm, tanh."""
+    """Two times convolution of width 3 without bias, batch norm, tanh."""
     convolution, norm = (nn.Conv1d, nn.Conv2d)[ndim - 1], (nn.BatchNorm1d, nn.BatchNorm2d)[ndim - 1]
     layers: list[nn.Module] = []
     for source in (channels, features):
@@ -23,7 +23,7 @@ class UNet(nn.Module):
     """U-Net (Ronneberger et al., arXiv 1505.04597) as PDEBench configures it: 4 levels, tanh, batch norm.
 
     Args:
-        in_channels: channels of the given frames.
+        in_channels: channels of the initial steps.
         out_channels: channels of the predicted frame.
         ndim: space dimensions, 1 or 2.
         init_features: features of the first level (32 in the paper); each level doubles them.

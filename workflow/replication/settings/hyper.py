@@ -61,7 +61,7 @@ class OperatorHyper(Hyper):
     weight_decay: float = Field(0.0, ge=0, le=1000, description="L2 coupled into the gradient, as Adam has it")
     step_size: int = Field(100, ge=1, description="epochs between two reductions of the rate")
     gamma: float = Field(0.5, gt=0, le=1, description="factor of a reduction")
-    given_frames: int = Field(10, ge=1, description="initial steps of a flow that the model is shown")
+    initial_steps: int = Field(10, ge=1, description="initial steps of a flow that the model is shown")
     unroll_frames: int = Field(0, ge=0, description="last steps of a rollout that carry a gradient; 0: all of them")
     standardise: bool = Field(False, description="channels to mean 0 and deviation 1 of the *training* samples")
     evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on the validation set")

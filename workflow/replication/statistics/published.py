@@ -60,7 +60,7 @@ def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | 
     return joined[[*SETTING, "method", *shown]].reset_index(drop=True)
 
 
-#: Data set -> error of the predicted frames over the published nRMSE. PDEBench's code averages over the given frames
+#: Data set -> error of the predicted frames over the published nRMSE. PDEBench's code averages over the initial steps
 #: too, whose error is zero: 10 of 21 of a flow (arXiv 2210.07182), and Darcy's coefficient beside its solution.
 UNDILUTED = {"1dcfd": 21 / 11, "2dcfd": 21 / 11, "darcy": 2.0}
 #: Artifacts whose nRMSE is not PDEBench's: DPOT's code measures predicted frames only.
