@@ -175,7 +175,9 @@ def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int
         modes: modes kept along each axis.
     """
     matrices = transform(tuple(x.shape[:-2]), modes, x.device)
-    return _FourierLayer.apply(x, weights, local.weight.flatten(1), local.bias, matrices)
+    weight, bias = local.get_parameter("weight"), local.get_parameter("bias")
+    result: Tensor = _FourierLayer.apply(x, weights, weight.flatten(1), bias, matrices)
+    return result
 
 
 def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
