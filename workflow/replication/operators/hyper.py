@@ -33,8 +33,8 @@ class Hyper:
             test set); 0, the default, never.
         eval_batch_size: samples per batch in evaluation.
         checkpoint_every_s: seconds between checkpoints (at epoch ends).
-        complex_second_moment: ``split`` (torch's Adam: separate for real and imaginary parts) or ``joint`` (the released
-            optimizer: |g|^2).
+        complex_second_moment: ``split`` (torch's Adam: separate for real and imaginary parts) or ``joint`` (|g|^2, as
+            in the released optimizer).
         precision: ``fp32``, ``tf32`` (matrix products on a GPU, an FNO's transforms among them) or ``bf16`` (autocast;
             Fourier layers stay float32).
         compile: whether the model is compiled by torch.compile.

@@ -175,7 +175,8 @@ def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int
         modes: modes kept along each axis.
     """
     matrices = transform(tuple(x.shape[:-2]), modes, x.device)
-    return _FourierLayer.apply(x, weights, local.weight.flatten(1), local.bias, matrices)
+    weight: Any = local.weight
+    return _FourierLayer.apply(x, weights, weight.flatten(1), local.bias, matrices)
 
 
 def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:

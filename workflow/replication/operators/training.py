@@ -181,7 +181,7 @@ def _start(spec: RunSpec, hyper: Hyper, model: nn.Module) -> State:
 
 
 def _epochs(state: State, hyper: Hyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
-    """Train to the end. Returns the epoch in which training diverged (loss, weights or all errors not finite), or None."""
+    """Train to the end. Returns the epoch in which loss, weights or all validation errors were not finite, or None."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
