@@ -16,12 +16,12 @@ from typing import Any
 from unittest import mock
 
 import torch
-from replication.settings.hyper import Hyper
 
 from replication.operators import fno
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import rollout, rollout_loss
+from replication.settings.hyper import OperatorHyper
 
 INITIAL = 10
 # name, grid, batch, predicted frames, numbers of modes
@@ -40,7 +40,7 @@ def training_step(options: dict[str, Any], space: tuple[int, ...], batch: int, f
     torch.manual_seed(0)
     ndim, channels = len(space), len(space) + 2
     model = build_model(options, INITIAL * channels, channels, ndim)
-    optimizer = build_optimizer(model, Hyper(epochs=1, batch_size=batch, lr=1e-3))
+    optimizer = build_optimizer(model, OperatorHyper(epochs=1, batch_size=batch, lr=1e-3))
     given, target = (torch.randn(batch, *space, count, channels) for count in (INITIAL, frames))
     grid = torch.rand(*space, ndim)
 
