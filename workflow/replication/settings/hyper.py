@@ -97,6 +97,7 @@ class Balance(Model):
     timing: Literal["fresh", "lagged"] | None = Field(None, description="lagged: exponents of a forward pass earlier")
     exclude: Texts | None = Field(None, description="layers whose name holds one of these keep the base rate")
     conv1d: Literal["matrix", "released"] | None = Field(None, description="how a Conv1d is read")
+    transposed: Literal["matrix", "skip"] | None = Field(None, description="whether transposed convolutions count")
     spectral: Literal["skip", "per_mode", "pooled"] | None = Field(None, description="how spectral weights are read")
     lora: Literal["scaled", "unscaled"] | None = Field(None, description="whether adapters carry their alpha / r scale")
     tail: Literal["hill", "xmin_peak", "ks"] | None = Field(None, description="how the tail start is chosen")

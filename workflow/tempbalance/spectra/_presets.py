@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tempbalance.errors import InputError
 
 Conv1d = Literal["matrix", "released"]
+Transposed = Literal["matrix", "skip"]
 Spectral = Literal["skip", "per_mode", "pooled"]
 Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
@@ -33,6 +34,8 @@ class Preset:
             unbalanced (NLP code).
         exclude: layers whose name contains one of these keep the base rate and do not enter the mean exponent.
         conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code's quirk.
+        transposed: ``matrix`` treats a transposed convolution like any convolution; ``skip`` leaves it out, like the
+            released code. A state dict does not tell them from other convolutions, so there they always count.
         spectral: complex spectral-convolution weights: ``skip`` leaves them out, ``pooled`` pools the eigenvalues of
             all modes into one spectrum, ``per_mode`` takes the mean of the modes' exponents.
         lora: whether an adapter's product is multiplied by its scale alpha / r.
@@ -54,6 +57,7 @@ class Preset:
     timing: Timing
     exclude: tuple[str, ...] = ()
     conv1d: Conv1d = "matrix"
+    transposed: Transposed = "matrix"
     spectral: Spectral = "skip"
     lora: Lora = "scaled"
     tail: Tail = "hill"
@@ -82,6 +86,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unit": ("block", "layer", "layer_in_block"),
     "timing": ("fresh", "lagged"),
     "conv1d": ("matrix", "released"),
+    "transposed": ("matrix", "skip"),
     "spectral": ("skip", "per_mode", "pooled"),
     "lora": ("scaled", "unscaled"),
     "tail": ("hill", "xmin_peak", "ks"),
