@@ -28,3 +28,9 @@ def test_no_transposed_convolution_counts(paper):
     assert {
         name for name, options in upsampling.items() if options.get("spectra", {}).get("transposed") != "skip"
     } == set()
+
+
+def test_the_published_stable_rank_is_of_the_upper_half(paper):
+    ranks = [run for run in runs(paper, "table24_ablation_sciml") if run.method == "tb-stable-rank"]
+    assert ranks
+    assert {run.method_options["balance"]["metric"] for run in ranks} == {"stable_rank_released"}

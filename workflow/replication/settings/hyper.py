@@ -13,7 +13,7 @@ Strength = Annotated[float, Field(ge=0, le=10)]
 Positive = Annotated[int, Field(ge=1)]
 Texts = Annotated[tuple[Text, ...], *UNIQUE]
 Schedule = Literal["sigmoid", "linear", "sqrt", "log2", "rank", "fixed"]
-Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 _MEASURED = "between two measurements of the exponents; null: at the start only"
 #: Hyper-parameters that decide no number.
 UNSEEN = ("checkpoint_every_s", "threads")

@@ -16,7 +16,7 @@ from tempbalance.balance._diagnostics import Diagnostics
 from tempbalance.balance._drift import Drift
 from tempbalance.balance._groups import GroupSplit
 from tempbalance.balance._schedules import grouped_rates, schedule_from
-from tempbalance.balance._values import metric_values
+from tempbalance.balance._values import at_start, metric_values
 from tempbalance.errors import InputError
 from tempbalance.spectra._layers import Layer, block_of
 from tempbalance.spectra._metrics import LayerSpectrum
@@ -250,7 +250,8 @@ class TempBalance:
         """Layer -> the number that the schedule works on, NaN for a layer without one."""
         counted = {layer.name for layer in self._layers()}
         used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
-        found = zip(used, metric_values(used, self.preset), strict=True)
+        preset = self.preset if self._steps else at_start(self.preset)
+        found = zip(used, metric_values(used, preset), strict=True)
         values = {spectrum.layer.name: float("nan") for spectrum in spectra}
         return values | {spectrum.layer.name: float(value) for spectrum, value in found}
 

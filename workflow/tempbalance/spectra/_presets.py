@@ -13,7 +13,7 @@ Spectral = Literal["skip", "per_mode", "pooled"]
 Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
 Timing = Literal["fresh", "lagged"]
-Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 MetricScale = Literal["alpha", "released"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
@@ -41,7 +41,8 @@ class Preset:
         lora: whether an adapter's product is multiplied by its scale alpha / r.
         tail: how the tail start is chosen.
         metric: the number that the schedule maps to a rate. ``farms`` is the exponent of sub-matrices of one aspect
-            ratio (arXiv 2506.06280); spectra and tables are then of the sub-matrices too.
+            ratio (arXiv 2506.06280); spectra and tables are then of the sub-matrices too. ``stable_rank_released`` is
+            the released SciML code's: over the whole spectrum at initialisation, over its upper half afterwards.
         metric_scale: how stable rank and spectral norm enter a schedule made for exponents. ``alpha`` gives them the
             exponents' mean and standard deviation, and reverses the spectral norm, which is large in a trained
             layer. ``released`` uses them unscaled, like the released code, which saturates the sigmoid.
@@ -91,7 +92,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "lora": ("scaled", "unscaled"),
     "tail": ("hill", "xmin_peak", "ks"),
     "metric_scale": ("alpha", "released"),
-    "metric": ("alpha", "stable_rank", "spectral_norm", "farms"),
+    "metric": ("alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"),
 }
 
 
