@@ -34,3 +34,23 @@ def test_the_published_stable_rank_is_of_the_upper_half(paper):
     ranks = [run for run in runs(paper, "table24_ablation_sciml") if run.method == "tb-stable-rank"]
     assert ranks
     assert {run.method_options["balance"]["metric"] for run in ranks} == {"stable_rank_released"}
+
+
+def test_the_reviews_schedules_run_over_layers(paper):
+    balances = [run.method_options["balance"] for run in runs(paper, "review_schedules")]
+    units = {balance["schedule"]: balance.get("unit") for balance in balances}
+    assert {schedule: unit for schedule, unit in units.items() if schedule != "fixed"} == {
+        "sqrt": "layer", "log2": "layer", "exp": "layer",
+    }  # fmt: skip
+    assert units["fixed"] is None, "blocks, as the published TB"
+
+
+def test_every_published_row_of_the_review_has_a_cell(paper, root):
+    import pandas as pd
+
+    published = pd.read_csv(root / "workflow/resources/published_results.csv").query("artifact == 'review'")
+    label = {name: paper.labels("nlp", "method", name)["published_as"] for name in {
+        run.method for run in runs(paper, "review_schedules")
+    }}  # fmt: skip
+    cells = {(label[run.method], run.ratio) for run in runs(paper, "review_schedules")}
+    assert {*zip(published.method, published.ratio, strict=True)} == cells

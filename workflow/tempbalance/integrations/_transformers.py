@@ -27,8 +27,8 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
 
     Args:
         every: measure at every ``every``-th update; ``auto``: as often as the released code
-            (:func:`tempbalance.balance.updates_every`, and with gradient accumulation about 20 times in all); None: only
-            at the start.
+            (:func:`tempbalance.balance.updates_every`, and with gradient accumulation about 20 times in all); None:
+            only at the start.
         options: options of :class:`tempbalance.TempBalance`, as plain numbers and strings.
     """
 

@@ -12,6 +12,7 @@ Transposed = Literal["matrix", "skip"]
 Spectral = Literal["skip", "per_mode", "pooled"]
 Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
+Norms = Literal["base", "preceding"]
 Timing = Literal["fresh", "lagged"]
 Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 MetricScale = Literal["alpha", "released"]
@@ -29,6 +30,8 @@ class Preset:
         min_count: a layer with fewer eigenvalues has no exponent and keeps the base rate.
         unit: ``block`` (layers of a transformer block share a rate), ``layer``, or ``layer_in_block`` (the
             block's rate times a linear map within the block, the released NLP code's "layer").
+        norms: the rate of a block's parameters that belong to no layer (LayerNorm) where the unit is not the block:
+            the ``base`` rate, or that of the ``preceding`` layer in the block, as in the released NLP code.
         timing: ``fresh``: rates follow the present weights, and the first update is balanced (SciML code).
             ``lagged``: rates follow the exponents from before the last forward pass, so the first update is
             unbalanced (NLP code).
@@ -56,6 +59,7 @@ class Preset:
     min_count: int
     unit: Unit
     timing: Timing
+    norms: Norms = "base"
     exclude: tuple[str, ...] = ()
     conv1d: Conv1d = "matrix"
     transposed: Transposed = "matrix"
@@ -77,6 +81,7 @@ PRESETS = {
         min_count=50,
         unit="block",
         timing="lagged",
+        norms="preceding",
         exclude=("pooler", "classifier", "lm_head"),
     ),
     # The released experiment list drops layers of 12 eigenvalues or fewer.
@@ -85,6 +90,7 @@ PRESETS = {
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "unit": ("block", "layer", "layer_in_block"),
+    "norms": ("base", "preceding"),
     "timing": ("fresh", "lagged"),
     "conv1d": ("matrix", "released"),
     "transposed": ("matrix", "skip"),
