@@ -54,3 +54,24 @@ def test_every_published_row_of_the_review_has_a_cell(paper, root):
     }}  # fmt: skip
     cells = {(label[run.method], run.ratio) for run in runs(paper, "review_schedules")}
     assert {*zip(published.method, published.ratio, strict=True)} == cells
+
+
+def test_table_24s_linear_map_has_the_released_range(paper):
+    maps = [run for run in runs(paper, "table24_ablation_sciml") if run.method == "tb-linear"]
+    assert {(run.method_options["balance"]["min_ratio"], run.method_options["balance"]["slope"]) for run in maps} == {
+        (0.6, 0.8)
+    }
+
+
+def test_squad_has_its_own_weight_decay_and_windows(paper):
+    from replication.text import spans
+    from replication.text.tasks import parse_task
+
+    squad = list(runs(paper, "table16_squad"))
+    assert {run.hyper["weight_decay"] for run in squad} == {0.01}
+    found = {}
+    columns = {"question": ["q"], "context": ["c"]}
+    spans._windows(
+        lambda *args, **options: found.update(options), parse_task(squad[0].dataset_options).max_length, columns
+    )
+    assert (found["max_length"], found["stride"]) == (384, 128)
