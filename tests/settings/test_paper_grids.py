@@ -83,3 +83,17 @@ def test_figure_2_reaches_all_rows_of_mnli_and_qnli(paper, root):
     shown = [run for name in figure.experiments if name in paper.experiments for run in runs(paper, name)]
     largest = {dataset: max(run.ratio for run in shown if run.dataset == dataset) for dataset in ("mnli", "qnli")}
     assert largest == {"mnli": 1.0, "qnli": 1.0}
+
+
+def test_what_cannot_be_fetched_is_left_out_with_the_reason(root):
+    everything = load_grid(root, Config.from_mapping({"scale": "paper", "experiments": "all"}, root))
+    for experiment, folder in (("fig5_domain", "hyperpartisan"), ("table22_scienceqa", "scienceqa")):
+        assert folder in everything.skipped[experiment]
+    needing = {name: options for name, options in everything.datasets.items() if not {"source", "url"} & set(options)}
+    assert needing == {}, "every planned data set can be fetched"
+
+
+def test_a_folder_brings_the_experiment_back(root):
+    folders = {"scienceqa": "/somewhere"}
+    grid = load_grid(root, Config.from_mapping({"scale": "paper", "experiments": "all", "data_folders": folders}, root))
+    assert "table22_scienceqa" in grid.experiments
