@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Args:
         model: the operator.
-        path: a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
-            tensors and plain containers is unpickled.
+        path: a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing
+            but tensors, plain containers and an ``argparse.Namespace`` is unpickled.
 
     Raises DataError for a file that cannot be read, or whose tensors are not the model's.
     """
@@ -119,7 +120,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
             tensors: Any = load_file(path)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([Namespace]):  # published checkpoints also hold their arguments
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: pretrained weights cannot be read ({reason}); give a state dict") from None
