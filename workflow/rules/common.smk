@@ -62,6 +62,7 @@ ENVIRONMENT = {
     "REPLICATION_DEVICE": CONFIG.device,
     "REPLICATION_JOBS_PER_GPU": CONFIG.jobs_per_gpu,
     "REPLICATION_KEEP_MODELS": int(CONFIG.keep_models),
+    "REPLICATION_REPORT_TO": CONFIG.report_to,
 }
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(
