@@ -136,6 +136,14 @@ def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
     assert sum(trained(jobs).values()) == len({run.id for run in grid.runs.values()})
 
 
+def test_snakemake_writes_its_own_report(smoke, snakemake):
+    done = snakemake(smoke, *SMOKE, "--report", "own-report.html")
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (smoke / "own-report.html").read_text()
+    for name in ("fig4_cfd_ratio.png", "verdicts.csv", "fig1_esd.png"):
+        assert name in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
