@@ -89,8 +89,7 @@ rule simulate:
         **asks_for("simulate"),
     params:
         options=dataset_options,
-        # A function: the linter takes a plain text for a hardcoded prefix of the output.
-        results=lambda wildcards: RESULTS,
+        results=results_folder,
     message:
         "Simulate {wildcards.dataset}"
     shell:
