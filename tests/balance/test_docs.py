@@ -23,6 +23,8 @@ def test_code_blocks_run_in_order(root, page, tmp_path, monkeypatch):
     assert blocks
     names: dict = {}
     for number, code in enumerate(blocks, 1):
+        if "tensorboard" in code:  # the last block; the others have run
+            pytest.importorskip("tensorboard")
         torch.manual_seed(number)
         exec(compile(code, f"{page}.md, block {number}", "exec"), names)
 

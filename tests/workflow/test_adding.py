@@ -1,4 +1,4 @@
-"""docs/layout.md says which files an addition touches: a text data set and a figure are added there and nowhere else."""
+"""docs/layout.md says which files an addition touches: a text data set and a figure need no other."""
 
 from __future__ import annotations
 

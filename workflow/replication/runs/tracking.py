@@ -1,8 +1,9 @@
-"""Scalars for TensorBoard, or another tracker of the transformers Trainer, while a run trains. They decide no number."""
+"""Scalars for TensorBoard or another tracker of the transformers Trainer. They decide no number of a run."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,6 @@ from replication.errors import ConfigError
 
 #: Takes name -> value, and the epoch.
 Sink = Callable[[dict[str, float], int], None]
-_PREFIXES = {"val_": "eval_", "train_loss": "epoch_loss"}
 
 
 def check_tracker(name: str) -> None:
@@ -25,11 +25,13 @@ def check_tracker(name: str) -> None:
 
 
 def epoch_scalars(row: Mapping[str, Any]) -> dict[str, float]:
-    """Loss, scores and rate of a row of ``history.csv``, with the Trainer's names (``eval_`` for the validation set)."""
-    scalars = {name: float(value) for name, value in row.items() if name not in ("epoch", "step")}
-    for old, new in _PREFIXES.items():
-        scalars = {name.replace(old, new, 1) if name.startswith(old) else name: v for name, v in scalars.items()}
-    return scalars
+    """Loss, scores and rate of a row of ``history.csv``, by the Trainer's names (``eval_``: the validation set).
+
+    The loss is ``epoch_loss``: the Trainer logs the ``loss`` of every step itself.
+    """
+    names = {name: re.sub("^val_", "eval_", name) for name in row if name not in ("epoch", "step")}
+    names |= {"train_loss": "epoch_loss"}
+    return {names[name]: float(value) for name, value in row.items() if name in names}
 
 
 def block_scalars(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Hooks of mkdocs.yml: the README is the first page, its gallery a page of its own, and every link works in the site."""
+"""Hooks of mkdocs.yml: the README is the first page, its gallery a page of its own, and all links work."""
 
 from __future__ import annotations
 
