@@ -45,6 +45,15 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{page.name}: {link} names no heading"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_named_in_the_text_exist(page):
+    folders = "|".join(re.escape(path.name) for path in ROOT.iterdir() if path.is_dir())
+    named = re.findall(rf"`((?:{folders})/[\w./-]*\w)`", page.read_text(encoding="utf-8"))
+    for path in named:
+        made = path.startswith(("results/", "figures/", "site/"))
+        assert made or (ROOT / path).exists(), f"{page.name}: there is no {path}"
+
+
 def test_links_are_found():
     assert {"docs/layout.md", "docs/gallery/fig1_esd.png"} <= set(links(ROOT / "README.md"))
     assert "adding-something" in anchors(ROOT / "docs/layout.md")
