@@ -52,7 +52,7 @@ bench: install-dev ## timings, side by side, in at most 10 minutes: docs/perform
 	python benchmarks/run.py
 
 docs: install-dev ## the documentation as a site that needs no connection: site/index.html
-	mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "Site     site/index.html"
 
 install: $(VENV)/.pipeline

@@ -83,8 +83,9 @@ def test_balanced_runs_move_rates_and_baselines_do_not(smoke):
             assert spread.max() == 1, path
 
 
-def test_a_second_call_has_nothing_to_do(smoke, snakemake):
-    done = snakemake(smoke, *SMOKE)
+@pytest.mark.parametrize("more", [(), ("report_to=wandb",)])
+def test_a_second_call_has_nothing_to_do(smoke, snakemake, more):
+    done = snakemake(smoke, *SMOKE, *more)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
 
