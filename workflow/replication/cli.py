@@ -17,6 +17,7 @@ Options = Annotated[str, typer.Option(help="the data set's options as JSON, or @
 Family = Annotated[str, typer.Option(help="nlp or sciml")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda", envvar="REPLICATION_DEVICE")]
 JobsPerGPU = Annotated[int, typer.Option(help="jobs that may share one GPU", envvar="REPLICATION_JOBS_PER_GPU")]
+ReportTo = Annotated[str, typer.Option(help="tracker of the Trainer, or none", envvar="REPLICATION_REPORT_TO")]
 KeepModels = Annotated[bool, typer.Option(help="whether trained weights are kept", envvar="REPLICATION_KEEP_MODELS")]
 
 
@@ -158,13 +159,14 @@ def train(
     device: Device = "auto",
     jobs_per_gpu: JobsPerGPU = 1,
     keep_models: KeepModels = True,
+    report_to: ReportTo = "none",
 ) -> None:
     """Train runs of one cell, one after the other, each from its last checkpoint when there is one."""
     from replication.jobs import train_runs
 
     train_runs(
         _text(spec), records, data=data, subset=subset, tokens=tokens, device=device, jobs_per_gpu=jobs_per_gpu,
-        keep_models=keep_models,
+        keep_models=keep_models, report_to=report_to,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
 from replication.runs.epochs import BestEpoch, protocol_scores
 from replication.runs.rundir import RunDir
+from replication.runs.tracking import tensorboard
 from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
 from replication.settings.spec import RunSpec
 from replication.simulation.data import PDEFile, split
@@ -156,6 +157,8 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     state = _start(spec, hyper, _prepare(model, hyper, device))
     initial = state.monitor.initial_eigenvalues()
     checkpoint = run.resume()
+    if run.report_to == "tensorboard":
+        run.track = tensorboard(run.events)
     if checkpoint is not None:
         state.load(checkpoint)
         initial = state.monitor.initial_eigenvalues()

@@ -25,6 +25,7 @@ from replication.runs.checkpoint import Checkpoints, fsync, write_atomically
 from replication.runs.provenance import peak_memory_mb, provenance
 from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
+from replication.runs.tracking import Sink, block_scalars, epoch_scalars
 from replication.settings.paths import RUNS
 from replication.settings.spec import RunSpec, digest
 
@@ -57,6 +58,10 @@ class RunDir:
         self.folder = results / RUNS / spec.path
         self.sealed = self.folder / "finished"
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)
+        self.report_to = "none"
+        self.events = self.folder / "tensorboard"
+        #: Set by the trainer where ``report_to`` asks for it.
+        self.track: Sink | None = None
         self._history: list[Row] = []
         self._spectra: list[Row] = []
         self._started = time.monotonic()
@@ -113,10 +118,14 @@ class RunDir:
     def history(self, **row: Any) -> None:
         """Add one row (an epoch) to ``history.csv``."""
         self._history.append(row)
+        if self.track:
+            self.track(epoch_scalars(row), row["epoch"])
 
     def spectra(self, rows: Sequence[Row]) -> None:
         """Add rows (an epoch and a layer each: ``epoch, step, layer, block, alpha, lr``) to ``spectra.csv``."""
         self._spectra.extend(rows)
+        if self.track and rows:
+            self.track(block_scalars(rows), rows[0]["epoch"])
 
     def heartbeat(self, epoch: int, epochs: int, **values: float) -> None:
         """Say where the run is: ``heartbeat.json`` at every call, a line on standard error now and then."""
@@ -159,7 +168,9 @@ class RunDir:
     def resume(self) -> Path | None:
         """The newest good checkpoint's folder, with the rows of that moment taken back; None for a new run."""
         folder = self.checkpoints.latest()
-        if folder is not None:
+        if folder is None:
+            shutil.rmtree(self.events, ignore_errors=True)
+        else:
             rows = json.loads((folder / "rows.json").read_text())
             self._history, self._spectra = rows["history"], rows["spectra"]
             self._earlier_s = rows["elapsed_s"]

@@ -34,6 +34,12 @@ from replication.settings.yamlfile import read_yaml
 FAMILIES: tuple[str, ...] = get_args(Family)
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
 
+# transformers takes these names; importing it here would cost seconds.
+Tracker = Literal[
+    "none", "azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "kubeflow", "mlflow",
+    "neptune", "swanlab", "tensorboard", "trackio", "wandb",
+]  # fmt: skip
+
 
 class Subset(Model):
     """How training rows are chosen (:mod:`replication.runs.subset`)."""
@@ -68,6 +74,9 @@ class Config:
     results_dir: Folder = Field("results", description="folder of results, below the working directory")
     figures_dir: Folder = Field("figures", description="folder of figures")
     keep_models: StrictBool = Field(True, description="keep trained weights; their spectra are always kept")
+    report_to: Tracker = Field(
+        "none", description="shows trainings while they run; operators know tensorboard, text what the Trainer knows"
+    )
     runs_per_job: StrictInt = Field(
         0, ge=0, description="runs of a cell (its seeds) that train in one job, one after the other; 0: all of them"
     )

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback
 
-from replication.errors import DataError
+from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
 from replication.runs.epochs import protocol_scores
 from replication.runs.rundir import RunDir
@@ -55,7 +56,7 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
         logging_nan_inf_filter=False,
         eval_strategy="no",
         save_strategy="no",
-        report_to=[],
+        report_to=[],  # `_tracker` adds it
         disable_tqdm=True,
         dataloader_pin_memory=device.startswith("cuda"),
         log_level="error",
@@ -68,6 +69,18 @@ def _make_trainer(method: Mapping[str, Any], **arguments: Any) -> Trainer:
             rho=method.get("rho", 0.05), adaptive=bool(method.get("adaptive", False)), **arguments
         )
     return Trainer(**arguments)
+
+
+def _tracker(run: RunDir) -> list[TrainerCallback]:
+    """The callback of the tracker that the run reports to, if any. Raises ConfigError where it is not installed."""
+    if run.report_to == "none":
+        return []
+    # The callback has no argument for its folder.
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.events)
+    try:
+        return [kind() for kind in get_reporting_integration_callbacks(run.report_to)]
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(f"key 'report_to' is {run.report_to!r}: {error}") from None
 
 
 def _check_cache(task: Task, data: Path, tokens: Path) -> None:
@@ -125,12 +138,14 @@ def finetune(
         data_collator=collator(task, load_tokenizer(spec.model_options)),
         train_dataset=rows["train"],
         optimizers=(optimizer, None),
-        callbacks=balancing.callbacks,
+        callbacks=[*_tracker(run), *balancing.callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     evaluate = Evaluator(trainer, task, read_manifest(tokens).get("choice_tokens", ()))
     recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), balancing.spectra)
     trainer.add_callback(recorder)
+    if run.report_to != "none":
+        run.track = lambda scalars, _epoch: trainer.log(scalars)
     checkpoint = run.resume()
     if checkpoint is not None:
         recorder.load(checkpoint)
