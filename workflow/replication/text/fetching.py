@@ -12,7 +12,7 @@ from typing import Any
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
 from replication.text.readers import READABLE
-from replication.text.tasks import parse_task
+from replication.text.tasks import Task, parse_task
 
 ORIGIN = "origin.json"
 
@@ -55,13 +55,13 @@ def _from_package(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
     return {"package": source["package"], "version": source.get("version")}
 
 
-def _from_folder(options: Mapping[str, Any], folder: Path, out_dir: Path) -> dict[str, Any]:
+def _from_folder(task: Task, folder: Path, out_dir: Path) -> dict[str, Any]:
     """Copy every readable file that may be needed; ``prepare`` says what is missing."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it was named as the data folder")
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in READABLE)
-    wanted = {name for alternatives in parse_task(options).files.values() for files_ in alternatives for name in files_}
-    task_names = {name for name in parse_task(options).splits.values() if isinstance(name, str)}
+    wanted = {name for alternatives in task.files.values() for joined in alternatives for name in joined}
+    task_names = {name for _, name in task.splits if isinstance(name, str)}
     files = [path for path in files if path.name in wanted or path.stem in task_names]
     if not files:
         names = ", ".join(sorted(wanted)) or ", ".join(f"*{end}" for end in READABLE)
@@ -116,7 +116,7 @@ def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = No
     out_dir.mkdir(parents=True, exist_ok=True)
     source = task.source
     if folder is not None:
-        origin = _from_folder(options, folder, out_dir)
+        origin = _from_folder(task, folder, out_dir)
     elif "package" in source:
         origin = _from_package(source, out_dir)
     elif "file" in source or "files" in source:

@@ -90,9 +90,9 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
             "answers": list(row["answers"]), "starts": [int(start) for start in row["starts"]],
         }  # fmt: skip
     try:
-        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.texts]
+        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.text]
     except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"data set option text: {task.texts!r} does not fit the columns ({error})") from None
+        raise ConfigError(f"data set option text: {task.text!r} does not fit the columns ({error})") from None
     example: dict[str, Any] = {f"text_{number}": text for number, text in enumerate(texts)}
     if task.kind == "regression":
         try:
@@ -149,7 +149,7 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
 
     task = parse_task(options)
     examples: dict[str, list[dict[str, Any]]] = {}
-    for split, source in task.splits.items():
+    for split, source in task.splits:
         if isinstance(source, str):
             rows = read_split(raw, task, source)
             examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
@@ -160,7 +160,7 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
         pool = [pool[n] for n in np.random.default_rng(task.shuffle).permutation(len(pool))]
     kept, total = len(pool) // 2, len(pool)
     for split in ("test", "validation"):
-        source = task.splits[split]
+        source = getattr(task.splits, split)
         if isinstance(source, HeldOut):
             seed = HELD_OUT_SEED if task.shuffle is None else task.shuffle
             pool, examples[split] = _hold_out(pool, kept, source.count(total), seed, split)

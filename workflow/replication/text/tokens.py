@@ -26,14 +26,14 @@ def _cut(encoded: Any) -> list[bool]:
 
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Classification and regression: one or two texts a row. Returns the columns and how many rows were cut."""
-    texts = [columns[f"text_{number}"] for number in range(len(task.texts))]
+    texts = [columns[f"text_{number}"] for number in range(len(task.text))]
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
     return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
 
 
 def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Multiple choice: the first text paired with each of the others; token lists get one more level."""
-    stem, *choices = (columns[f"text_{number}"] for number in range(len(task.texts)))
+    stem, *choices = (columns[f"text_{number}"] for number in range(len(task.text)))
     encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
     over = sum(any(row) for row in zip(*map(_cut, encoded), strict=True))
     names = list(encoded[0])
