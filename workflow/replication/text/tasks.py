@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Strict, Tag, ValidationInfo, field_validator, model_validator
+import pydantic
+from pydantic import BeforeValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from replication.settings.checks import Model, Options, Text, validate
@@ -30,7 +31,7 @@ class HeldOut(Model):
     rows: int | None = Field(None, ge=1)
     share: float | None = Field(None, gt=0, lt=1)
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _one_of_both(self) -> HeldOut:
         if (self.rows is None) == (self.share is None):
             raise PydanticCustomError("held_out", "one of rows and share")
@@ -42,8 +43,8 @@ class HeldOut(Model):
 
 
 Split = Annotated[
-    Annotated[str, Tag("file")] | Annotated[HeldOut, Tag("held out")],
-    Discriminator(lambda value: "file" if isinstance(value, str) else "held out"),
+    Annotated[str, pydantic.Tag("file")] | Annotated[HeldOut, pydantic.Tag("held out")],
+    pydantic.Discriminator(lambda value: "file" if isinstance(value, str) else "held out"),
 ]
 
 
@@ -66,10 +67,10 @@ class Task(Model):
     text: Several = ("{text}",)  # templates over the columns
     label: str = "label"
     labels: Annotated[tuple[AsText, ...], Strict(False)] = Field((), validate_default=True)  # position: class number
-    columns: dict[str, Several] = {}  # column -> names it may have in a file, of which the first found is taken
+    columns: dict[str, Several] = Field({})  # column -> names it may have in a file, of which the first found is taken
     layout: Literal["rows", "multirc", "squad", "scienceqa"] = "rows"
-    keep: dict[str, AsText] = {}  # only rows with these values are kept
-    files: dict[str, Alternatives] = {}
+    keep: dict[str, AsText] = Field({})  # only rows with these values are kept
+    files: dict[str, Alternatives] = Field({})
     splits: Splits = Splits()
     shuffle: int | None = None  # seed of the shuffle before rows are held out; None keeps the file's order
     max_length: int = Field(128, ge=4)
@@ -78,26 +79,26 @@ class Task(Model):
     split_column: str | None = None  # names a record's split, where one file holds them all
     unique: bool = False
     skip_ragged: bool = False
-    source: Options = {}
+    source: Options = Field({})
     metrics: Annotated[tuple[str, ...], *_LISTED] = Field((), validate_default=True)  # the first is the primary one
 
-    @field_validator("text")
+    @pydantic.field_validator("text")
     @classmethod
-    def _fits_the_tokenizer(cls, text: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _fits_the_tokenizer(cls, text: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         if len(text) > 2 and info.data.get("kind") != "multiple_choice":
             raise PydanticCustomError("text", "one template or two")
         return text
 
-    @field_validator("labels")
+    @pydantic.field_validator("labels")
     @classmethod
-    def _classes(cls, labels: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _classes(cls, labels: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         if len(labels) < 2 and info.data.get("kind") == "classification":
             raise PydanticCustomError("labels", "two or more label values")
         return labels
 
-    @field_validator("metrics")
+    @pydantic.field_validator("metrics")
     @classmethod
-    def _fit_the_kind(cls, metrics: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _fit_the_kind(cls, metrics: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         kind = info.data.get("kind", "classification")
         known = known_metrics(kind, grouped=info.data.get("group") is not None)
         if set(metrics) - set(known):
