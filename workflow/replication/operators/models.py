@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +13,19 @@ from safetensors import SafetensorError
 from torch import nn
 
 from replication.errors import ConfigError, DataError
+from replication.operators.dpot import DPOT
+from replication.operators.fno import FNO
+from replication.operators.stock import stock_operator
+from replication.operators.unet import UNet
 from replication.runs.checkpoint import sha256
-
-
-def _fno(in_channels: int, out_channels: int, ndim: int, modes: int = 12, width: int = 20) -> nn.Module:
-    from replication.operators.fno import FNO
-
-    return FNO(in_channels, out_channels, ndim, modes=modes, width=width)
-
-
-def _unet(in_channels: int, out_channels: int, ndim: int, init_features: int = 32) -> nn.Module:
-    from replication.operators.unet import UNet
-
-    return UNet(in_channels, out_channels, ndim, init_features=init_features)
-
-
-def _dpot(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
-    from replication.operators.dpot import DPOT
-
-    return DPOT(in_channels, out_channels, ndim, **options)
-
-
-def _stock_fno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
-    from replication.operators.stock import stock_fno
-
-    return stock_fno(in_channels, out_channels, ndim, **options)
-
-
-def _stock_tfno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
-    from replication.operators.stock import stock_tfno
-
-    return stock_tfno(in_channels, out_channels, ndim, **options)
-
 
 #: kind -> builder; a builder's further arguments are the model's options in the catalogue.
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "fno": _fno,
-    "unet": _unet,
-    "dpot": _dpot,
-    "neuralop-fno": _stock_fno,
-    "neuralop-tfno": _stock_tfno,
+    "fno": FNO,
+    "unet": UNet,
+    "dpot": DPOT,
+    "neuralop-fno": partial(stock_operator, "FNO"),
+    "neuralop-tfno": partial(stock_operator, "TFNO"),
 }
 #: Options that must be whole numbers of at least 1.
 COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")

@@ -11,6 +11,8 @@ from torch import nn
 from transformers import TrainerCallback
 
 from replication.errors import ConfigError
+from replication.settings.checks import validate
+from replication.settings.hyper import Lora
 from replication.text.tasks import Task
 from tempbalance.balance import Diagnostics, TempBalance
 from tempbalance.integrations import TempBalanceCallback
@@ -23,7 +25,6 @@ _PEFT_TASKS = {
     "spans": "QUESTION_ANS",
     "multiple_choice_lm": "CAUSAL_LM",
 }
-_LORA_KEYS = ("r", "alpha", "dropout", "targets")
 
 
 def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
@@ -31,25 +32,23 @@ def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Mod
 
     Args:
         model: a transformers model.
-        options: ``r`` (default 8), ``alpha`` (16), ``dropout`` (0.05), ``targets`` (module names; peft's choice for
-            the architecture by default).
+        options: those of :class:`replication.settings.hyper.Lora`.
         task: decides which head is trained too.
 
-    Raises ConfigError for unknown options, tasks that peft has no name for, and targets that the model lacks.
+    Raises ConfigError for options that are not valid, tasks that peft has no name for, and targets that the model
+    lacks.
     """
     import peft
 
-    unknown = sorted(set(options) - set(_LORA_KEYS))
-    if unknown:
-        raise ConfigError(f"method option lora: {unknown[0]!r} is unknown; known ones are {', '.join(_LORA_KEYS)}")
+    lora: Lora = validate(Lora, options, "method option lora")
     if task.kind not in _PEFT_TASKS:
         raise ConfigError(f"method option lora: not available for tasks of kind {task.kind!r}")
     config = peft.LoraConfig(
         task_type=_PEFT_TASKS[task.kind],
-        r=options.get("r", 8),
-        lora_alpha=options.get("alpha", 16),
-        lora_dropout=options.get("dropout", 0.05),
-        target_modules=options.get("targets"),
+        r=lora.r,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # any number
+        lora_dropout=lora.dropout,
+        target_modules=None if lora.targets is None else list(lora.targets),
     )
     try:
         return peft.get_peft_model(model, config)

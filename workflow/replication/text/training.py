@@ -63,10 +63,8 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
 
 
 def _make_trainer(method: Mapping[str, Any], **arguments: Any) -> Trainer:
-    if method.get("optimizer") == "sam":
-        return SharpnessAwareTrainer(
-            rho=method.get("rho", 0.05), adaptive=bool(method.get("adaptive", False)), **arguments
-        )
+    if method["optimizer"] == "sam":
+        return SharpnessAwareTrainer(rho=method["rho"], adaptive=method["adaptive"], **arguments)
     return Trainer(**arguments)
 
 
@@ -110,7 +108,7 @@ def finetune(
         torch.set_num_threads(hyper.threads)
     transformers.set_seed(spec.seed)
     model = load_model(spec.model_options, task)
-    if method.get("lora"):
+    if method["lora"] is not None:
         model = add_lora(model, method["lora"], task)
     rows = {"train": read_training_rows(tokens, indices)}
     rows |= {split: read_evaluation_rows(tokens, data, split) for split in ("validation", "test")}
