@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import StepLR
 
-from replication.errors import DataError
 from replication.operators.examples import Examples
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
 from replication.runs.epochs import BestEpoch, protocol_scores
 from replication.runs.rundir import RunDir
+from replication.runs.subset import check_rows
 from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
 from replication.settings.spec import RunSpec
 from replication.simulation.data import PDEFile, split
@@ -137,11 +137,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     options = spec.dataset_options
     with PDEFile(data) as file:
         parts = split(file.rows, options)
-        if len(indices) < 2 or max(indices) >= len(parts.train):
-            raise DataError(
-                f"{data}: the subset names {len(indices)} rows up to {max(indices, default=-1)}, "
-                f"the training pool has {len(parts.train)}; make the subset again"
-            )
+        check_rows(indices, len(parts.train), data)
         rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
         sets = {name: read_fields(file, row, options, hyper.initial_steps) for name, row in rows.items()}
         examples = Examples.of(file, rows["test"], sets["test"], options)

@@ -122,11 +122,18 @@ def read_subset(path: Path) -> list[int]:
         raise DataError(f"{path}: not a subset file ({error}); delete it and run again") from None
     if digest(rows, 64) != expected:
         raise DataError(f"{path}: the rows do not agree with their hash; delete the file and run again")
-    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
-        raise DataError(f"{path}: not a subset file (rows are no list of row numbers); delete it and run again")
-    if len(rows) < MIN_ROWS or any(row >= after for row, after in pairwise(rows)):
+    numbers = isinstance(rows, list) and len(rows) >= MIN_ROWS and all(type(row) is int and row >= 0 for row in rows)
+    if not numbers or any(row >= after for row, after in pairwise(rows)):
         raise DataError(
-            f"{path}: not a subset file (expected at least {MIN_ROWS} rows, ascending, none twice); "
+            f"{path}: not a subset file (expected at least {MIN_ROWS} row numbers, ascending, none twice); "
             "delete it and run again"
         )
     return rows
+
+
+def check_rows(rows: Sequence[int], pool: int, data: Path) -> None:
+    """Raise DataError where a subset names a row that a training pool of ``pool`` rows does not have."""
+    if max(rows) >= pool:
+        raise DataError(
+            f"{data}: the subset names row {max(rows)}, the training pool has {pool} rows; make the subset again"
+        )

@@ -212,25 +212,3 @@ def training_labels(data: Path) -> list[int] | None:
     if read_manifest(data)["kind"] != "classification":
         return None
     return read_table(data, "train").column("label").to_pylist()
-
-
-def check_subset(data: Path, indices: Sequence[int]) -> None:
-    """Raise DataError where a subset of the training pool has fewer than 2 rows or leaves a class empty."""
-    manifest = read_manifest(data)
-    pool = manifest["splits"]["train"]["rows"]
-    if len(indices) < 2:
-        raise DataError(
-            f"the subset has {len(indices)} of {pool} training rows; at least 2 are needed: raise the ratio"
-        )
-    if min(indices) < 0 or max(indices) >= pool:
-        raise DataError(f"the subset names row {max(indices)}, but the training pool has {pool} rows")
-    labels = training_labels(data)
-    if labels is not None:
-        declared, held = manifest["labels"], manifest["splits"]["train"]["labels"]
-        there = {declared[labels[row]] for row in indices}
-        missing = [label for label in declared if held[label] and label not in there]
-        if missing:
-            raise DataError(
-                f"the subset of {len(indices)} rows has no row of class {', '.join(missing)}; raise the ratio, "
-                "or ask for a stratified draw"
-            )

@@ -18,13 +18,14 @@ from replication.errors import DataError
 from replication.runs.checkpoint import sha256
 from replication.runs.epochs import protocol_scores
 from replication.runs.rundir import RunDir
+from replication.runs.subset import check_rows
 from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.text.batches import collator, read_evaluation_rows, read_training_rows
 from replication.text.encoders import load_model, load_tokenizer
 from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
-from replication.text.preparing import MANIFEST, check_subset, read_manifest
+from replication.text.preparing import MANIFEST, count_training_rows, read_manifest
 from replication.text.recording import Recorder, put_weights
 from replication.text.scoring import Evaluator
 from replication.text.tasks import Task, parse_task
@@ -96,7 +97,7 @@ def finetune(
     task = parse_task(spec.dataset_options)
     hyper = parse_hyper("nlp", spec.hyper)
     method, _ = resolve("nlp", spec.method_options, spec.hyper)
-    check_subset(data, indices)
+    check_rows(indices, count_training_rows(data), data)
     _check_cache(task, data, tokens)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
