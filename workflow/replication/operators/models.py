@@ -18,6 +18,7 @@ from replication.operators.fno import FNO
 from replication.operators.stock import stock_operator
 from replication.operators.unet import UNet
 from replication.runs.checkpoint import sha256
+from replication.settings.checks import whole_number
 
 #: kind -> builder; a builder's further arguments are the model's options in the catalogue.
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
@@ -49,9 +50,7 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
         raise ConfigError(f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}")
     arguments = {key: value for key, value in options.items() if key not in OTHER_OPTIONS}
     for key in COUNTS:
-        value = arguments.get(key, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"model option '{key}' is {value!r}, expected a whole number of at least 1")
+        whole_number(arguments, key, 1, "model option")
     try:
         model = BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
     except (TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from replication.errors import ConfigError
 from replication.operators.fno import FNO
 from replication.operators.metrics import Errors
+from replication.settings.checks import whole_number
 from replication.simulation.data import PDEFile
 
 
@@ -74,7 +75,7 @@ def read_fields(
 
     Raises ConfigError for a stride below 1, and where no frame is left to predict.
     """
-    resolution, time_stride = (_stride(options, key) for key in ("reduced_resolution", "reduced_resolution_t"))
+    resolution, time_stride = (whole_number(options, key, 1) for key in ("reduced_resolution", "reduced_resolution_t"))
     grid = torch.from_numpy(file.grid(resolution))
     if file.steady:
         coefficient, solution = file.read_steady(list(rows), resolution)
@@ -87,13 +88,6 @@ def read_fields(
             "at least one must be left to predict"
         )
     return Fields(values[..., :initial_steps, :], values[..., initial_steps:, :], grid, steady=False)
-
-
-def _stride(options: Mapping[str, Any], key: str) -> int:
-    value = options.get(key, 1)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
-    return value
 
 
 @dataclass(frozen=True)

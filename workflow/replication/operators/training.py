@@ -22,6 +22,7 @@ from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
 from replication.runs.epochs import BestEpoch, protocol_scores
 from replication.runs.rundir import RunDir
+from replication.runs.spectra import spectra_options
 from replication.runs.subset import check_rows
 from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
 from replication.settings.spec import RunSpec
@@ -163,7 +164,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
 
 def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
     optimizer = build_optimizer(model, hyper)
-    reading = {"preset": "sciml", **spec.model_options.get("spectra", {})}
+    reading = spectra_options(spec)
     balance = balance_options("sciml", spec.method_options, spec.hyper)
     monitor: TempBalance | Diagnostics
     if balance is None:

@@ -84,6 +84,14 @@ def validate(kind: Any, value: Any, source: str) -> Any:
         raise ConfigError(f"{source}: {_sentence(error.errors(include_url=False), value)}") from None
 
 
+def whole_number(options: Mapping[str, Any], key: str, default: int, what: str = "data set option") -> int:
+    """An option that counts something. Raises ConfigError where it is not a whole number of at least 1."""
+    value = options.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{what} '{key}' is {value!r}, expected a whole number of at least 1")
+    return value
+
+
 def suggestion(name: str, known: Iterable[Any]) -> str:
     """`` (did you mean 'x'?)`` where one of the known names is close, else nothing."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)

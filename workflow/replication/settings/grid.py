@@ -238,7 +238,8 @@ def _block_cells(
                 "seed": seed,
             }
             hyper, search = _settings(block, identity, unread[method], where)
-            for values in _combinations(search):
+            for candidates in product(*search.values()):
+                values = dict(zip(search, candidates, strict=True))
                 method_options, chosen = _resolve(family, options["methods"][method], {**hyper, **values}, where)
                 run = RunSpec(
                     family=family,
@@ -279,11 +280,6 @@ def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where
             "leave one of them out"
         )
     return hyper, search
-
-
-def _combinations(search: Options) -> Iterator[Options]:
-    for values in product(*search.values()):
-        yield dict(zip(search, values, strict=True))
 
 
 def _check_overrides(

@@ -38,6 +38,19 @@ def package_file(package: str, name: str, version: str | None = None) -> Path:
     return path
 
 
+def check_files(folder: Path, checksums: Mapping[str, str], advice: str) -> None:
+    """Raise DataError where a file of a folder is missing, or its SHA-256 is not the pinned one."""
+    for name, expected in checksums.items():
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name}: the file is missing; {advice}")
+        check_sha256(folder / name, expected)
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def check_sha256(path: Path, expected: str) -> None:
     """Raise DataError where a file's SHA-256 is not the pinned one."""
     found = sha256(path)
@@ -94,10 +107,10 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
     try:
         loaded = datasets.load_dataset(source["hub"], source.get("name"), revision=revision)
     except Exception as error:  # the library raises many kinds: connection, missing file, HTTP, value
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be brought from the "
-            f"hub ({reason}); put {wanted} into a folder and name that folder in the configuration's data folders"
+            f"hub ({first_line(error)}); put {wanted} into a folder and name it in the configuration's data "
+            "folders"
         ) from None
     for split, table in loaded.items():
         table.to_parquet(out_dir / f"{source.get('splits', {}).get(split, split)}.parquet")
