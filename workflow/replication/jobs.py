@@ -38,8 +38,7 @@ def train_runs(
         data: HDF5 file, or folder of a prepared text data set.
         subset: file of ``replication subset``.
         tokens: folder of ``replication tokenize`` (text).
-        device: ``auto``, ``cpu`` or ``cuda``.
-        jobs_per_gpu: jobs that may share one GPU.
+        device, jobs_per_gpu: as of :func:`replication.runs.devices.acquire_device`.
         keep_models: whether trained weights are kept.
 
     A run that fails does not keep the others from training; its error is raised at the end. Raises InputError where a

@@ -37,11 +37,8 @@ OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
 def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int, ndim: int) -> nn.Module:
     """A freshly initialised operator ``model(frames, grid) -> frame``.
 
-    Args:
-        options: ``kind`` and the builder's arguments.
-        in_channels: channels of all initial steps together.
-        out_channels: channels of one predicted frame.
-        ndim: space dimensions.
+    ``options`` are ``kind`` and the builder's arguments; ``in_channels`` counts all initial steps together,
+    ``out_channels`` one predicted frame.
 
     Raises ConfigError for an unknown kind or argument, or a size below 1.
     """
@@ -79,10 +76,8 @@ def weights_file(options: Mapping[str, Any]) -> Path:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Start a model from pretrained weights.
 
-    Args:
-        model: the operator.
-        path: a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
-            tensors and plain containers is unpickled.
+    The file is a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
+    tensors and plain containers is unpickled.
 
     Raises DataError for a file that cannot be read, or whose tensors are not the model's.
     """

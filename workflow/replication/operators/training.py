@@ -74,12 +74,7 @@ def train_epoch(
 ) -> float:
     """One pass over the training samples; returns the sum of the batches' losses.
 
-    Args:
-        model: the operator.
-        optimizer: its optimizer.
-        fields: samples, standardised if the run asks for it.
-        batches: indices of each batch's samples.
-        unroll: backpropagate through this many last frames; 0: through all.
+    ``batches`` are the indices of each batch's samples; ``unroll`` as of :func:`replication.operators.rollout.rollout`.
     """
     model.train()
     total = 0.0
@@ -125,8 +120,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     ``evaluate_test_every`` the released protocol (best epoch on the test set) is recorded beside it.
 
     Args:
-        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.OperatorHyper` and
-            ``OperatorMethod``.
+        spec: the run.
         data: HDF5 file in PDEBench's layout.
         indices: rows of the training pool.
         run: where rows, checkpoints and results go.

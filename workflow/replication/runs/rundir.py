@@ -71,12 +71,8 @@ class RunDir:
     ) -> Iterator[RunDir]:
         """The run's folder, locked against a second writer until the block ends.
 
-        Args:
-            spec: the run.
-            results: the results folder.
-            inputs: name -> SHA-256 of everything the run reads (data, subset, pretrained weights).
-            device: torch device the run uses.
-            keep_model: whether the trained weights are kept (a RoBERTa is 500 MB a run).
+        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name. A RoBERTa that
+        is kept takes 500 MB.
 
         Raises BusyError where another live process holds the run.
         """

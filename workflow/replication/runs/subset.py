@@ -70,8 +70,7 @@ def choose_rows(
         dataset: name for error messages.
         n_total: rows of the pool.
         ratio: share to keep, in (0, 1].
-        rule: ``released``, ``random`` or ``stratified``.
-        seed: of the random rules.
+        rule: ``released``, ``random`` or ``stratified``; the last two draw with ``seed``.
         strides: ratio as text -> stride, for the strided rule.
         labels: the pool's class labels, or None where there are no classes.
 

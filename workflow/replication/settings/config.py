@@ -78,10 +78,7 @@ class Config:
     def from_mapping(cls, values: Mapping[str, Any], root: Path, source: str = "config.yaml") -> Config:
         """The configuration from plain values, as a file or ``snakemake --config`` gives them.
 
-        Args:
-            values: keys and values.
-            root: the repository, with ``experiments`` below it.
-            source: what error messages call the values' origin.
+        ``root`` is the repository, with ``experiments`` below it; error messages begin with ``source``.
 
         Raises ConfigError naming key, value and what was expected.
         """

@@ -28,12 +28,9 @@ _PEFT_TASKS = {
 
 
 def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
-    """The model with LoRA adapters (Hu et al. 2022) through peft; only they and the head are trained.
+    """A transformers model with LoRA adapters (Hu et al. 2022) through peft; only they and the task's head are trained.
 
-    Args:
-        model: a transformers model.
-        options: those of :class:`replication.settings.hyper.Lora`.
-        task: decides which head is trained too.
+    ``options`` are those of :class:`replication.settings.hyper.Lora`.
 
     Raises ConfigError for options that are not valid, tasks that peft has no name for, and targets that the model
     lacks.
@@ -69,13 +66,7 @@ def _adapted_only(model: nn.Module) -> dict[str, Any]:
 
 
 class Balancing:
-    """TempBalance through the Trainer's callback, or the same measurements alone where the method does not balance.
-
-    Args:
-        model: the model.
-        optimizer: its optimizer.
-        options: TempBalance's options; None measures only.
-    """
+    """TempBalance through the Trainer's callback, or the same measurements alone where ``options`` is None."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
         self._callback: TempBalanceCallback | None = None

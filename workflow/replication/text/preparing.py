@@ -136,11 +136,6 @@ def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     """Write ``train``, ``validation`` and ``test`` Parquet tables and ``manifest.json`` (checksums, rows, labels).
 
-    Args:
-        options: the data set's options (:func:`replication.text.tasks.parse_task`).
-        raw: folder of the raw files.
-        out_dir: where the tables go.
-
     Raises DataError for missing files or columns and for labels outside the declared set, ConfigError for options
     that cannot be met.
     """

@@ -73,12 +73,6 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
 
     Rows are not padded. The manifest counts the rows that were longer than ``max_length`` and hence truncated.
 
-    Args:
-        options: the data set's options.
-        model_options: the model's options; its tokenizer is used.
-        data: the prepared folder.
-        out_dir: where the cache goes.
-
     Raises DataError where the prepared data or the tokenizer cannot be read.
     """
     import pyarrow as pa

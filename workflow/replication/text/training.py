@@ -84,8 +84,7 @@ def finetune(
     :func:`replication.runs.epochs.protocol_scores` has it.
 
     Args:
-        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.NlpHyper` and
-            ``NlpMethod``.
+        spec: the run.
         data: the prepared folder.
         tokens: the token cache of this task and model.
         indices: rows of the training pool.
