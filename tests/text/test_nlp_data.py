@@ -138,7 +138,7 @@ def test_truncated_and_damaged_files_are_named(corpus: Path, tmp_path: Path) -> 
 def test_unreachable_hub_says_what_to_put_where(tmp_path: Path) -> None:
     options = {**CORPUS, "source": {"hub": "nobody/no-such-data-set", "revision": "0" * 40}}
     with pytest.raises(
-        DataError, match=r"nobody/no-such-data-set cannot be brought from the hub .*; put train\.jsonl.* into a folder"
+        DataError, match=r"nobody/no-such-data-set cannot be fetched from the hub .*; put train\.jsonl.* into a folder"
     ):
         fetching.fetch(options, tmp_path)
     with pytest.raises(ConfigError, match="needs a pinned revision"):

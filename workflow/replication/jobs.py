@@ -111,7 +111,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:
 
 
 def data_hash(data: Path) -> str:
-    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
+    """Hash of a data set's manifest, which holds the hashes of its files, so that no run reads 55 GB to hash them."""
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
     try:
         good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)

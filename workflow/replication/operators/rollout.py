@@ -134,7 +134,7 @@ class Scale:
 
 
 def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
-    """Predict frame after frame, each from as many frames before it as there are initial steps.
+    """Predict frame by frame, each from the preceding frames, as many as there are initial steps.
 
     Args:
         model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
@@ -147,13 +147,13 @@ def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: i
     """
     gradient = torch.is_grad_enabled()
     channels = given.shape[-1]
-    places = grid.expand(len(given), *grid.shape)
+    coordinates = grid.expand(len(given), *grid.shape)
     window = given.flatten(-2)
     predicted = []
     with model.fixed_weights(tuple(grid.shape[:-1])) if isinstance(model, FNO) else nullcontext():
         for step in range(steps):
             with torch.set_grad_enabled(gradient and (unroll == 0 or step >= steps - unroll)):
-                frame = model(window, places).float()
+                frame = model(window, coordinates).float()
             predicted.append(frame)
             if step + 1 < steps:
                 window = torch.cat((window[..., channels:], frame), dim=-1)

@@ -1,4 +1,4 @@
-"""Trivial predictors of PDE data: what an error means that a network should beat."""
+"""Trivial predictors of PDE data, whose errors a network should beat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEASURES = ("nrmse", "nrmse_rollout")
 
 
 def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tensor]:
-    """What each trivial predictor says.
+    """Predictions of each trivial predictor.
 
     Args:
         fields: samples.

@@ -18,7 +18,7 @@ from replication.settings.paths import RUNS, RunPath
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What a row of a stacked table says of the run it belongs to.
+#: Columns of a stacked table that name the run of each row.
 RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")
 
 
@@ -168,7 +168,7 @@ def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
 
 
 def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
-    """One file (such as ``layers.csv``) of every run of ``runs.csv``, below each other, with the columns of a run."""
+    """One file (such as ``layers.csv``) of every run of ``runs.csv``, concatenated, with :data:`RUN_COLUMNS` in front."""
     import pandas as pd
 
     frames = []

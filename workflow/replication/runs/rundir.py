@@ -71,8 +71,8 @@ class RunDir:
     ) -> Iterator[RunDir]:
         """The run's folder, locked against a second writer until the block ends.
 
-        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name. A RoBERTa that
-        is kept takes 500 MB.
+        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name. The
+        weights of a RoBERTa take 500 MB.
 
         Raises BusyError where another live process holds the run.
         """
@@ -97,7 +97,7 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether this very run (settings and inputs) is sealed or published."""
+        """Whether a run with these settings and inputs is sealed or published."""
         return any(self._is_record(folder / RECORD) for folder in (self.sealed, self.folder))
 
     def _is_record(self, path: Path) -> bool:

@@ -177,7 +177,7 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
                 "take more cells or a larger viscosity"
             )
-    # A name of its own: a worker of a killed simulation must not write into the file of the one that replaces it.
+    # A worker that outlives a killed simulation must not write into the file of its successor.
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})

@@ -108,7 +108,7 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
         loaded = datasets.load_dataset(source["hub"], source.get("name"), revision=revision)
     except Exception as error:  # the library raises many kinds: connection, missing file, HTTP, value
         raise DataError(
-            f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be brought from the "
+            f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be fetched from the "
             f"hub ({first_line(error)}); put {wanted} into a folder and name it in the configuration's data "
             "folders"
         ) from None
@@ -118,12 +118,12 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
 
 
 def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = None) -> None:
-    """Bring a data set's raw files into ``out_dir``, with ``origin.json`` (where from, checksums).
+    """Copy a data set's raw files into ``out_dir``, with ``origin.json`` (their source and checksums).
 
     Sources in order: the user's ``folder``; then what ``options["source"]`` declares: ``package`` (with ``version``,
     ``file``, ``sha256``), ``file`` or ``files`` (a user's own), ``hub`` (with ``name``, ``revision``).
 
-    Raises DataError where nothing is there (with what to put where), ConfigError where no source is declared.
+    Raises DataError where nothing is there (it says which files to put where), ConfigError where no source is declared.
     """
     task = parse_task(options)
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,7 @@ def score(names: Sequence[str], predicted: Array, true: Array, metadata: Mapping
         names: of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
         predicted: [rows] class numbers or values.
         true: [rows] the same of the data.
-        metadata: ``group`` (a name a row) where a group metric is asked.
+        metadata: ``group`` (a name per row) where a group metric is asked for.
     """
     return {
         name: ROW_METRICS[name](predicted, true)

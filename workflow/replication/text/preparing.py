@@ -111,7 +111,7 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
 
 
 def _hold_out(pool: list[Any], kept: int, count: int, seed: int, split: str) -> tuple[list[Any], list[Any]]:
-    """Draw ``count`` rows of the pool, none of the first ``kept``: (the other rows, the drawn ones).
+    """Draw ``count`` rows from the pool, never from its first ``kept``; returns the remaining rows and the drawn ones.
 
     The paper's subsets are the first rows of the training set, so these stay where they are.
     """
@@ -126,7 +126,7 @@ def _hold_out(pool: list[Any], kept: int, count: int, seed: int, split: str) -> 
 
 
 def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of each text: exact copies would stand on both sides of a held-out split."""
+    """The first row of each text: exact copies could end up on both sides of a held-out split."""
     first: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in pool:
         first.setdefault(tuple(value for name, value in row.items() if name.startswith("text_")), row)

@@ -27,13 +27,13 @@ def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip
 
 
 def _json(path: Path) -> list[Row]:
-    """A list of records, an index -> record object, or (``.txt``, ``.jsonl``) one record a line."""
+    """A list of records, an object of records by index, or (``.txt``, ``.jsonl``) one record per line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json" and text.lstrip()[:1] in "[{":
         try:
             content = json.loads(text)
         except ValueError:
-            content = None  # one record a line under the name .json
+            content = None  # one record per line in spite of the name
         if isinstance(content, list):
             return content
         if isinstance(content, dict) and isinstance(content.get("data"), list):
@@ -113,7 +113,7 @@ def _multirc(records: Sequence[Row]) -> Iterator[Row]:
 
 
 def _squad(records: Sequence[Row]) -> Iterator[Row]:
-    """SQuAD v1.1: articles with paragraphs with questions: one row a question."""
+    """SQuAD v1.1: articles with paragraphs with questions, one row per question."""
     for record in records:
         if "paragraphs" not in record:  # the hub's copy is flat already
             answers = record["answers"]

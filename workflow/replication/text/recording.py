@@ -1,4 +1,4 @@
-"""What happens beside the training: evaluation, the choice of the best epoch, spectra, checkpoints."""
+"""A Trainer callback: evaluation, the best epoch, spectra and checkpoints."""
 
 from __future__ import annotations
 

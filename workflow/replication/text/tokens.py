@@ -25,7 +25,7 @@ def _cut(encoded: Any) -> list[bool]:
 
 
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
-    """Classification and regression: one or two texts a row. Returns the columns and how many rows were cut."""
+    """Classification and regression: one or two texts per row. Returns the columns and how many rows were cut."""
     texts = [columns[f"text_{number}"] for number in range(len(task.text))]
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
     return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
