@@ -125,10 +125,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
         # transformers takes one label for regression, with the mean squared error as loss.
         extra["num_labels"] = len(task.labels) if task.kind == "classification" else 1
     if "dropout" in model_options:
-        extra |= {
-            "hidden_dropout_prob": model_options["dropout"],
-            "attention_probs_dropout_prob": model_options["dropout"],
-        }
+        extra |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), model_options["dropout"])
     if "random" in source:
         try:
             config = transformers.AutoConfig.for_model(source["random"], **{**source.get("config", {}), **extra})
