@@ -168,7 +168,7 @@ def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
 
 
 def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
-    """One file (such as ``layers.csv``) of all runs in ``runs.csv``, concatenated, with :data:`RUN_COLUMNS` in front."""
+    """One file (such as ``layers.csv``) of all runs in ``runs.csv``, stacked, with :data:`RUN_COLUMNS` in front."""
     import pandas as pd
 
     frames = []

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,6 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
     )
 
 
-def _make_trainer(method: Mapping[str, Any], **arguments: Any) -> Trainer:
-    if method["optimizer"] == "sam":
-        return SharpnessAwareTrainer(rho=method["rho"], adaptive=method["adaptive"], **arguments)
-    return Trainer(**arguments)
-
-
 def _check_cache(task: Task, data: Path, tokens: Path) -> None:
     manifest = read_manifest(tokens)
     if manifest["data_manifest"] != sha256(data / MANIFEST) or manifest["max_length"] != task.max_length:
@@ -116,8 +111,9 @@ def finetune(
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
     balancing = Balancing(model, optimizer, method["balance"])
-    trainer = _make_trainer(
-        method,
+    is_sharp = method["optimizer"] == "sam"
+    kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"]) if is_sharp else Trainer
+    trainer = kind(
         model=model,
         args=_arguments(spec, hyper, scratch, device),
         data_collator=collator(task, load_tokenizer(spec.model_options)),
