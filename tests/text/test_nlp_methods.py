@@ -98,7 +98,7 @@ def test_lora_balances_by_the_adapted_layers_alone(roberta: Chain, catalog: dict
     task, method = parse_task(CORPUS), catalog["methods"]["lora+tb"]
     torch.manual_seed(0)
     model = add_lora(load_model(roberta.model, task), method["lora"], task)
-    optimizer = build_optimizer(model, method, parse_hyper(SMALL))
+    optimizer = build_optimizer(model, method, parse_hyper("nlp", SMALL))
     (callback,) = Balancing(model, optimizer, {"min_count": 2}).callbacks
     balancer = TempBalance(model, optimizer, **callback.options)
     balancer.step()
