@@ -24,7 +24,7 @@ from replication.runs.epochs import BestEpoch, protocol_scores
 from replication.runs.rundir import RunDir
 from replication.runs.spectra import spectra_options
 from replication.runs.subset import check_rows
-from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
+from replication.settings.hyper import OperatorHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
@@ -159,7 +159,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
 def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
     optimizer = build_optimizer(model, hyper)
     reading = spectra_options(spec)
-    balance = balance_options("sciml", spec.method_options, spec.hyper)
+    balance = resolve("sciml", spec.method_options, spec.hyper)[0]["balance"]
     monitor: TempBalance | Diagnostics
     if balance is None:
         monitor = Diagnostics(model, optimizer, **reading)

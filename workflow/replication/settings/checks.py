@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -15,6 +15,7 @@ from replication.errors import ConfigError
 
 Options = dict[str, Any]
 Family = Literal["nlp", "sciml"]
+FAMILIES = get_args(Family)
 Scale = Literal["smoke", "demo", "desk", "paper"]
 
 #: For settings that are dataclasses: a strict one would refuse a mapping. Their numbers must be strict types.
