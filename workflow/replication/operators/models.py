@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Start a model from pretrained weights.
 
     The file is a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
-    tensors and plain containers is unpickled.
+    tensors, plain containers and an ``argparse.Namespace`` is unpickled.
 
     Raises DataError for a file that cannot be read, or whose tensors are not the model's.
     """
@@ -87,7 +88,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
             tensors: Any = load_file(path)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([Namespace]):  # published checkpoints also hold their arguments
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: pretrained weights cannot be read ({reason}); give a state dict") from None

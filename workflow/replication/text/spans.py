@@ -58,7 +58,7 @@ def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dic
         ends.append(last)
         parts = encoded.sequence_ids(window)
         characters = encoded["offset_mapping"][window]
-        offsets.append([list(token) if part == 1 else [-1, -1] for token, part in zip(characters, parts, strict=True)])
+        offsets.append([list(pair) if part == 1 else [-1, -1] for pair, part in zip(characters, parts, strict=True)])
     names = [name for name in encoded if name not in ("overflow_to_sample_mapping", "offset_mapping")]
     over = sum(count > 1 for count in Counter(rows).values())
     return {name: encoded[name] for name in names} | {
