@@ -20,7 +20,7 @@ from replication.operators.examples import Examples
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
-from replication.runs.epochs import BestEpoch, protocol_scores
+from replication.runs.epochs import BestEpoch, outcome
 from replication.runs.rundir import RunDir
 from replication.runs.spectra import spectra_options
 from replication.runs.subset import check_rows
@@ -230,26 +230,19 @@ def _finish(
 ) -> None:
     """Evaluate on the test set, and write the record."""
     final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
-    metrics = protocol_scores(
+    ended = outcome(
         state.selected,
         state.paper,
         state.last_val,
         epochs=hyper.epochs,
-        diverged=diverged is not None,
+        diverged_epoch=diverged,
         evaluate_test=partial(evaluate, state.model, sets["test"], scale, hyper.eval_batch_size),
         load_weights=state.model.load_state_dict,
     )
     predictions = examples.arrays() if diverged is not None else examples.predicted(state.model, scale)
     run.finish(
         {
-            "status": "finished" if diverged is None else "diverged",
-            "diverged_epoch": diverged,
-            "primary": PRIMARY,
-            "higher_is_better": False,
-            "metrics": metrics,
-            "selected_epoch": state.selected.epoch,
-            "paper_epoch": state.paper.epoch or None,
-            "epochs": hyper.epochs,
+            **ended,
             "n_train": len(sets["train"]),
             "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         },

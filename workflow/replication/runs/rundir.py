@@ -178,9 +178,8 @@ class RunDir:
         """Measure the trained model's spectra, write the run's files and record, and seal them.
 
         Args:
-            result: ``status`` (``finished`` or ``diverged``), ``primary`` (name of the main metric),
-                ``higher_is_better``, ``metrics`` (``{"test": {"selected": {...}, "final": {...}, "paper": {...}},
-                "val": {...}}``), ``selected_epoch``, ``n_train``, ``n_parameters``, and what else the trainer knows.
+            result: of :func:`replication.runs.epochs.outcome`, with ``n_train``, ``n_parameters``, and what else the
+                trainer knows.
             model: tensors of the trained model, name -> tensor.
             initial_eigenvalues: layer -> eigenvalues before training.
             predictions: arrays of a few test samples and their predictions (operators; none for text).

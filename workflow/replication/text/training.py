@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.epochs import protocol_scores
+from replication.runs.epochs import outcome
 from replication.runs.rundir import RunDir
 from replication.runs.subset import check_rows
 from replication.settings.hyper import NlpHyper, parse_hyper, resolve
@@ -76,7 +76,7 @@ def finetune(
     """Fine-tune a pretrained model on a subset of the training pool, and record the run.
 
     Every epoch is evaluated on the validation set, and the epoch is chosen as
-    :func:`replication.runs.epochs.protocol_scores` has it.
+    :func:`replication.runs.epochs.outcome` has it.
 
     Args:
         spec: the run.
@@ -138,27 +138,19 @@ def _finish(
 ) -> None:
     """Evaluate on the test set, and write the record."""
     final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    diverged = recorder.diverged_epoch
-    metrics = protocol_scores(
+    ended = outcome(
         recorder.selected,
         recorder.paper,
         recorder.last_val,
         epochs=hyper.epochs,
-        diverged=diverged is not None,
+        diverged_epoch=recorder.diverged_epoch,
         evaluate_test=lambda: recorder.evaluate("test"),
         load_weights=lambda weights: put_weights(model, weights),
         final_epoch=hyper.test_final_epoch,
     )
     recorder.run.finish(
         {
-            "status": "finished" if diverged is None else "diverged",
-            "diverged_epoch": diverged,
-            "primary": recorder.primary,
-            "higher_is_better": True,
-            "metrics": metrics,
-            "selected_epoch": recorder.selected.epoch,
-            "paper_epoch": recorder.paper.epoch,
-            "epochs": hyper.epochs,
+            **ended,
             "n_train": n_train,
             "n_parameters": sum(p.numel() for p in model.parameters()),
             "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
