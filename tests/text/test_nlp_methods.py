@@ -52,8 +52,8 @@ def test_method_runs_and_only_tb_gives_blocks_rates_of_their_own(name: str, robe
 
 
 ABLATIONS = [
-    "sam-adaptive", "tb-stable-rank", "tb-spectral-norm", "tb-farms", "tb-linear", "tb-sqrt", "tb-log2", "tb-fixed",
-    "tb-layer",
+    "sam-adaptive", "tb-stable-rank", "tb-spectral-norm", "tb-farms", "tb-linear", "tb-sqrt", "tb-log2", "tb-exp",
+    "tb-fixed", "tb-layer",
 ]  # fmt: skip
 
 

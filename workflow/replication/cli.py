@@ -116,16 +116,17 @@ def subset(
     values = _options(options)
     labels = None
     if family == "nlp":
-        from replication.text.preparing import count_training_rows, training_labels
+        from replication.text.preparing import count_training_rows, held_out_rows, training_labels
 
-        n_total, labels = count_training_rows(data), training_labels(data)
+        n_total, held_out, labels = count_training_rows(data), held_out_rows(data), training_labels(data)
     else:
         from replication.simulation.data import count_training_rows as count_samples
+        from replication.simulation.data import held_out_rows as held_out_samples
 
-        n_total = count_samples(data, values)
+        n_total, held_out = count_samples(data, values), held_out_samples(data, values)
     rows = choose_rows(
         family=family, dataset=dataset, n_total=n_total, ratio=ratio, rule=rule, seed=seed,
-        strides=values.get("strides"), labels=labels,
+        strides=values.get("strides"), held_out=held_out, labels=labels,
     )  # fmt: skip
     write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
 

@@ -166,7 +166,8 @@ def split(rows: int, options: Mapping[str, Any]) -> Split:
     """Test, validation and training rows of a file.
 
     The first ``test_samples`` rows are the test set, as in the released code; the next ``validation_samples``
-    are held out for choosing epochs and hyper-parameters; the rest is the training pool.
+    are held out for choosing epochs and hyper-parameters; the rest is the training pool. Of a published file every
+    second of the next rows is held out: the paper's strides above 1 are even, so its training samples stay.
 
     Raises ConfigError where nothing is left to train on.
     """
@@ -177,10 +178,25 @@ def split(rows: int, options: Mapping[str, Any]) -> Split:
             f"{max(rows - test - validation, 0)} of {rows} rows to train on; at least 2 are needed"
         )
     numbers = np.arange(rows)
-    return Split(numbers[:test], numbers[test : test + validation], numbers[test + validation :])
+    pool = numbers[test:]
+    between = pool[1::2] if _is_published(options) and len(pool) >= 2 * validation else pool
+    return Split(numbers[:test], between[:validation], np.setdiff1d(pool, between[:validation]))
+
+
+def _is_published(options: Mapping[str, Any]) -> bool:
+    return options.get("source") == "pdebench"
 
 
 def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
     """Rows of the training pool. Raises DataError for a bad file, ConfigError for options that do not fit it."""
     with PDEFile(data) as file:
         return len(split(file.rows, options).train)
+
+
+def held_out_rows(data: Path, options: Mapping[str, Any]) -> list[int]:
+    """Positions in the published training set of the samples taken out of it for validation; none if simulated."""
+    if not _is_published(options):
+        return []
+    with PDEFile(data) as file:
+        parts = split(file.rows, options)
+    return [int(row) for row in parts.validation - len(parts.test)]

@@ -110,19 +110,18 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
     return example
 
 
-def _hold_out(pool: list[Any], kept: int, count: int, seed: int, split: str) -> tuple[list[Any], list[Any]]:
-    """Draw ``count`` rows from the pool, never from its first ``kept``; returns the remaining rows and the drawn ones.
+def _hold_out(rows: int, kept: int, count: int, seed: int, split: str) -> list[int]:
+    """Draw ``count`` of ``rows`` row numbers, never one of the first ``kept``; ascending.
 
     The paper's subsets are the first rows of the training set, so these stay where they are.
     """
-    if count < 1 or count > len(pool) - kept:
+    if count < 1 or count > rows - kept:
         raise ConfigError(
             f"data set option splits.{split}: {count} rows cannot be taken out of the latter half "
-            f"of the training rows, {len(pool) - kept} are left there"
+            f"of the training rows, {rows - kept} are left there"
         )
     generator = np.random.default_rng([seed, SPLITS.index(split)])
-    drawn = set((kept + generator.permutation(len(pool) - kept)[:count]).tolist())
-    return [row for n, row in enumerate(pool) if n not in drawn], [pool[n] for n in sorted(drawn)]
+    return sorted((kept + generator.permutation(rows - kept)[:count]).tolist())
 
 
 def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -154,18 +153,26 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     if task.shuffle is not None:
         pool = [pool[n] for n in np.random.default_rng(task.shuffle).permutation(len(pool))]
     kept, total = len(pool) // 2, len(pool)
+    drawn: list[int] = []
     for split in ("test", "validation"):
         source = getattr(task.splits, split)
         if isinstance(source, HeldOut):
             seed = HELD_OUT_SEED if task.shuffle is None else task.shuffle
-            pool, examples[split] = _hold_out(pool, kept, source.count(total), seed, split)
+            drawn = _hold_out(len(pool), kept, source.count(total), seed, split)
+            examples[split] = [pool[n] for n in drawn]
+            taken = set(drawn)
+            pool = [row for n, row in enumerate(pool) if n not in taken]
     examples["train"] = pool
+    # Where the test rows come out of the same file, no training set is published that a ratio could be a share of.
+    held_out = [] if isinstance(task.splits.test, HeldOut) else drawn
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"kind": task.kind, "labels": list(task.labels), "splits": {}}
     for split in SPLITS:
         path = out_dir / f"{split}.parquet"
         pq.write_table(pa.Table.from_pylist(examples[split]), path, compression="zstd")
         manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
+        if split == "train":
+            manifest["splits"][split]["held_out"] = held_out
         if task.kind == "classification":
             counts = Counter(row["label"] for row in examples[split])
             manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
@@ -200,6 +207,11 @@ def read_table(folder: Path, split: str) -> Any:
 def count_training_rows(data: Path) -> int:
     """Rows of the training pool."""
     return int(read_manifest(data)["splits"]["train"]["rows"])
+
+
+def held_out_rows(data: Path) -> list[int]:
+    """Positions in the published training set of the rows taken out of it for validation."""
+    return list(read_manifest(data)["splits"]["train"].get("held_out", ()))
 
 
 def training_labels(data: Path) -> list[int] | None:

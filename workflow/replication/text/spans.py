@@ -25,7 +25,7 @@ def _windows(tokenizer: Any, max_length: int, columns: Columns) -> Any:
         columns["context"],
         truncation="only_second",
         max_length=max_length,
-        stride=min(STRIDE, max_length // 4),
+        stride=min(STRIDE, max_length // 3),
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
