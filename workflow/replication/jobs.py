@@ -40,8 +40,7 @@ def train_runs(
         data: HDF5 file, or folder of a prepared text data set.
         subset: file of ``replication subset``.
         tokens: folder of ``replication tokenize`` (text).
-        device: ``auto``, ``cpu`` or ``cuda``.
-        jobs_per_gpu: jobs that may share one GPU.
+        device, jobs_per_gpu: as of :func:`replication.runs.devices.acquire_device`.
         keep_models: whether trained weights are kept.
         report_to: tracker that shows the trainings while they run.
 
@@ -117,7 +116,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:
 
 
 def data_hash(data: Path) -> str:
-    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
+    """Hash of a data set's manifest, which holds the hashes of its files, so that no run reads 55 GB to hash them."""
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
     try:
         good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)

@@ -111,8 +111,8 @@ class DPOT(nn.Module):
         heads: blocks of channels of the Fourier attention (Tiny 4, Small 8).
         modes: wavenumbers kept.
         mlp_ratio: hidden channels of a block's pointwise network over ``width``.
-        patch: grid points a side of a patch.
-        size: grid points a side that the positions are made for; they are interpolated to any other.
+        patch: grid points along a side of a patch.
+        size: grid points along a side that position embeddings are made for; other sizes are interpolated.
         head_width: channels after the patches are taken apart.
         classes: data sets that pretraining told apart. The classifier belongs to the published parameters, and to
             its layers' spectra, but predicts nothing here.
@@ -184,8 +184,8 @@ class DPOT(nn.Module):
         )  # [batch, t, channel, x, y]
         times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]
         axes = (torch.linspace(0, 1, points, device=given.device) for points in given.shape[-2:])
-        places = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(*given.shape[:2], -1, -1, -1)
-        given = torch.cat((given, places, times.expand(len(given), -1, 1, *given.shape[-2:])), dim=2)
+        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(*given.shape[:2], -1, -1, -1)
+        given = torch.cat((given, coordinates, times.expand(len(given), -1, 1, *given.shape[-2:])), dim=2)
         patches = self.patch_embed(given.flatten(0, 1))
         patches = patches + self._positions(patches.shape[-2:])
         x = self.time_agg_layer(patches.unflatten(0, given.shape[:2]))

@@ -76,12 +76,8 @@ class RunDir:
     ) -> Iterator[RunDir]:
         """The run's folder, locked against a second writer until the block ends.
 
-        Args:
-            spec: the run.
-            results: the results folder.
-            inputs: name -> SHA-256 of everything the run reads (data, subset, pretrained weights).
-            device: torch device the run uses.
-            keep_model: whether the trained weights are kept (a RoBERTa is 500 MB a run).
+        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name. The
+        weights of a RoBERTa take 500 MB.
 
         Raises BusyError where another live process holds the run.
         """
@@ -106,7 +102,7 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether this very run (settings and inputs) is sealed or published."""
+        """Whether a run with these settings and inputs is sealed or published."""
         return any(self._is_record(folder / RECORD) for folder in (self.sealed, self.folder))
 
     def _is_record(self, path: Path) -> bool:
@@ -193,9 +189,8 @@ class RunDir:
         """Measure the trained model's spectra, write the run's files and record, and seal them.
 
         Args:
-            result: ``status`` (``finished`` or ``diverged``), ``primary`` (name of the main metric),
-                ``higher_is_better``, ``metrics`` (``{"test": {"selected": {...}, "final": {...}, "paper": {...}},
-                "val": {...}}``), ``selected_epoch``, ``n_train``, ``n_parameters``, and what else the trainer knows.
+            result: of :func:`replication.runs.epochs.outcome`, with ``n_train``, ``n_parameters``, and what else the
+                trainer knows.
             model: tensors of the trained model, name -> tensor.
             initial_eigenvalues: layer -> eigenvalues before training.
             predictions: arrays of a few test samples and their predictions (operators; none for text).

@@ -78,8 +78,7 @@ def choose_rows(
         dataset: name for error messages.
         n_total: rows of the pool.
         ratio: share to keep, in (0, 1].
-        rule: ``released``, ``random`` or ``stratified``.
-        seed: of the random rules.
+        rule: ``released``, ``random`` or ``stratified``; the last two draw with ``seed``.
         strides: ratio as text -> stride, for the strided rule.
         held_out: positions in the training set, as published, of the rows taken out of it for validation. A ratio
             is a share of the whole set, so that the paper's number of rows is kept where the pool has as many.
@@ -135,11 +134,18 @@ def read_subset(path: Path) -> list[int]:
         raise DataError(f"{path}: not a subset file ({error}); delete it and run again") from None
     if digest(rows, 64) != expected:
         raise DataError(f"{path}: the rows do not agree with their hash; delete the file and run again")
-    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
-        raise DataError(f"{path}: not a subset file (rows are no list of row numbers); delete it and run again")
-    if len(rows) < MIN_ROWS or any(row >= after for row, after in pairwise(rows)):
+    numbers = isinstance(rows, list) and len(rows) >= MIN_ROWS and all(type(row) is int and row >= 0 for row in rows)
+    if not numbers or any(row >= after for row, after in pairwise(rows)):
         raise DataError(
-            f"{path}: not a subset file (expected at least {MIN_ROWS} rows, ascending, none twice); "
+            f"{path}: not a subset file (expected at least {MIN_ROWS} row numbers, ascending, none twice); "
             "delete it and run again"
         )
     return rows
+
+
+def check_rows(rows: Sequence[int], pool: int, data: Path) -> None:
+    """Raise DataError where a subset names a row that a training pool of ``pool`` rows does not have."""
+    if max(rows) >= pool:
+        raise DataError(
+            f"{data}: the subset names row {max(rows)}, the training pool has {pool} rows; make the subset again"
+        )

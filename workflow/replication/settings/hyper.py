@@ -255,9 +255,3 @@ def resolved_hyper(family: str, method_options: Mapping[str, Any], hyper: Mappin
     """Every setting of a run's training that decides its numbers (:func:`resolve`), in one mapping."""
     method, values = resolve(family, method_options, hyper)
     return {key: value for key, value in values.items() if key not in UNSEEN} | method
-
-
-def balance_options(family: str, method_options: Mapping[str, Any], values: Mapping[str, Any]) -> Options | None:
-    """TempBalance's options of a run, or None where its method does not balance."""
-    options: Options | None = resolve(family, method_options, values)[0]["balance"]
-    return options

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replication.errors import ConfigError, DataError
+from replication.settings.checks import whole_number
 from replication.simulation.hdf5 import COORDINATES, FLOW_FIELDS, TIMES
 
 Array = NDArray[np.float32]
@@ -55,9 +55,7 @@ class PDEFile:
     def __enter__(self) -> PDEFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def _shape(self, name: str, ndim: int, meaning: str) -> tuple[int, ...]:
@@ -173,10 +171,7 @@ def split(rows: int, options: Mapping[str, Any]) -> Split:
 
     Raises ConfigError where nothing is left to train on.
     """
-    test, validation = options.get("test_samples", 1000), options.get("validation_samples", 100)
-    for key, value in (("test_samples", test), ("validation_samples", validation)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
+    test, validation = whole_number(options, "test_samples", 1000), whole_number(options, "validation_samples", 100)
     if test + validation + 2 > rows:
         raise ConfigError(
             f"data set options test_samples {test} and validation_samples {validation} leave "

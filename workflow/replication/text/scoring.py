@@ -38,10 +38,7 @@ class _Watched(Dataset[Row]):
 class Evaluator:
     """Metrics of the Trainer's model on rows sorted by length, in full batches without gradient bookkeeping.
 
-    Args:
-        trainer: holds the model, the collator and the batch size.
-        task: decides predictions and metrics.
-        choice_tokens: token numbers of A, B, C, ... (multiple choice by a causal model).
+    ``choice_tokens`` are the token numbers of A, B, C, ... (multiple choice by a causal model).
     """
 
     def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:

@@ -95,7 +95,7 @@ def answers_from_logits(
         end: end logits [tokens] of each window.
         rows: question of each window.
         offsets: characters of each window's tokens.
-        contexts: one a question.
+        contexts: one per question.
     """
     found: dict[int, tuple[float, int, int]] = {}
     for window, row in enumerate(rows):

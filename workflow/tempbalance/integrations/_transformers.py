@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from tempbalance.balance import TempBalance, updates_every
@@ -37,9 +37,7 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
         self.options = options
         self.balancer: TempBalance | None = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         optimizer = kwargs["optimizer"]
         if type(optimizer).__name__ == "AcceleratedOptimizer":
             optimizer = optimizer.optimizer
@@ -53,7 +51,7 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
         if state.global_step > 0 and isinstance(stored, dict) and type(self).__name__ in stored:
             self.balancer.load_state_dict(stored[type(self).__name__]["attributes"]["saved"])
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.balancer is not None:
             self.balancer.step()
 

@@ -120,13 +120,9 @@ def _layer_name(name: str) -> str | None:
     return None
 
 
-def _is_vector_like(tensor: Tensor) -> bool:
-    return tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex())
-
-
 def _kind(name: str, tensor: Tensor) -> Kind | None:
     """The kind of a tensor by name and shape: matrix, stack of spectral matrices, or None."""
-    if _is_vector_like(tensor):
+    if tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex()):
         return None
     if tensor.is_complex():
         return "spectral"
