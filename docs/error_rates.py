@@ -1,7 +1,7 @@
 """How often the rules of docs/verdicts.md err: ``python docs/error_rates.py`` simulates and updates the page.
 
 Gains are drawn with a known mean (0, or the published gain, which is 1 here) and a known trend of 0. They vary over
-data sets, models and seeds within a data set, and by an error of their own. Takes about two minutes of one core.
+data sets, models and seeds within a data set, and by an error of their own. Takes about a minute of one core.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import save, style
 from replication.settings.artifacts import Artifact, read_index
-from replication.statistics.overview import gain_table, read_gains
+from replication.statistics.overview import gain_table, read_overview
 from synthetic_tables import (
     synthetic_layers,
     synthetic_runs,
@@ -327,7 +327,7 @@ def test_a_forest_without_cells_says_so(tmp_path):
     runs = synthetic_runs()
     gains = gain_table(runs[runs["method"] == "ft"], pd.DataFrame(columns=["artifact"]), [])
     gains.to_csv(tmp_path / "gains.csv", index=False)
-    assert "no cell" in draw_forest(read_gains(tmp_path / "gains.csv")).texts[0].get_text()
+    assert "no cell" in draw_forest(read_overview(tmp_path / "gains.csv")).texts[0].get_text()
 
 
 # ---- files, style, small things --------------------------------------------------------------------------

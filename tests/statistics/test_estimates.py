@@ -129,7 +129,9 @@ def test_the_table_of_known_truths(root) -> None:
     artifacts = [*plan.figures.values(), *plan.tables.values()]
     glue = published[published["artifact"] == "table17_fig3"]
     wide = glue.pivot_table(index=["model", "dataset", "ratio"], columns="method", values="mean")
-    assert smallest_gain(published, artifacts, ("ft", "tb"), "nlp") == pytest.approx((wide["tb"] - wide["ft"]).mean() / 2)
+    assert smallest_gain(published, artifacts, ("ft", "tb"), "nlp") == pytest.approx(
+        (wide["tb"] - wide["ft"]).mean() / 2
+    )
     helps = estimate_table(synthetic_runs(effect=0.02, trend=0.01), published, artifacts).iloc[0]
     assert (helps["result"], helps["trend_result"], helps["unit"]) == ("gain", "grows", "points")
     assert helps["low"] < 3.0 < helps["high"]

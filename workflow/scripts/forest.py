@@ -1,23 +1,24 @@
-"""Draw the forest plot of every cell's gain as PDF and PNG."""
+"""Draw the forest plot of every cell's gain, and published against measured scores, as PDF and PNG."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def main(gains: str, *, style: Mapping[str, object], outputs: Sequence[str]) -> None:
-    """Write the plot of ``gains`` (CSV) to every output, in the format of its suffix."""
+def main(gains: str, measured: str, *, style: Mapping[str, object], outputs: Sequence[str]) -> None:
+    """Write the plots of ``gains`` and ``measured`` (CSVs): forest.* and agreement.*, in the formats of their suffixes."""
+    from replication.figures.agreement import draw_agreement
     from replication.figures.forest import draw_forest
     from replication.figures.style import save
     from replication.figures.style import style as styled
-    from replication.statistics.overview import read_gains
+    from replication.statistics.overview import read_overview
 
-    table = read_gains(gains)
     with styled(style):
-        save(draw_forest(table), *map(Path, outputs))
+        for stem, draw, table in (("forest", draw_forest, gains), ("agreement", draw_agreement, measured)):
+            save(draw(read_overview(table)), *(Path(path) for path in outputs if Path(path).stem == stem))
 
 
 if "snakemake" in globals():
     # Left open: the error that ends the script is written last.
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
-    main(snakemake.input.gains, style=snakemake.params.style, outputs=list(snakemake.output))
+    main(snakemake.input.gains, snakemake.input.measured, style=snakemake.params.style, outputs=list(snakemake.output))

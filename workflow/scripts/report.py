@@ -14,10 +14,13 @@ def main(
     eigenvalues: Sequence[str],
     figures: Sequence[str],
     forest: str,
+    agreement: str,
     animations: Sequence[str],
     tables: Sequence[str],
     trivial: Sequence[str],
     gains: str,
+    measured: str,
+    estimates: str,
     verdicts: str,
     index: str,
     template: str,
@@ -32,7 +35,7 @@ def main(
     from replication.report.report import Sources, render
     from replication.settings.artifacts import read_index
     from replication.statistics.cells import read_runs, read_stacked, read_table
-    from replication.statistics.overview import read_gains
+    from replication.statistics.overview import read_overview
 
     sources = Sources(
         scale=scale,
@@ -41,9 +44,12 @@ def main(
         spectra=read_stacked(spectra),
         history=read_stacked(history),
         verdicts=read_table(verdicts),
-        gains=read_gains(gains),
+        gains=read_overview(gains),
+        measured=read_overview(measured),
+        estimates=read_overview(estimates),
         trivial=read_stacked(trivial),
         forest=Path(forest),
+        agreement=Path(agreement),
         figures={Path(path).stem: Path(path) for path in figures if path.endswith(".png")},
         tables={Path(path).stem: Path(path) for path in tables if path.endswith(".csv")},
         eigenvalues=[Path(path) for path in eigenvalues],
@@ -59,8 +65,9 @@ if "snakemake" in globals():
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
     main(
         **{kind: snakemake.input[kind] for kind in ("runs", "layers", "history", "spectra", "eigenvalues")},
-        **{kind: snakemake.input[kind] for kind in ("figures", "forest", "animations", "tables", "trivial")},
-        **{kind: snakemake.input[kind] for kind in ("gains", "verdicts", "index", "template")},
+        **{kind: snakemake.input[kind] for kind in ("figures", "forest", "agreement", "animations", "tables")},
+        **{kind: snakemake.input[kind] for kind in ("trivial", "gains", "measured", "estimates")},
+        **{kind: snakemake.input[kind] for kind in ("verdicts", "index", "template")},
         scale=snakemake.params.scale,
         missing=snakemake.params.missing,
         output=snakemake.output[0],

@@ -99,7 +99,7 @@ def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, colo
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
         number(end, 1, signed=True), (edge, position), xytext=(-6 if edge > 0 else 6, 1), textcoords="offset points",
-        ha="right" if edge > 0 else "left", va="bottom", fontsize="x-small", color="0.3",
+        ha="right" if edge > 0 else "left", va="center", color="0.3",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from replication.figures.data import FigureData
-from replication.figures.multiples import LETTERS, legend_handles, small_print
+from replication.figures.multiples import LETTERS, legend_handles, note_lines
 from replication.figures.samples import (
     MINUS,
     OURS,
@@ -74,7 +74,7 @@ def _page(
     rows: int, columns: int, height: float, layout: Literal["constrained", "compressed"], sample: Sample
 ) -> tuple[Figure, np.ndarray, str]:
     """A page-wide figure, its axes ``[rows, columns]``, and its small print."""
-    lines = small_print([*sample.stand_ins_and_setting(), f"{sample.summary()} {OURS}"], PAGE)
+    lines = note_lines([*sample.stand_ins_and_setting(), f"{sample.summary()} {OURS}"], PAGE)
     size = (PAGE, rows * height + 0.45 + 0.11 * lines.count("\n"))
     figure = Figure(figsize=size, layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=True), lines

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 #: Random effects, in the order in which they are left out where their variances cannot be told apart.
 EFFECTS = {"model": ["model"], "data set": ["dataset"], "seed": ["dataset", "seed"]}
-#: A variance below this share of the error's counts as zero.
+#: A variance below this share of the residuals' counts as zero.
 NEGLIGIBLE = 1e-6
 
 
@@ -75,11 +75,10 @@ def fit_gains(gains: pd.DataFrame) -> MixedFit | None:
     if len(y) <= design.shape[1] or np.allclose(residual, 0, atol=1e-12 * np.abs(y).max()):
         return None
     blocks = _indicators(gains)
-    parts = [np.eye(len(y)), *(block @ block.T for block in blocks.values())]
-    variances = _reml(y, design, parts, float(residual @ residual) / (len(y) - design.shape[1]))
-    used = [number for number, value in enumerate(variances) if value > 0]
-    coefficients = _fixed(y, design, [parts[number] for number in used], variances[used])
+    variances = _reml(y, design, list(blocks.values()), float(residual @ residual) / (len(y) - design.shape[1]))
     random = tuple(name for name, value in zip(blocks, variances[1:], strict=True) if value > 0)
+    parts = [np.eye(len(y)), *(blocks[name] @ blocks[name].T for name in random)]
+    coefficients = _fixed(y, design, parts, variances[variances > 0])
     return MixedFit(coefficients[0], coefficients[1] if several else None, random)
 
 
@@ -94,21 +93,30 @@ def _indicators(gains: pd.DataFrame) -> dict[str, Array]:
     return blocks
 
 
-def _reml(y: Array, design: Array, parts: list[Array], start: float) -> Array:
-    """REML variances of the parts of the covariance, the error's first."""
+def _reml(y: Array, design: Array, blocks: list[Array], start: float) -> Array:
+    """REML variances: the error's, then each random effect's."""
     from scipy.optimize import minimize
 
-    def deviance(roots: Array) -> float:
-        """Minus twice the restricted log-likelihood, without its constant."""
-        covariance = np.tensordot(roots**2 + [NEGLIGIBLE, *[0.0] * (len(roots) - 1)], np.stack(parts), axes=1)
-        solved = np.linalg.solve(covariance, np.column_stack([design, y]))
-        normal, moment = design.T @ solved[:, :-1], design.T @ solved[:, -1]
-        quadratic = y @ solved[:, -1] - moment @ np.linalg.solve(normal, moment)
-        return float(np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(normal)[1] + quadratic)
+    rows, fixed = design.shape
+    # Woodbury's identity: every matrix is as large as the number of levels, not of gains.
+    levels = np.concatenate([np.zeros((rows, 0)), *blocks], axis=1)
+    owner = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
+    data = np.column_stack([design, y / np.sqrt(start)])
+    squares, shared, within = data.T @ data, levels.T @ data, levels.T @ levels
 
-    # In square roots no bound is needed; scaled by the residuals' variance the error cannot run to zero.
-    y = y / np.sqrt(start)
-    best = minimize(deviance, np.full(len(parts), 0.7), method="L-BFGS-B", options={"ftol": 1e-10}).x ** 2
+    def deviance(roots: Array) -> float:
+        """Minus twice the restricted log-likelihood, without its constant; variances are squares, so none is negative."""
+        error, scales = roots[0] ** 2 + NEGLIGIBLE, roots[1:][owner]
+        inner = np.eye(len(owner)) + scales[:, None] * within * scales / error
+        moved = scales[:, None] * shared / error
+        products = squares / error - moved.T @ np.linalg.solve(inner, moved)
+        normal, moment = products[:fixed, :fixed], products[:fixed, fixed]
+        quadratic = products[fixed, fixed] - moment @ np.linalg.solve(normal, moment)
+        determinants = np.linalg.slogdet(inner)[1] + np.linalg.slogdet(normal)[1] + rows * np.log(error)
+        return float(determinants + quadratic)
+
+    best = minimize(deviance, np.full(1 + len(blocks), 0.7), method="L-BFGS-B", options={"ftol": 1e-10}).x ** 2
+    best[0] += NEGLIGIBLE
     return np.where(best > NEGLIGIBLE, best, 0.0) * start
 
 
