@@ -54,8 +54,8 @@ def rates(design: tuple[int, int, float, float, float], seeds: int, effect: floa
     for _ in range(DRAWS):
         table = simulate(rng, design, seeds, effect)
         fit = fit_gains(table)
-        assert fit is not None
-        assert fit.trend is not None
+        if fit is None or fit.trend is None:
+            raise RuntimeError("a simulated study could not be fitted")
         results[decide(fit.mean, smallest=0.5)] += 1
         for number, (coefficient, truth) in enumerate(((fit.mean, effect), (fit.trend, 0.0))):
             low, high = coefficient.interval(LEVEL)

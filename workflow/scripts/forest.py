@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main(gains: str, measured: str, *, style: Mapping[str, object], outputs: Sequence[str]) -> None:
-    """Write the plots of ``gains`` and ``measured`` (CSVs): forest.* and agreement.*, in the formats of their suffixes."""
+    """Write the plots of ``gains`` and ``measured`` (CSVs) to forest.* and agreement.*, by their suffixes."""
     from replication.figures.agreement import draw_agreement
     from replication.figures.forest import draw_forest
     from replication.figures.style import save

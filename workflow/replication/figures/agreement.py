@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from replication.figures.style import BALANCED, BASELINE, COLUMN, PAGE, Look
+from replication.figures.style import BALANCED, BASELINE, COLUMN, PAGE
+from replication.statistics.cells import records
 
 TITLES = {"nlp": "Language: score in %", "sciml": "PDEs: nRMSE"}
 HEIGHT = 2.7
@@ -52,21 +53,21 @@ def _draw_family(axis: Axes, rows: pd.DataFrame) -> None:
         room = MARGIN * (high - low) or 1.0
         ends = np.array([low - room, high + room])
     axis.plot(ends, ends, color="0.6", linewidth=0.8, gid="diagonal")
-    for row in rows.itertuples():
-        look = _look(bool(row.base))
-        color = look.color if row.beats_trivial else "0.6"
+    for row in records(rows):
+        look = BASELINE if row["base"] else BALANCED
+        color = look.color if row["beats_trivial"] else "0.6"
         axis.errorbar(
-            row.published, row.mean, xerr=row.published_sd if row.published_sd > 0 else None,
-            yerr=row.sd if row.sd > 0 else None, color=color, marker=look.marker, linestyle="none", elinewidth=0.6,
-            markerfacecolor="white" if row.stand_in else color, gid="cell",
+            row["published"], row["mean"], xerr=_bar(row["published_sd"]), yerr=_bar(row["sd"]), color=color,
+            marker=look.marker, markerfacecolor="white" if row["stand_in"] else color, linestyle="none",
+            elinewidth=0.6, gid="cell",
         )  # fmt: skip
     # Bars may leave the panel: a square one with its diagonal from corner to corner is the easiest to read.
     axis.set(xlim=ends, ylim=ends, xlabel="published", ylabel="measured", box_aspect=1)
     axis.grid(visible=True)
 
 
-def _look(base: bool) -> Look:
-    return BASELINE if base else BALANCED
+def _bar(deviation: float) -> float | None:
+    return deviation if deviation > 0 else None
 
 
 def _legend(measured: pd.DataFrame) -> list[Line2D]:

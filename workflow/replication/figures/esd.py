@@ -106,8 +106,9 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     limits = common_limits([data.eigenvalues[run][str(layer)] for layer in chosen["layer"]])
     for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
         values = data.eigenvalues[run][str(row["layer"])]
-        tail = {"alpha": float(row["alpha"]), "lambda_min": float(row["lambda_min"])}
-        draw = partial(draw_esd, eigenvalues=values, limits=limits, **tail)
+        draw = partial(
+            draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]), limits=limits
+        )
         title = f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}"
         subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', ' × ')})", draw))
     unit = "block" if layers["block"].notna().any() else "layer"

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
@@ -44,7 +45,7 @@ def fit_panels(panels: Sequence[Axes]) -> None:
 def limits(axis: Axes) -> tuple[float, float]:
     """Limits that hold every mean and line of a panel, and its bars and seeds as far as they are not far off."""
     means, bars = _means(axis), _bars(axis)
-    lines = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if _is_level(axis, line)]
+    lines = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if _is_level(line)]
     core = np.concatenate([means, *lines])
     lengths = (bars[:, 1] - bars[:, 0]) / 2
     reach = max(REACH * float(np.ptp(core)), BARS * float(np.median(lengths)) if len(lengths) else 0.0)
@@ -65,7 +66,7 @@ def _apply(axis: Axes, pair: tuple[float, float]) -> None:
     room = LEGEND_ROOM * rows
     axis.set_ylim(low, high + (high - low) * room / (1 - room))
     for container in _containers(axis):
-        color = container.lines[0].get_color()
+        color = str(container.lines[0].get_color())
         for position, bottom, top in _segments(container):
             if bottom < low:
                 _arrow(axis, position, bottom, low, color)
@@ -96,7 +97,8 @@ def _containers(axis: Axes) -> list[ErrorbarContainer]:
 def _means(axis: Axes) -> Array:
     values = [np.asarray(each.lines[0].get_ydata(), float) for each in _containers(axis)]
     found = np.concatenate(values) if values else np.empty(0)
-    return found[np.isfinite(found)]
+    finite: Array = found[np.isfinite(found)]
+    return finite
 
 
 def _segments(container: ErrorbarContainer) -> list[tuple[float, float, float]]:
@@ -114,10 +116,10 @@ def _bars(axis: Axes) -> Array:
     return np.array(found, float).reshape(-1, 2)
 
 
-def _is_level(axis: Axes, line: object) -> bool:
+def _is_level(line: Line2D) -> bool:
     """Whether a line is a level to compare with: zero, a trivial predictor, the value before training."""
-    values = np.asarray(line.get_ydata(), float)  # type: ignore[attr-defined]
-    return len(values) == 2 and values[0] == values[1] and line.get_marker() in ("None", "", None)  # type: ignore[attr-defined]
+    values = np.asarray(line.get_ydata(), float)
+    return len(values) == 2 and values[0] == values[1] and line.get_marker() in ("None", "", None)
 
 
 def hide_crowded_labels(figure: Figure, panels: Sequence[Axes]) -> None:

@@ -55,7 +55,7 @@ def small_multiples(
     width = COLUMN if columns == 1 else PAGE
     line = small_print(notes, width)
     figure = Figure(figsize=(width, rows * panel_height + 0.35), layout="constrained")
-    grid = figure.add_gridspec(rows, columns)
+    grid = [figure.add_gridspec(rows, columns)[number] for number in range(rows * columns)]
     letters = iter(LETTERS)
     panels = []
     for place, subplot in zip(grid, subplots, strict=False):

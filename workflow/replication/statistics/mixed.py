@@ -1,12 +1,11 @@
 """Mean gain and trend of a family by a linear mixed model: gain ~ ratio, random effects for data set, model and seed.
 
-Cells share data sets, models and, within a data set and seed, the rows of the subset, so they are no independent
-observations. The model has
+Cells share data sets, models and, within a data set and seed, the rows of the subset, so they are not independent. The model has
 
-    gain = mean + trend * doublings + u[data set] + v[model] + w[data set, seed] + error,
+    gain = mean + trend * halvings + u[data set] + v[model] + w[data set, seed] + error,
 
-where ``doublings`` counts how often the data were halved, centred. Seeds are nested in data sets: seed 13 draws the same
-rows for every model and ratio of a data set, but has nothing in common with seed 13 of another one. Variances are REML
+where ``halvings`` counts how often the data were halved, centred. Seeds are nested in data sets: seed 13 draws the
+same rows for every model and ratio of a data set, but has nothing in common with seed 13 of another one. Variances are REML
 estimates (statsmodels). Intervals are Student's with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946;
 the formula is that of lmerTest, Kuznetsova et al., J. Stat. Softw. 82, 2017), because normal quantiles are too narrow
 for three seeds.
@@ -67,9 +66,9 @@ def fit_gains(gains: pd.DataFrame) -> MixedFit | None:
 
     Returns None where the gains do not vary or leave no degree of freedom.
     """
-    doublings = -np.log2(gains["ratio"].to_numpy(float))
-    several = len(np.unique(doublings)) > 1
-    design = np.column_stack([np.ones(len(gains)), *([doublings - doublings.mean()] if several else [])])
+    halvings = -np.log2(gains["ratio"].to_numpy(float))
+    several = len(np.unique(halvings)) > 1
+    design = np.column_stack([np.ones(len(gains)), *([halvings - halvings.mean()] if several else [])])
     y = gains["gain"].to_numpy(float)
     residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
     if len(y) <= design.shape[1] or np.allclose(residual, 0, atol=1e-12 * np.abs(y).max()):
@@ -77,7 +76,7 @@ def fit_gains(gains: pd.DataFrame) -> MixedFit | None:
     blocks = _indicators(gains)
     variances = _reml(y, design, list(blocks.values()), float(residual @ residual) / (len(y) - design.shape[1]))
     random = tuple(name for name, value in zip(blocks, variances[1:], strict=True) if value > 0)
-    parts = [np.eye(len(y)), *(blocks[name] @ blocks[name].T for name in random)]
+    parts: list[Array] = [np.eye(len(y)), *(blocks[name] @ blocks[name].T for name in random)]
     coefficients = _fixed(y, design, parts, variances[variances > 0])
     return MixedFit(coefficients[0], coefficients[1] if several else None, random)
 
@@ -105,7 +104,7 @@ def _reml(y: Array, design: Array, blocks: list[Array], start: float) -> Array:
     squares, shared, within = data.T @ data, levels.T @ data, levels.T @ levels
 
     def deviance(roots: Array) -> float:
-        """Minus twice the restricted log-likelihood, without its constant; variances are squares, so none is negative."""
+        """Minus twice the restricted log-likelihood, without its constant; squares, so no variance is negative."""
         error, scales = roots[0] ** 2 + NEGLIGIBLE, roots[1:][owner]
         inner = np.eye(len(owner)) + scales[:, None] * within * scales / error
         moved = scales[:, None] * shared / error

@@ -18,7 +18,7 @@ MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
 
 
 def read_overview(path: Path | str) -> pd.DataFrame:
-    """A table that :func:`gain_table` or :func:`measured_table` made, from its CSV. Raises DataError where it cannot be read."""
+    """A table that the verdicts rule wrote, from its CSV. Raises DataError where it cannot be read."""
     return read_table(path).fillna({"stand_in": ""})
 
 
@@ -61,8 +61,8 @@ def measured_table(
 ) -> pd.DataFrame:
     """Measured beside published scores: one row per cell and method of the pairs that has a published value.
 
-    Returns columns ``family``, of the cell, ``method``, ``base`` (whether it is the baseline), ``mean``, ``sd`` (``ddof=0``),
-    ``n``, ``published``, ``published_sd`` (likewise), ``stand_in`` and ``beats_trivial``, in the paper's unit.
+    Returns columns ``family``, of the cell, ``method``, ``base`` (whether it is the baseline), ``mean``, ``sd``
+    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``stand_in`` and ``beats_trivial``, in the paper's unit.
     """
     once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
     once = once[once["method"].isin([name for pair in pairs for name in pair])]
