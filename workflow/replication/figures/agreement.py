@@ -38,8 +38,8 @@ def draw_agreement(measured: pd.DataFrame) -> Figure:
     for axis, family in zip(axes, families, strict=True):
         _draw_family(axis, measured[measured["family"] == family])
         axis.set_title(TITLES[family], loc="left", fontweight="bold")
-    columns = 3 if len(families) > 1 else 2
-    figure.legend(handles=_legend(measured), loc="outside lower center", ncols=columns, columnspacing=1.2)
+    columns = 5 if len(families) > 1 else 2
+    figure.legend(handles=_legend(measured), loc="outside lower center", ncols=columns, columnspacing=1.5)
     return figure
 
 

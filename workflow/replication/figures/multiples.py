@@ -55,13 +55,13 @@ def small_multiples(
     width = COLUMN if columns == 1 else PAGE
     line = small_print(notes, width)
     figure = Figure(figsize=(width, rows * panel_height + 0.35), layout="constrained")
-    grid = [figure.add_gridspec(rows, columns)[number] for number in range(rows * columns)]
+    grid = figure.add_gridspec(rows, columns)
     letters = iter(LETTERS)
     panels = []
-    for place, subplot in zip(grid, subplots, strict=False):
+    for number, subplot in enumerate(subplots):
         if subplot is None:
             continue
-        axis = figure.add_subplot(place)
+        axis = figure.add_subplot(grid[number])
         subplot.draw(axis)
         axis.set_title(_wrapped(f"({next(letters, '·')}) {subplot.title}", width / columns * TITLE_CHARACTERS))
         panels.append(axis)

@@ -160,7 +160,9 @@ def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> di
     tidy = [table for table in numbers.values() if "beats_trivial" in table]
     title = partial(title_of, sources.runs)
     cells = [line for table in tidy for line in sentences(table, title)]
-    published = [line for table in tidy if "published_mean" in table for line in published_sentences(table, title)]
+    # A table without any published value or trivial predictor lacks the column.
+    both = [table for table in tidy if {"published_mean", "trivial_score"} <= set(table)]
+    published = [line for table in both for line in published_sentences(table, title)]
     rows = [
         [title("dataset", str(line["dataset"])), TITLES[line["predictor"]], str(line["metric"]), _shown(line["value"])]
         for line in records(sources.trivial)

@@ -19,8 +19,6 @@ CLAIMS = {
     "balances": "TB evens out alpha",
     "imbalance": "less data, less even alpha",
 }
-#: Unit of a gain -> how a sentence names it.
-UNITS = {"points": "points", "%": "% of the error"}
 NOTES = (
     "The rule was written down before the runs; docs/verdicts.md has it, and what changed since.",
     "A verdict is about a direction, not a size: a change of a few hundredths of a per cent can be reproduced. "

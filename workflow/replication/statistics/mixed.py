@@ -1,14 +1,17 @@
 """Mean gain and trend of a family by a linear mixed model: gain ~ ratio, random effects for data set, model and seed.
 
-Cells share data sets, models and, within a data set and seed, the rows of the subset, so they are not independent. The model has
+Cells share data sets, models and, within a data set and seed, the rows of the subset, so they are not independent.
+The model has
 
     gain = mean + trend * halvings + u[data set] + v[model] + w[data set, seed] + error,
 
 where ``halvings`` counts how often the data were halved, centred. Seeds are nested in data sets: seed 13 draws the
-same rows for every model and ratio of a data set, but has nothing in common with seed 13 of another one. Variances are REML
-estimates (statsmodels). Intervals are Student's with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946;
-the formula is that of lmerTest, Kuznetsova et al., J. Stat. Softw. 82, 2017), because normal quantiles are too narrow
-for three seeds.
+same rows for every model and ratio of a data set, but has nothing in common with seed 13 of another one. Variances are
+REML estimates. Intervals are Student's with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946; as in
+lmerTest, Kuznetsova et al., J. Stat. Softw. 82, 2017), because normal quantiles are too narrow for three seeds.
+
+The tests compare it with statsmodels' MixedLM, which is not used itself: it offers no such degrees of freedom, and
+inverts a Hessian that is singular where a variance is zero, as it often is here.
 """
 
 from __future__ import annotations

@@ -62,7 +62,8 @@ def measured_table(
     """Measured beside published scores: one row per cell and method of the pairs that has a published value.
 
     Returns columns ``family``, of the cell, ``method``, ``base`` (whether it is the baseline), ``mean``, ``sd``
-    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``stand_in`` and ``beats_trivial``, in the paper's unit.
+    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``stand_in`` and ``beats_trivial``, in the paper's
+    unit.
     """
     once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
     once = once[once["method"].isin([name for pair in pairs for name in pair])]
