@@ -17,6 +17,7 @@ from scipy import stats
 from replication.report.findings import CONCLUSIONS, TRENDS, mean_sentence
 from replication.report.report import Sources, render
 from replication.settings.artifacts import Index, read_index
+from replication.statistics.cells import records
 from replication.statistics.estimates import estimate_table
 from replication.statistics.overview import gain_table, measured_table
 from replication.statistics.published import read_published
@@ -27,7 +28,7 @@ from synthetic_tables import synthetic_runs
 MAJORITY = 0.71
 #: Words that say more than a caption may.
 ASSERTIONS = re.compile(
-    r"\b(outperform\w*|improves|helps|superior\w*|significant\w*|proves?|clearly|confirms?)\b", re.I
+    r"\b(outperform\w*|improves|helps|superior\w*|(?<!not )significant\w*|proves?|clearly|confirms?)\b", re.I
 )
 
 
@@ -116,7 +117,7 @@ def cells_of(runs: pd.DataFrame, value: str) -> pd.DataFrame:
     return wide[wide.groupby("ratio")["tb"].transform("count") >= 3]
 
 
-def tested_cells(gain: pd.Series) -> list[float]:
+def said_of_cells(gain: pd.Series) -> list[float]:
     """All that is said of a mean over cells: number, estimate, Student's interval, one-sided p-values of Stouffer."""
     wide = gain.unstack("seed").to_numpy()
     means = wide.mean(axis=1)
@@ -126,9 +127,11 @@ def tested_cells(gain: pd.Series) -> list[float]:
     return [len(means), (means > 0).sum(), wide.size, means.mean(), *interval, *shown_p(p), *shown_p(1 - p)]
 
 
-def tested_trend(values: pd.Series) -> list[float]:
+def said_of_trend(values: pd.Series) -> list[float]:
     """All that is said of a trend: one curve, mean rank correlation, Page's one-sided p-values."""
     wide = values.unstack("ratio").sort_index(axis=1, ascending=False)
+    if wide.shape[1] < 3:
+        return []
     rho = [stats.spearmanr(wide.columns, row).statistic for row in wide.to_numpy()]
     p = [stats.page_trend_test(array).pvalue for array in (wide.to_numpy(), wide.to_numpy()[:, ::-1])]
     return [1, np.mean(rho), *shown_p(p[0]), *shown_p(p[1])]
@@ -165,7 +168,7 @@ def mixed(gain: pd.Series) -> list[float]:
 
 @pytest.mark.parametrize(
     "truth",
-    [{}, {"effect": 0.0, "trend": 0.0}, {"effect": -0.02, "trend": 0.005, "noise": 0.02, "ratios": (0.02, 0.05, 0.1, 0.2)}],
+    [{}, {"effect": 0.0, "trend": 0.0}, {"effect": -0.02, "trend": 0.005, "noise": 0.02, "ratios": (0.05, 0.1, 0.2)}],
 )  # fmt: skip
 def test_every_number_is_computed_again_from_the_runs(report_of, published, truth) -> None:
     report = report_of(synthetic_runs(**truth))
@@ -182,24 +185,27 @@ def test_every_number_is_computed_again_from_the_runs(report_of, published, trut
     [finding] = report.findings
     assert unexplained(finding, found) == []
     assert len(numbers_in(finding)) == 9
-    # The checker finds a number that is off by one in its last place.
-    assert unexplained(finding.replace(numbers_in(finding)[2], f"{float(numbers_in(finding)[2].replace('−', '-')) + .01:+.2f}"),
-                       found) != []  # fmt: skip
+    # The checker finds a number that is off by a little.
+    shown = numbers_in(finding)[2]
+    assert unexplained(finding.replace(shown, shown + "7"), found) == [shown + "7"]
 
     settings = runs["ratio"].nunique()
     evidence = [
-        settings, settings - gain.groupby("ratio").ngroups, paper, *tested_cells(gain), *tested_trend(gain),
-        *tested_cells(100 * (spread["ft"] - spread["tb"]) / spread["ft"]), *tested_trend(spread["ft"]),
+        settings, settings - gain.groupby("ratio").ngroups, paper, *said_of_cells(gain), *said_of_trend(gain),
+        *said_of_cells(100 * (spread["ft"] - spread["tb"]) / spread["ft"]), *said_of_trend(spread["ft"]),
     ]  # fmt: skip
     texts = report.text(r'<details><summary><span class="chip.*?<p class="why">(.*?)</p>')
     assert len(texts) == len(report.verdicts)
     assert [unexplained(text, evidence) for text in texts] == [[]] * len(texts)
 
-    counts = [report.verdicts["artifact"].isin(["x"]).sum(), len(runs), runs["experiment"].nunique()]
     [summary] = report.text(r"<p>(\d+ runs of .*?)</p>")
-    assert unexplained(summary.partition(" hours")[0], [*counts, runs["wall_s"].sum() / 3600]) == []
-    lost = runs.pivot_table(index="ratio", columns="method", values="score")
-    worse = lost.stack()
+    counts = [len(runs), runs["experiment"].nunique(), runs["wall_s"].sum() / 3600]
+    assert unexplained(summary.partition(" hours")[0], counts) == []
+    [verdicts] = report.text(r"<p>(Of the claims tested .*?)</p>")
+    judged = report.verdicts[~report.verdicts["artifact"].str.startswith("all ")]["verdict"]
+    words = ("reproduced", "not reproduced", "inconclusive")
+    assert numbers_in(verdicts) == [str((judged == word).sum()) for word in words]
+    worse = runs.pivot_table(index="ratio", columns="method", values="score").stack()
     worse = worse[worse <= MAJORITY]
     for text in report.text(r'<ul class="not-better">(.*?)</ul>'):
         assert unexplained(text, [*100 * worse, 100 * MAJORITY, *100 * worse.index.get_level_values("ratio")]) == []
@@ -226,7 +232,7 @@ def test_no_sentence_claims_more_than_its_verdict(report_of, truth) -> None:
     entitled = {
         "TB does better": line["low"] > 0,
         "TB does worse": line["high"] < 0,
-        "TB makes no difference": -line["smallest"] < line["equivalence_low"] and line["equivalence_high"] < line["smallest"],
+        "TB makes no difference": max(-line["equivalence_low"], line["equivalence_high"]) < line["smallest"],
         "gain grows": line["trend_low"] > 0,
         "gain shrinks": line["trend_high"] < 0,
     }  # fmt: skip
@@ -253,7 +259,7 @@ def test_a_gain_that_is_too_small_to_matter_is_said_to_be(report_of) -> None:
     runs = synthetic_runs(effect=0.004, trend=0.0, noise=0.002)
     report = report_of(runs)
     assert "TB does better, but by less than matters" in report.findings[0]
-    line = {**report.estimates.iloc[0], "equivalence_high": 99.0}
+    line = {**records(report.estimates)[0], "equivalence_high": 99.0}
     assert "less than matters" not in mean_sentence(line)
 
 
