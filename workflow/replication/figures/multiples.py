@@ -101,20 +101,14 @@ def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
 
 
 def small_print(notes: Sequence[str], width: float) -> str:
-    """All notes in one line of a figure ``width`` inches wide; where it is too long each is cut short alike.
-
-    Captions have the whole of it.
-    """
-    line, characters = "; ".join(notes), int(width * CHARACTERS)
-    if len(line) <= characters:
-        return line
-    each = characters // len(notes) - 2
-    return "; ".join(textwrap.shorten(note, each, placeholder=" …") for note in notes)
-
-
-def note_lines(notes: Sequence[str], width: float) -> str:
-    """One note per line, wrapped to a figure ``width`` inches wide."""
-    return "\n".join(_wrapped(note, width * CHARACTERS) for note in notes)
+    """All notes in one line of a figure ``width`` inches wide, the last one whole; captions have what does not fit."""
+    if not notes:
+        return ""
+    *first, last = notes
+    characters = int(width * CHARACTERS)
+    room = max(characters - len(last) - 2, 0)
+    cut = textwrap.shorten("; ".join(first), room, placeholder=" …") if first else ""
+    return textwrap.shorten("; ".join(filter(None, (cut, last))), characters, placeholder=" …")
 
 
 def _wrapped(text: str, characters: float) -> str:
