@@ -72,7 +72,7 @@ def smallest_gain(published: pd.DataFrame, artifacts: Sequence[Artifact], pair: 
     )
     tables = [published_gains(published, name, pair, family) for name in names if name is not None]
     found = pd.concat(tables).drop_duplicates(SETTING)["gain"] if tables else pd.Series(dtype=float)
-    return float(found.mean()) / 2 if len(found) else math.nan
+    return abs(float(found.mean())) / 2 if len(found) else math.nan
 
 
 def estimate_table(
