@@ -11,6 +11,7 @@ import pytest
 
 from replication.errors import ConfigError, DataError
 from replication.figures import esd
+from replication.figures.agreement import draw_agreement
 from replication.figures.curves import seeds_text
 from replication.figures.data import FigureData, count_text, ratio_text
 from replication.figures.forest import draw_forest
@@ -18,7 +19,7 @@ from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import save, style
 from replication.settings.artifacts import Artifact, read_index
-from replication.statistics.overview import gain_table, read_gains
+from replication.statistics.overview import gain_table, measured_table, read_overview
 from synthetic_tables import (
     synthetic_layers,
     synthetic_runs,
@@ -43,7 +44,7 @@ def artifact(layout: str = "fig3_glue_ratio", **changes) -> Artifact:
     fields = {
         "name": layout,
         "kind": "figure",
-        "title": "t",
+        "title": "a figure",
         "family": "sciml" if sciml else "nlp",
         "layout": layout,
         "needs": "nothing",
@@ -150,10 +151,10 @@ def test_a_figure_of_stand_ins_and_originals_says_which_panel_is_which():
 def test_diverged_runs_are_marked_and_counted():
     figure = draw(figure_data(diverged=((0.02, "ft", 13), (0.02, "tb", 37), (0.05, "tb", 13))))
     marks = next(line for line in figure.axes[0].get_lines() if line.get_gid() == "diverged")
-    np.testing.assert_allclose(marks.get_xdata(), [1, 2])
+    np.testing.assert_allclose(marks.get_xdata(), np.log10([0.02, 0.05]))
     assert {text.get_text() for text in figure.axes[0].texts} == {"2", "1"}
     assert any("diverged" in label for label in labels(figure))
-    assert "without a claim" in small_print(figure)
+    assert "no claim" in small_print(figure)
 
 
 def test_a_figure_whose_runs_all_diverged_is_drawn():
@@ -162,11 +163,78 @@ def test_a_figure_whose_runs_all_diverged_is_drawn():
     assert any(line.get_gid() == "diverged" for line in figure.axes[0].get_lines())
 
 
-def test_too_few_seeds_are_said_and_have_no_interval():
-    figure = draw(figure_data(seeds=(13, 37)))
-    assert "fewer than 3" in small_print(figure)
-    assert "bootstrap" not in small_print(figure)
-    assert "bootstrap" in small_print(draw(figure_data()))
+def test_too_few_seeds_are_said_in_one_line():
+    figure = draw(figure_data(seeds=(13, 37), stand_in="a long text, " * 30))
+    assert "below 3" in figure.get_suptitle()
+    assert figure.get_suptitle().startswith("Stand-in: a long text")
+    assert "\n" not in figure.get_suptitle()
+    figure.draw_without_rendering()
+    assert figure._suptitle.get_window_extent().width <= figure.bbox.width
+    assert "below 3" not in draw(figure_data()).get_suptitle()
+
+
+def drawn(layout: str, tmp_path):
+    """A figure of a layout; of Figure 1 with its files."""
+    if layout != "fig1_esd":
+        return draw(figure_data(layout, datasets=("d1", "d2"), diverged=((0.02, "tb", 37),)))
+    paths = write_experiment(tmp_path, synthetic_runs("synthetic", ratios=(0.01,)))
+    found = sorted(tmp_path.rglob("seed=13/eigenvalues.npz"))
+    return draw(FigureData.read(artifact(layout), runs=[paths["runs"]], layers=[paths["layers"]], eigenvalues=found))
+
+
+@pytest.mark.parametrize("layout", ["fig1_esd", "fig2_alpha_std_nlp", "fig4_cfd_ratio", "fig5_domain"])
+def test_no_text_is_smaller_than_7_points(layout, tmp_path):
+    texts = [text for text in drawn(layout, tmp_path).findobj(mpl.text.Text) if text.get_text()]
+    assert len(texts) > 10
+    assert min(text.get_fontsize() for text in texts) >= 7
+
+
+def test_panels_of_one_measure_share_an_axis_unless_one_would_be_flat():
+    data = figure_data(datasets=("d1", "d2"))
+    shared = draw(data).axes
+    assert shared[0].get_ylim() == shared[1].get_ylim()
+    data.runs.loc[data.runs["dataset"] == "d2", "score"] /= 10
+    own = draw(FigureData(data.artifact, data.runs)).axes
+    assert own[0].get_ylim() != own[1].get_ylim()
+
+
+def test_a_ratio_has_its_place_on_a_logarithmic_axis():
+    axis = draw(figure_data(ratios=(0.001, 0.01, 1.0))).axes[0]
+    np.testing.assert_allclose(axis.get_xticks(), [-3, -2, 0])
+
+
+def test_tick_labels_do_not_overlap():
+    figure = draw(figure_data(ratios=(0.0051, 0.0055, 0.006, 0.01, 0.02, 1.0), datasets=("d1", "d2")))
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        labels = [label for label in axis.get_xticklabels() if label.get_visible()]
+        boxes = [label.get_window_extent() for label in labels]
+        assert 3 <= len(boxes) < 6
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_an_interval_that_leaves_the_panel_ends_in_an_arrow_with_its_number():
+    data = figure_data(datasets=("d1", "d2"), ratios=(0.01, 0.02, 0.05, 0.1), trend=0.0)
+    cell = (data.runs["dataset"] == "d2") & (data.runs["ratio"] == 0.01) & (data.runs["method"] == "tb")
+    data.runs.loc[cell, "score"] += np.array([-0.6, 0.0, 0.6])
+    data = FigureData(data.artifact, data.runs)
+    axis = draw(data).axes[2]
+    gains = data.numbers("score").gains
+    wide = gains[(gains["dataset"] == "d2") & (gains["ratio"] == 0.01)].iloc[0]
+    texts = {text.get_text() for text in axis.texts if text.get_gid() == "arrow"}
+    assert texts == {f"{wide[name]:.3g}".replace("-", "\N{MINUS SIGN}") for name in ("ci_low", "ci_high")}
+    low, high = axis.get_ylim()
+    assert wide["ci_low"] < low < gains["gain"].min() < gains["gain"].max() < high < wide["ci_high"]
+    # Without it no arrow is drawn.
+    assert not [text for text in draw(figure_data(datasets=("d1", "d2"))).axes[2].texts if text.get_gid() == "arrow"]
+
+
+def test_the_legend_takes_a_free_place_of_the_grid():
+    figure = draw(figure_data(datasets=("d1", "d2", "d3", "d4")))
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert not [axis for axis in figure.axes if axis.get_window_extent().overlaps(box)]
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_the_spread_before_training_is_that_of_epoch_0():
@@ -323,11 +391,32 @@ def test_a_cell_that_has_learned_nothing_is_grey_and_a_wide_interval_ends_in_an_
     assert axis.get_xlim()[1] < 50
 
 
+def test_a_point_for_every_cell_with_a_published_value():
+    data = figure_data(stand_in="")
+    table = published_table(data)
+    table = table[table["ratio"] != 0.05]
+    measured = measured_table(data.runs, table, [data.artifact])
+    assert len(measured) == 4
+    axis = draw_agreement(measured).axes[0]
+    points = [container.lines[0].get_xydata()[0] for container in axis.containers]
+    own = 100 * data.runs.groupby(["ratio", "method"])["score"].mean()
+    for point, row in zip(points, measured.itertuples(), strict=True):
+        np.testing.assert_allclose(point, [70.0, own[row.ratio, row.method]])
+    assert axis.get_xlim() == axis.get_ylim()
+    assert "no cell" in draw_agreement(measured.iloc[:0]).texts[0].get_text()
+
+
+def test_two_layers_spectra_are_on_the_same_axes(esd_data):
+    first, second = draw(esd_data).axes[:2]
+    assert (first.get_xlim(), first.get_ylim()) == (second.get_xlim(), second.get_ylim())
+    assert first.get_xlim()[0] < min(values.min() for values in next(iter(esd_data.eigenvalues.values())).values())
+
+
 def test_a_forest_without_cells_says_so(tmp_path):
     runs = synthetic_runs()
     gains = gain_table(runs[runs["method"] == "ft"], pd.DataFrame(columns=["artifact"]), [])
     gains.to_csv(tmp_path / "gains.csv", index=False)
-    assert "no cell" in draw_forest(read_gains(tmp_path / "gains.csv")).texts[0].get_text()
+    assert "no cell" in draw_forest(read_overview(tmp_path / "gains.csv")).texts[0].get_text()
 
 
 # ---- files, style, small things --------------------------------------------------------------------------

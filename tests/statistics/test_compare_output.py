@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pandas as pd
 import pytest
 
 from replication import cli
+from replication.report.comparison import comparison_page
 from replication.statistics.compare import compare, comparison_lines
 from synthetic_tables import synthetic_runs
 
@@ -53,6 +55,23 @@ def test_the_command_prints_lines_and_writes_all_cells(folders, tmp_path, monkey
     assert stop.value.code == 0
     assert "6 cells: 4 equal" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "out.csv")) == 6
+
+
+def test_the_page_shows_every_cell_and_loads_nothing(folders, tmp_path, monkeypatch):
+    page = tmp_path / "out.html"
+    monkeypatch.setattr(sys, "argv", ["replication", "compare", *map(str, folders), "--html", str(page)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    text = page.read_text()
+    assert "6 cells: 4 equal, 1 differs, 1 only in A." in text
+    assert text.index("2 %, tb") < text.index("5 %, ft") < text.index("4 equal cells")
+    assert "+2.0 [\N{MINUS SIGN}0.5, +4.5]" in text
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    # The longest bar reaches to 95 % of the half that all rows share: mean 2 lies where 2 of 4.48 does.
+    assert f'cx="{80 + 76 * 2 / 4.484:.1f}"' in text
+    same = comparison_page(compare(folders[0], folders[0]), *folders)
+    assert "No cell differs." in same
 
 
 def test_a_folder_without_results_is_one_sentence(tmp_path, monkeypatch, capsys):

@@ -29,7 +29,8 @@ from replication.runs.predictions import error_table, read_rollout
 from replication.settings.artifacts import read_index
 from replication.settings.paths import RunPath
 from replication.statistics.cells import read_runs, read_stacked
-from replication.statistics.overview import gain_table
+from replication.statistics.estimates import estimate_table
+from replication.statistics.overview import gain_table, measured_table
 from replication.statistics.published import read_published
 from replication.statistics.trivial import join_trivial
 from replication.statistics.verdicts import verdict_table
@@ -70,7 +71,9 @@ def sources(folder, root) -> Sources:
     read = {name: read_stacked([folder / f"fig3_glue_ratio/{name}.csv"]) for name in ("layers", "spectra", "history")}
     return Sources(
         scale="smoke", runs=table, **read, verdicts=verdict_table(table, published, artifacts),
-        gains=gain_table(table, published, artifacts), trivial=trivial, forest=tiny_png(folder / "forest.png"),
+        gains=gain_table(table, published, artifacts), measured=measured_table(table, published, artifacts),
+        estimates=estimate_table(table, published, artifacts), trivial=trivial,
+        forest=tiny_png(folder / "forest.png"), agreement=tiny_png(folder / "agreement.png"),
         figures={name: tiny_png(folder / f"{name}.png") for name in plan.figures},
         tables={name: folder / f"{name}.csv" for name in plan.tables},
         eigenvalues=sorted(folder.glob("runs/**/eigenvalues.npz")), missing=plan.missing,
@@ -128,11 +131,9 @@ def test_stand_ins_diverged_runs_and_the_verdicts_come_first(page) -> None:
 def test_the_answer_comes_before_everything_else(page) -> None:
     head = page[: page.index("<nav")]
     assert (
-        head.index("Does TempBalance")
-        < head.index("Language models: tb does better than ft")
-        < head.index('id="forest"')
+        head.index("Does TempBalance") < head.index("<b>Language models (stand-ins).</b>") < head.index('id="forest"')
     )
-    assert "2 of 2 cells positive" in head
+    assert head.count('<span class="chip') == 2
 
 
 def test_the_matrix_has_a_word_for_every_verdict_and_its_evidence(page, sources) -> None:

@@ -195,14 +195,18 @@ def compare(
     a: Annotated[Path, typer.Argument(help="a results folder")],
     b: Annotated[Path, typer.Argument(help="another results folder")],
     csv: Annotated[Path | None, typer.Option(help="write all cells to this file")] = None,
+    html: Annotated[Path | None, typer.Option(help="write a page with every difference drawn")] = None,
 ) -> None:
     """Compare two results folders: which cells differ, and by how much."""
+    from replication.report.comparison import comparison_page
     from replication.statistics.compare import compare as compare_results
     from replication.statistics.compare import comparison_lines
 
     table = compare_results(_existing(a, "folder"), _existing(b, "folder"))
     if csv is not None:
         table.to_csv(csv, index=False)
+    if html is not None:
+        html.write_text(comparison_page(table, a, b), encoding="utf-8")
     print("\n".join(comparison_lines(table)))
 
 

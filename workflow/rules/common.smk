@@ -287,7 +287,7 @@ def final_outputs():
     """Every figure, animation and table that the configuration can build, the verdicts and the report."""
     figures = [
         f"{FIGURES}/{name}.{kind}"
-        for name in ("forest", *PLAN.figures)
+        for name in ("forest", "agreement", *PLAN.figures)
         for kind in ("pdf", "png")
     ]
     tables = [

@@ -34,6 +34,7 @@ rule figure:
 rule forest:
     input:
         gains=f"{RESULTS}/tables/gains.csv",
+        measured=f"{RESULTS}/tables/measured.csv",
     output:
         pdf=f"{FIGURES}/forest.pdf",
         png=report(
@@ -41,6 +42,13 @@ rule forest:
             caption="../report/forest.rst",
             category="Figures",
             labels={"figure": "forest"},
+        ),
+        agreement_pdf=f"{FIGURES}/agreement.pdf",
+        agreement_png=report(
+            f"{FIGURES}/agreement.png",
+            caption="../report/agreement.rst",
+            category="Figures",
+            labels={"figure": "agreement"},
         ),
     log:
         f"{LOGS}/forest.log",
@@ -51,7 +59,7 @@ rule forest:
     params:
         style=CONFIG.style,
     message:
-        "Draw every cell's gain"
+        "Draw every cell's gain, and published against measured scores"
     script:
         "../scripts/forest.py"
 
@@ -96,7 +104,10 @@ rule report:
             for kind in ("png", "csv")
         ],
         forest=f"{FIGURES}/forest.png",
+        agreement=f"{FIGURES}/agreement.png",
         gains=f"{RESULTS}/tables/gains.csv",
+        measured=f"{RESULTS}/tables/measured.csv",
+        estimates=f"{RESULTS}/tables/estimates.csv",
         animations=animation_files(),
         tables=[
             f"{RESULTS}/tables/{name}.{kind}"

@@ -73,6 +73,8 @@ rule verdicts:
         md=f"{RESULTS}/tables/verdicts.md",
         tex=f"{RESULTS}/tables/verdicts.tex",
         gains=f"{RESULTS}/tables/gains.csv",
+        measured=f"{RESULTS}/tables/measured.csv",
+        estimates=f"{RESULTS}/tables/estimates.csv",
     log:
         f"{LOGS}/verdicts.log",
     conda:

@@ -1,4 +1,4 @@
-"""Draw the forest plot of every cell's gain as PDF and PNG."""
+"""Draw the forest plot of every cell's gain, and published against measured scores, as PDF and PNG."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 # Left open: the error that ends the script is written last.
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
+from replication.figures.agreement import draw_agreement
 from replication.figures.forest import draw_forest
 from replication.figures.style import save, style
-from replication.statistics.overview import read_gains
+from replication.statistics.overview import read_overview
 
-table = read_gains(snakemake.input.gains)
+inputs, outputs = snakemake.input, [Path(path) for path in snakemake.output]
 with style(snakemake.params.style):
-    save(draw_forest(table), *map(Path, snakemake.output))
+    for stem, draw, table in (("forest", draw_forest, inputs.gains), ("agreement", draw_agreement, inputs.measured)):
+        save(draw(read_overview(table)), *(path for path in outputs if path.stem == stem))

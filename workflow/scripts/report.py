@@ -9,7 +9,7 @@ sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 from replication.report.report import Sources, render
 from replication.settings.artifacts import read_index
 from replication.statistics.cells import read_runs, read_stacked, read_table
-from replication.statistics.overview import read_gains
+from replication.statistics.overview import read_overview
 
 
 def by_artifact(paths, ending):
@@ -25,9 +25,12 @@ sources = Sources(
     spectra=read_stacked(inputs.spectra),
     history=read_stacked(inputs.history),
     verdicts=read_table(inputs.verdicts),
-    gains=read_gains(inputs.gains),
+    gains=read_overview(inputs.gains),
+    measured=read_overview(inputs.measured),
+    estimates=read_overview(inputs.estimates),
     trivial=read_stacked(inputs.trivial),
     forest=Path(inputs.forest),
+    agreement=Path(inputs.agreement),
     figures=by_artifact(inputs.figures, ".png"),
     tables=by_artifact(inputs.tables, ".csv"),
     eigenvalues=[Path(path) for path in inputs.eigenvalues],

@@ -1,4 +1,4 @@
-"""Judge every claim of the paper (CSV, Markdown and LaTeX), and list every cell's gain (CSV)."""
+"""Judge every claim of the paper (CSV, Markdown and LaTeX), and list gains, measured scores and estimates (CSV)."""
 
 import sys
 from pathlib import Path
@@ -10,14 +10,16 @@ from replication.report.render import to_latex, to_markdown
 from replication.report.verdicts import as_table, with_evidence
 from replication.settings.artifacts import read_index
 from replication.statistics.cells import read_runs
-from replication.statistics.overview import gain_table
+from replication.statistics.estimates import estimate_table
+from replication.statistics.overview import gain_table, measured_table
 from replication.statistics.published import read_published
 from replication.statistics.verdicts import verdict_table
 
 runs, paper, outputs = read_runs(snakemake.input.runs), read_published(snakemake.input.published), snakemake.output
 plan = read_index(snakemake.input.index).plan(sorted(set(runs["experiment"])), scale=snakemake.params.scale)
 artifacts = [*plan.figures.values(), *plan.tables.values()]
-gain_table(runs, paper, artifacts).to_csv(outputs.gains, index=False)
+for name, make in {"gains": gain_table, "measured": measured_table, "estimates": estimate_table}.items():
+    make(runs, paper, artifacts).to_csv(outputs[name], index=False)
 verdicts = verdict_table(runs, paper, artifacts)
 verdicts.to_csv(outputs.csv, index=False)
 Path(outputs.md).write_text(to_markdown(with_evidence(verdicts)), encoding="utf-8")

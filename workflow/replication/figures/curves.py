@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from replication.statistics.cells import records, summarise, values_of
 from replication.statistics.paired import Pair, gains
 from replication.statistics.trivial import TITLES
 from replication.figures.data import FigureData, Panel, count_text, ratio_text
+from replication.figures.limits import LEGEND_COLUMNS
 from replication.figures.multiples import LETTERS
 from replication.figures.style import BALANCED, BASELINE, DIVERGED, PUBLISHED, SERIES, Look
 
-#: Half the distance between two methods' points at one tick, so that their bars do not cover each other.
+#: Half the distance between two methods' points at one tick, in steps of the axis: their bars do not cover each other.
 DODGE = 0.06
 TRIVIAL = "best trivial predictor"
 #: Columns of the table of pairs that are drawn; with too few seeds for a claim it has no interval.
@@ -25,40 +27,56 @@ KEPT = ("gain", "ci_low", "ci_high")
 
 @dataclass(frozen=True)
 class Ticks:
-    """The horizontal axis: evenly spaced, labelled ticks."""
+    """The horizontal axis: labelled ticks, one a data ratio (on a logarithmic scale), data set or block."""
 
     column: str
-    keys: tuple[object, ...]
+    places: Mapping[Any, float]
     labels: tuple[str, ...]
     title: str
 
     def of(self, values: pd.Series) -> pd.Series:
         """Positions of the column's values on the axis."""
-        return values.map({key: position for position, key in enumerate(self.keys)}).astype(float)
+        return values.map(self.places).astype(float)
+
+    @property
+    def step(self) -> float:
+        """Mean distance between neighbouring ticks."""
+        places = list(self.places.values())
+        return (max(places) - min(places)) / (len(places) - 1) if len(places) > 1 else 1.0
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Ends of the axis."""
+        return min(self.places.values()) - 0.4 * self.step, max(self.places.values()) + 0.4 * self.step
 
     def apply(self, axis: Axes) -> None:
-        axis.set_xticks(range(len(self.keys)), self.labels)
+        axis.set_xticks(list(self.places.values()), self.labels)
         axis.set_xlabel(self.title)
-        axis.set_xlim(-0.4, len(self.keys) - 0.6)
+        axis.set_xlim(self.edges)
         axis.grid(visible=False, axis="x")
 
 
+def even_ticks(column: str, keys: Sequence[Any], labels: Sequence[str], title: str) -> Ticks:
+    """Evenly spaced ticks."""
+    return Ticks(column, {key: float(place) for place, key in enumerate(keys)}, tuple(labels), title)
+
+
 def ratio_ticks(runs: pd.DataFrame) -> Ticks:
-    """Data ratios in per cent; below each the number of training samples where all data sets agree on it."""
+    """Data ratios in per cent, to a logarithmic scale; below each the number of samples where all data sets agree on it."""
     counts = runs.groupby("ratio")["n_train"].agg(["min", "max"])
     same = (counts["min"] == counts["max"]).all()
     labels = [
         ratio_text(ratio) + (f"\n{count_text(counts.loc[ratio, 'min'])}" if same else "") for ratio in counts.index
     ]
     title = "training data (%" + (" / samples)" if same else ")")
-    return Ticks("ratio", tuple(counts.index), tuple(labels), title)
+    return Ticks("ratio", {ratio: math.log10(ratio) for ratio in counts.index}, tuple(labels), title)
 
 
 def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
     """Data sets by title, with the number of training samples below."""
     counts = runs.groupby("dataset", sort=False)["n_train"].first()
     labels = [f"{data.title('dataset', str(name))}\n{count_text(count)}" for name, count in counts.items()]
-    return Ticks("dataset", tuple(counts.index), tuple(labels), "data set / number of training samples")
+    return even_ticks("dataset", list(counts.index), labels, "data set / number of training samples")
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
@@ -103,7 +121,7 @@ def draw_methods(
     table = _of_panel(numbers.cells, runs)
     sd = deviation_column(data, value)
     points = runs.assign(position=ticks.of(runs[ticks.column]), value=values_of(runs, value))
-    for method, shift, look in sides(methods):
+    for method, shift, look in sides(methods, ticks):
         means = table[table["method"] == method]
         means = means.assign(position=ticks.of(means[ticks.column]) + shift, below=means[sd], above=means[sd])
         seeds = points[points["method"] == method]
@@ -136,13 +154,8 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
     for line in records(rows):
         score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
         wide = ticks.column == "ratio"
-        position = len(ticks.keys) - 0.65 if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
-        style: dict[str, Any] = {
-            "fontsize": "small",
-            "color": "0.3",
-            "ha": "right" if wide else "center",
-            "gid": "trivial",
-        }
+        position = ticks.edges[1] if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
+        style: dict[str, Any] = {"color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
         if not low - reach <= score <= high + reach:
             above = score > high
             axis.annotate(
@@ -155,9 +168,9 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
         axis.annotate(name, (position, score), xytext=(0, 1.5), textcoords="offset points", va="bottom", **style)
 
 
-def sides(methods: Sequence[str]) -> list[tuple[str, float, Look]]:
+def sides(methods: Sequence[str], ticks: Ticks) -> list[tuple[str, float, Look]]:
     """(method, shift, look): the baseline is dashed with squares, the balanced method solid with circles."""
-    shifts = (-DODGE, DODGE) if len(methods) == 2 else (0.0,)
+    shifts = (-DODGE * ticks.step, DODGE * ticks.step) if len(methods) == 2 else (0.0,)
     return list(zip(methods, shifts, (BASELINE, BALANCED), strict=False))
 
 
@@ -201,7 +214,7 @@ def _mark_diverged(axis: Axes, runs: pd.DataFrame, ticks: Ticks) -> None:
     for position, count in zip(positions, counts, strict=True):
         axis.annotate(
             str(count), (position, 0.04), xycoords=axis.get_xaxis_transform(), xytext=(4, 0),
-            textcoords="offset points", va="center", fontsize="x-small", color=DIVERGED["color"],
+            textcoords="offset points", va="center", color=DIVERGED["color"],
         )  # fmt: skip
 
 
@@ -211,7 +224,7 @@ def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Tic
     One line per panel, named by the panel's letter.
     """
     axis.axhline(0, color="0.35", linewidth=0.7)
-    spread = min(DODGE, 0.3 / max(len(panels), 1))
+    spread = ticks.step * min(DODGE, 0.3 / max(len(panels), 1))
     for number, (panel, look, letter) in enumerate(zip(panels, SERIES * len(panels), LETTERS, strict=False)):
         shift = (2 * number - (len(panels) - 1)) * spread
         seeds = gains(panel.runs, pair, value)
@@ -228,12 +241,10 @@ def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Tic
         )
     ticks.apply(axis)
     if len(panels) > 1 and axis.get_legend_handles_labels()[1]:
-        columns = min(4, len(panels))
-        axis.margins(y=0.1)
-        low, high = axis.get_ylim()
-        # Room for the legend above the lines: among many of them matplotlib finds no empty corner.
-        axis.set_ylim(low, high + (high - low) * (0.05 + 0.13 * -(-len(panels) // columns)))
-        axis.legend(loc="upper center", ncols=columns, handlelength=1.6, columnspacing=0.8, borderaxespad=0)
+        axis.legend(
+            loc="upper center", ncols=min(LEGEND_COLUMNS, len(panels)), handlelength=1.3, handletextpad=0.4,
+            columnspacing=0.7, borderaxespad=0,
+        )  # fmt: skip
 
 
 def gain_label(data: FigureData, pair: Pair, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.figures.curves import Ticks, draw_series, mean_label, sides
+from replication.figures.curves import draw_series, even_ticks, mean_label, sides
 from replication.figures.data import FigureData, count_text, ratio_text
 from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
@@ -48,19 +49,27 @@ def tail_density(eigenvalues: Array, alpha: float, lambda_min: float, points: in
     return grid, share * (alpha - 1) / lambda_min * (grid / lambda_min) ** -alpha
 
 
-def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float) -> None:
+Limits = tuple[tuple[float, float], tuple[float, float]]
+
+
+def common_limits(layers: Sequence[Array]) -> Limits:
+    """Limits of eigenvalue and density that hold every layer, so that their panels can be compared."""
+    edges, heights = (np.concatenate(arrays) for arrays in zip(*(density(layer) for layer in layers), strict=True))
+    shown = heights[heights > 0]
+    return (edges.min() / 1.2, edges.max() * 1.2), (shown.min() / 3, shown.max() * 3)
+
+
+def draw_esd(axis: Axes, eigenvalues: Array, alpha: float, lambda_min: float, limits: Limits) -> None:
     """Draw a layer's density on logarithmic axes, its fitted tail, and the start of the tail."""
     edges, heights = density(eigenvalues)
     axis.stairs(heights, edges, fill=True, color="0.78", label="density of eigenvalues")
     axis.axvline(lambda_min, color=BASELINE.color, linestyle=":", linewidth=1.0, label="start of the tail, λ$_{min}$")
     axis.plot(*tail_density(eigenvalues, alpha, lambda_min), color=BALANCED.color, label="fitted tail ∝ λ$^{-α}$")
-    axis.set(xscale="log", yscale="log", xlabel="eigenvalue λ of WᵀW", ylabel="density")
+    axis.set(xscale="log", yscale="log", xlabel="eigenvalue λ of WᵀW", ylabel="density", xlim=limits[0], ylim=limits[1])
     axis.xaxis.set_minor_formatter(NullFormatter())
-    if edges[-1] < 100 * edges[0]:  # powers of ten alone would leave one label or none
+    if limits[0][1] < 150 * limits[0][0]:  # powers of ten alone would leave one label or none
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.xaxis.set_major_formatter("{x:g}")
-    shown = heights[heights > 0]
-    axis.set_ylim(shown.min() / 3, shown.max() * 3)
 
 
 def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
@@ -94,18 +103,20 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     layers = layers[layers["method"].isin(data.pair)]
     chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)])
     subplots: list[Subplot | None] = []
+    limits = common_limits([data.eigenvalues[run][str(layer)] for layer in chosen["layer"]])
     for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
         values = data.eigenvalues[run][str(row["layer"])]
-        draw = partial(draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]))
-        subplots.append(Subplot(f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}", draw))
-    sizes = [str(shape).replace("x", " × ") for shape in chosen["shape"].unique()]
-    shapes = f", among its layers of {sizes[0]}" if len(sizes) == 1 else ""
+        draw = partial(
+            draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]), limits=limits
+        )
+        title = f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}"
+        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', ' × ')})", draw))
     unit = "block" if layers["block"].notna().any() else "layer"
     subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
-    share = f"{ratio_text(run.ratio)} % of the training data ({count_text(layers['n_train'].iloc[0])} samples)"
+    share = f"{ratio_text(run.ratio)} % ({count_text(layers['n_train'].iloc[0])} samples)"
     where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}, {share}"
-    notes.append(f"{where}. Panels (a) and (b): {data.title('method', baseline)}, seed {run.seed}{shapes}.")
+    notes.append(f"{where}; (a, b): {data.title('method', baseline)}, seed {run.seed}")
     return small_multiples(subplots, columns=3, notes=notes, panel_height=2.0)
 
 
@@ -128,9 +139,9 @@ def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
     numbered = all(label.isdigit() for label in labels)
     if len(labels) > NAMES and not numbered:
         labels, numbered = [str(number) for number in range(1, len(keys) + 1)], True
-    ticks = Ticks(column, tuple(keys), tuple(labels), column)
+    ticks = even_ticks(column, keys, labels, column)
     seeds["position"] = ticks.of(seeds[column])
-    for method, shift, look in sides(data.pair):
+    for method, shift, look in sides(data.pair, ticks):
         points = seeds[seeds["method"] == method].copy()
         points["position"] += shift
         means = points.groupby("position")["value"].agg(["mean", "std"]).reset_index()

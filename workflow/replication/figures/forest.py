@@ -17,8 +17,8 @@ from replication.statistics.numbers import number, percent_text
 ROW = 0.135
 MARGINS = 0.62
 TITLES = {"nlp": "Language: gain in points", "sciml": "PDEs: error cut in %"}
-#: An axis reaches this many times as far as the largest gain; a longer interval ends in an arrow.
-REACH = 1.6
+#: An axis reaches beyond its gains by this share of their range; a longer interval ends in an arrow.
+REACH = 0.3
 NOT_LEARNED = "0.6"
 
 
@@ -57,7 +57,9 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
 
 def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
     shown = [row[name] for row in rows if not isinstance(row, str) for name in ("gain", "published")]
-    limit = REACH * max(abs(value) for value in shown if math.isfinite(value)) or 1.0
+    shown = [0.0, *(value for value in shown if math.isfinite(value))]
+    reach = REACH * (max(shown) - min(shown)) or 1.0
+    low, high = min(shown) - reach, max(shown) + reach
     axis.axvline(0, color="0.35", linewidth=0.7)
     labels = []
     for position, row in enumerate(rows):
@@ -65,26 +67,27 @@ def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
             labels.append(row)
             continue
         labels.append(f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}")
-        _draw_cell(axis, position, row, limit)
+        _draw_cell(axis, position, row, (low, high))
     axis.set_yticks(range(len(rows)), labels)
     for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if isinstance(row, str) else "normal")
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlim(-limit, limit)
+    axis.set_xlim(low, high)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
     axis.grid(visible=True, axis="x")
-    axis.set_xlabel("worse  ←  TB  →  better")
+    axis.set_xlabel("worse  ←  TB  →  better", x=-low / (high - low))
 
 
-def _draw_cell(axis: Axes, position: int, row: Line, limit: float) -> None:
+def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]) -> None:
     color = BALANCED.color if row["learned"] else NOT_LEARNED
     low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
     if math.isfinite(low) and math.isfinite(high):
-        axis.plot([max(low, -limit), min(high, limit)], [position] * 2, color=color, linewidth=1.1, gid="interval")
-        for end, inside, marker in ((low, low >= -limit, "<"), (high, high <= limit, ">")):
-            if not inside:
-                _arrow(axis, position, end, math.copysign(limit, end), marker, color)
+        axis.plot([max(low, limits[0]), min(high, limits[1])], [position] * 2, color=color, linewidth=1.1, gid="interval")
+        if low < limits[0]:
+            _arrow(axis, position, low, limits[0], "<", color)
+        if high > limits[1]:
+            _arrow(axis, position, high, limits[1], ">", color)
     axis.plot(
         row["gain"], position, marker=BALANCED.marker, color=color, linestyle="none",
         markerfacecolor="white" if row["stand_in"] else color, gid="gain",
@@ -98,8 +101,8 @@ def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, colo
     """An interval that leaves the panel: an arrow at its edge, and the number where it ends."""
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
-        number(end, 1, signed=True), (edge, position), xytext=(-6 if edge > 0 else 6, 1), textcoords="offset points",
-        ha="right" if edge > 0 else "left", va="bottom", fontsize="x-small", color="0.3",
+        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 0), textcoords="offset points",
+        ha="right" if marker == ">" else "left", va="center", color="0.3",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
 
+from replication.figures.limits import fit_panels, hide_crowded_labels
 from replication.figures.style import COLUMN, PAGE, PANEL
 
 #: Characters of small print, and of a panel's title, to an inch.
@@ -47,36 +48,67 @@ def small_multiples(
         notes: small print above the panels (what the figure's data stand in for).
         panel_height: inches.
 
-    The legend below the panels gathers the labelled artists of all of them, each label once.
+    Panels of one measure share an axis (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled
+    artists of all panels, each label once: in the last place of the grid where that is free, else below the panels.
     """
     rows = -(-len(subplots) // columns)
     width = COLUMN if columns == 1 else PAGE
-    lines = small_print(notes, width)
-    figure = Figure(figsize=(width, rows * panel_height + 0.35 + 0.11 * lines.count("\n")), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    line = small_print(notes, width)
+    figure = Figure(figsize=(width, rows * panel_height + 0.35), layout="constrained")
+    grid = figure.add_gridspec(rows, columns)
     letters = iter(LETTERS)
-    for axis, subplot in zip(grid, [*subplots, *[None] * (rows * columns - len(subplots))], strict=True):
+    panels = []
+    for number, subplot in enumerate(subplots):
         if subplot is None:
-            axis.set_visible(False)
             continue
+        axis = figure.add_subplot(grid[number])
         subplot.draw(axis)
         axis.set_title(_wrapped(f"({next(letters, '·')}) {subplot.title}", width / columns * TITLE_CHARACTERS))
-        axis.margins(y=0.1)
-    if lines:
-        figure.suptitle(lines, style="italic", color="0.25")
-    handles = legend_handles(figure)
-    if handles:
-        per_row = 3 if columns > 1 else 2
-        figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=min(per_row, len(handles)),
-            columnspacing=1.5,
-        )  # fmt: skip
+        panels.append(axis)
+    fit_panels(panels)
+    if line:
+        figure.suptitle(line, style="italic", color="0.25")
+    free = len(subplots) < rows * columns or subplots[-1] is None
+    if not free:
+        _legend_below(figure, columns)
+    hide_crowded_labels(figure, panels)
+    if free:
+        _legend_in_gap(figure, column=panels[columns - 1], row=panels[-1])
     return figure
 
 
+def _legend_below(figure: Figure, columns: int) -> None:
+    handles = legend_handles(figure)
+    if handles:
+        per_row = min(3 if columns > 1 else 2, len(handles))
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
+        )  # fmt: skip
+
+
+def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
+    """The legend in the free place of the grid below one panel and beside another, once the layout is known."""
+    handles = legend_handles(figure)
+    if not handles:
+        return
+    across, down = column.get_position(), row.get_position()
+    place = (across.x0 + across.x1) / 2, (down.y0 + down.y1) / 2
+    labels = [label.replace(" (", "\n(", 1).replace(", ", ",\n") for label in handles]
+    legend = figure.legend(
+        handles.values(), labels, loc="center", bbox_to_anchor=place, handlelength=2.0, borderaxespad=0
+    )  # fmt: skip
+    legend.set_in_layout(False)
+
+
 def small_print(notes: Sequence[str], width: float) -> str:
-    """One note per line, wrapped to a figure ``width`` inches wide."""
-    return "\n".join(_wrapped(note, width * CHARACTERS) for note in notes)
+    """All notes in one line of a figure ``width`` inches wide, the last one whole; captions have what does not fit."""
+    if not notes:
+        return ""
+    *first, last = notes
+    characters = int(width * CHARACTERS)
+    room = max(characters - len(last) - 2, 0)
+    cut = textwrap.shorten("; ".join(first), room, placeholder=" …") if first else ""
+    return textwrap.shorten("; ".join(filter(None, (cut, last))), characters, placeholder=" …")
 
 
 def _wrapped(text: str, characters: float) -> str:

@@ -13,7 +13,6 @@ from replication.figures.data import FigureData
 from replication.figures.multiples import LETTERS, legend_handles, small_print
 from replication.figures.samples import (
     MINUS,
-    OURS,
     Sample,
     draw_error,
     draw_field,
@@ -36,13 +35,13 @@ def profiles_and_errors(data: FigureData) -> Figure:
     """
     sample = Sample.of(data, 1)
     channels = sample.truth.channels
-    figure, grid, lines = _page(len(channels), 3, PROFILE_ROW, "constrained", sample)
+    figure, grid, line = _page(len(channels), 3, PROFILE_ROW, "constrained", sample)
     for channel, row in enumerate(grid):
         _draw_profiles(row[0], sample, channel)
         _draw_error_maps(figure, list(row[1:]), sample, channel)
     handles = legend_handles(figure)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), columnspacing=1.5)
-    figure.suptitle(lines, style="italic", color="0.25")
+    figure.suptitle(line, style="italic", color="0.25")
     return figure
 
 
@@ -54,7 +53,7 @@ def fields_and_errors(data: FigureData) -> Figure:
     sample = Sample.of(data, 2)
     channels = sample.truth.channels
     # Compressed: square panels leave no gaps between them.
-    figure, grid, lines = _page(len(channels), 5, FIELD_ROW, "compressed", sample)
+    figure, grid, line = _page(len(channels), 5, FIELD_ROW, "compressed", sample)
     for channel, row in enumerate(grid):
         _draw_fields(figure, list(row), sample, channel)
         row[0].set_ylabel(f"({LETTERS[channel]}) {channels[channel]}\ny")
@@ -66,7 +65,7 @@ def fields_and_errors(data: FigureData) -> Figure:
     grid[0, 0].set_title(sample.truth.moment(LAST))
     for axis, head in zip(grid[0], heads, strict=True):
         axis.set_title(f"{head}\n{axis.get_title()}")
-    figure.suptitle(lines, style="italic", color="0.25")
+    figure.suptitle(line, style="italic", color="0.25")
     return figure
 
 
@@ -74,10 +73,9 @@ def _page(
     rows: int, columns: int, height: float, layout: Literal["constrained", "compressed"], sample: Sample
 ) -> tuple[Figure, np.ndarray, str]:
     """A page-wide figure, its axes ``[rows, columns]``, and its small print."""
-    lines = small_print([*sample.stand_ins_and_setting(), f"{sample.summary()} {OURS}"], PAGE)
-    size = (PAGE, rows * height + 0.45 + 0.11 * lines.count("\n"))
-    figure = Figure(figsize=size, layout=layout)
-    return figure, figure.subplots(rows, columns, squeeze=False, sharex=True), lines
+    figure = Figure(figsize=(PAGE, rows * height + 0.45), layout=layout)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    return figure, axes, small_print(sample.stand_ins_and_setting(), PAGE)
 
 
 def _draw_profiles(axis: Axes, sample: Sample, channel: int) -> None:

@@ -16,14 +16,11 @@ from replication.figures.multiples import Subplot, columns_for, small_multiples
 ALPHA_STD = {"alpha_std": "STD(α) over layers", "alpha_std_block": "STD(α) over blocks"}
 
 
-def _notes(data: FigureData, value: str, *, intervals: bool = False) -> list[str]:
-    """Small print: stand-ins, cells with too few seeds, and the kind of interval."""
+def _notes(data: FigureData, value: str) -> list[str]:
+    """Small print: stand-ins, and cells with too few seeds."""
     notes = [f"Stand-in: {text}" for text in data.stand_ins]
-    counts = summarise(data.shown, value)["n"]
-    if counts.min() < ENOUGH_SEEDS:
-        notes.append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds are shown without a claim or an interval.")
-    if intervals and counts.max() >= ENOUGH_SEEDS:
-        notes.append("Bars of the improvement: bootstrap 95 % interval over paired seeds.")
+    if summarise(data.shown, value)["n"].min() < ENOUGH_SEEDS:
+        notes.append(f"no claim and no interval below {ENOUGH_SEEDS} finished seeds")
     return notes
 
 
@@ -62,7 +59,7 @@ def _methods_and_gain(data: FigureData, value: str) -> Figure:
         axis.set_ylabel(gain_label(data, pair, value))
 
     subplots.append(Subplot("Improvement\n(above zero is better)", improvement))
-    return small_multiples(subplots, columns=columns_for(len(subplots)), notes=_notes(data, value, intervals=True))
+    return small_multiples(subplots, columns=columns_for(len(subplots)), notes=_notes(data, value))
 
 
 def score_and_spread(data: FigureData) -> Figure:
@@ -103,7 +100,7 @@ def domain_sets(data: FigureData) -> Figure:
             axis.set_ylabel(gain_label(data, pair, "score"))
 
         subplots.append(Subplot("Improvement (above zero is better)", improvement))
-    return small_multiples(subplots, columns=2, notes=_notes(data, "score", intervals=True))
+    return small_multiples(subplots, columns=2, notes=_notes(data, "score"))
 
 
 def scores_and_gain(data: FigureData) -> Figure:

@@ -18,7 +18,7 @@ from PIL import Image
 from replication.runs.checkpoint import write_atomically
 from replication.figures.data import FigureData
 from replication.figures.multiples import small_print
-from replication.figures.samples import MINUS, OURS, Sample, draw_error, draw_field, draw_words, edges, number_text
+from replication.figures.samples import MINUS, Sample, draw_error, draw_field, draw_words, edges, number_text
 from replication.figures.style import BALANCED, BASELINE, ERROR_COLORS, FIELD_COLORS, PAGE
 
 #: Pixels an inch; with it a page-wide picture stays far below a megabyte.
@@ -107,7 +107,7 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
     figure.supxlabel(
-        small_print([*sample.stand_ins_and_setting(), OURS], PAGE), fontsize=6, style="italic", color="0.25"
+        small_print(sample.stand_ins_and_setting(), PAGE), fontsize=7, style="italic", color="0.25"
     )
 
     def show(frame: int) -> None:

@@ -19,7 +19,6 @@ from replication.figures.style import ERROR_COLORS, FIELD_COLORS
 
 Array = NDArray[np.floating]
 MINUS = "\N{MINUS SIGN}"
-OURS = "Not in the paper."
 
 
 @dataclass(frozen=True)
@@ -97,16 +96,8 @@ class Sample:
         where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}"
         return [
             *(f"Stand-in: {text}" for text in data.stand_ins),
-            f"{where}, {ratio_text(run.ratio)} % of the training data{count}, seed {run.seed}, "
-            f"test sample {self.truth.sample}; dimensionless",
+            f"{where}, {ratio_text(run.ratio)} %{count}, seed {run.seed}, test sample {self.truth.sample}",
         ]
-
-    def summary(self) -> str:
-        """Each method's nRMSE of the sample: the mean over predicted frames and channels."""
-        means = (rollout.nrmse() for rollout in self.rollouts)
-        texts = ("diverged" if values is None else number_text(float(values.mean())) for values in means)
-        scores = ", ".join(f"{method} {text}" for method, text in zip(self.methods, texts, strict=True))
-        return f"nRMSE of this sample over all predicted frames and channels: {scores}."
 
 
 def number_text(value: float) -> str:

@@ -16,10 +16,11 @@ from markupsafe import Markup
 
 from replication.errors import DataError
 from replication.report.browser import browser_data
+from replication.report.findings import findings
 from replication.report.player import read_frames
 from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
 from replication.settings.artifacts import Artifact, Index
-from replication.statistics.cells import Line, read_table, records, title_of
+from replication.statistics.cells import ENOUGH_SEEDS, Line, read_table, records, title_of
 from replication.statistics.numbers import number
 from replication.statistics.trivial import TITLES, published_sentences, sentences
 from replication.statistics.verdicts import VERDICTS
@@ -27,7 +28,6 @@ from replication.statistics.verdicts import VERDICTS
 #: Bytes of JSON that the browser of spectra may take, and the size a report may not pass.
 BROWSER_BUDGET = 10_000_000
 LARGEST = 20_000_000
-FAMILIES = {"nlp": "Language models", "sciml": "Neural operators on PDEs"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ class Sources:
         runs: tidy tables of all experiments, likewise ``layers``, ``spectra`` and ``history``.
         verdicts: the table of verdicts.
         gains: every cell's gain.
+        measured: measured scores beside the published ones.
+        estimates: one estimate a family.
         trivial: scores of the trivial predictors.
         forest: PNG of the forest plot.
+        agreement: PNG of published against measured scores.
         figures: artifact -> its PNG; its CSV lies beside it.
         tables: artifact -> its CSV; its LaTeX and HTML lie beside it.
         eigenvalues: files of the runs.
@@ -55,8 +58,11 @@ class Sources:
     history: pd.DataFrame
     verdicts: pd.DataFrame
     gains: pd.DataFrame
+    measured: pd.DataFrame
+    estimates: pd.DataFrame
     trivial: pd.DataFrame
     forest: Path
+    agreement: Path
     figures: Mapping[str, Path]
     tables: Mapping[str, Path]
     eigenvalues: Sequence[Path]
@@ -94,8 +100,10 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "raw": raw,
         "scale": sources.scale,
         "summary": summary(index, sources),
-        "findings": findings(sources.verdicts),
+        "findings": findings(sources.verdicts, sources.estimates),
+        "estimates": {"heads": list(sources.estimates.columns), "rows": _cells(sources.estimates)},
         "forest": _image(sources.forest),
+        "agreement": _image(sources.agreement) if len(sources.measured) else None,
         "stand_ins": stand_ins(runs),
         "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts), "built": set(numbers)},
         "notes": NOTES,
@@ -137,20 +145,14 @@ def _json(value: Any) -> Markup:
 
 def _downloads(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
     """File name -> type and text of everything that a button saves."""
-    tables = {**numbers, "verdicts": sources.verdicts, "gains": sources.gains, "runs": sources.runs}
+    tables = {
+        **numbers, "verdicts": sources.verdicts, "gains": sources.gains, "measured": sources.measured,
+        "estimates": sources.estimates, "runs": sources.runs,
+    }  # fmt: skip
     files = {f"{name}.csv": ("text/csv", table.to_csv(index=False)) for name, table in tables.items()}
     for name, path in sources.tables.items():
         files[f"{name}.tex"] = ("text/plain", path.with_suffix(".tex").read_text(encoding="utf-8"))
     return {name: {"type": f"{kind};charset=utf-8", "text": text} for name, (kind, text) in files.items()}
-
-
-def findings(verdicts: pd.DataFrame) -> list[dict[str, str]]:
-    """The first screen: what the claims came to over all cells of a family, in the words of the verdicts."""
-    overall = verdicts[verdicts["artifact"].str.startswith("all ")]
-    return [
-        {"family": FAMILIES[str(line["family"])], **verdict(line)}
-        for line in records(overall[overall["claim_id"].isin(["better", "low_data"])])
-    ]
 
 
 def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -158,7 +160,9 @@ def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> di
     tidy = [table for table in numbers.values() if "beats_trivial" in table]
     title = partial(title_of, sources.runs)
     cells = [line for table in tidy for line in sentences(table, title)]
-    published = [line for table in tidy if "published_mean" in table for line in published_sentences(table, title)]
+    # A table without any published value or trivial predictor lacks the column.
+    both = [table for table in tidy if {"published_mean", "trivial_score"} <= set(table)]
+    published = [line for table in both for line in published_sentences(table, title)]
     rows = [
         [title("dataset", str(line["dataset"])), TITLES[line["predictor"]], str(line["metric"]), _shown(line["value"])]
         for line in records(sources.trivial)
@@ -195,8 +199,11 @@ def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _figure(artifact: Artifact, path: Path, sources: Sources, numbers: pd.DataFrame) -> dict[str, Any]:
+    heading = _heading(artifact, sources.runs)
+    if "pairs" in numbers and numbers["pairs"].min() < ENOUGH_SEEDS:
+        heading["notes"].append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds have no interval and no claim.")
     return {
-        **_heading(artifact, sources.runs), **_image(path), "claims": _claims(artifact, sources.verdicts),
+        **heading, **_image(path), "claims": _claims(artifact, sources.verdicts),
         "data": {"heads": list(numbers.columns), "rows": _cells(numbers)}, "csv": f"{artifact.name}.csv",
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Every cell's gain in one table: what the forest plot shows."""
+"""Every cell in one table: its gain, which the forest plot shows, and its scores beside the published ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, read_table, title_of
+from replication.statistics.cells import SETTING, read_table, summarise, title_of
 from replication.statistics.paired import Pair, paired_table
 from replication.statistics.published import gain_of, join_published
-from replication.statistics.trivial import learned
+from replication.statistics.trivial import against_trivial, learned
 
 #: The paper's comparison in either family.
 MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
 
 
-def read_gains(path: Path | str) -> pd.DataFrame:
-    """The table that :func:`gain_table` made, from its CSV. Raises DataError where it cannot be read."""
+def read_overview(path: Path | str) -> pd.DataFrame:
+    """A table that the verdicts rule wrote, from its CSV. Raises DataError where it cannot be read."""
     return read_table(path).fillna({"stand_in": ""})
 
 
@@ -56,17 +56,57 @@ def gain_table(
     return pd.concat(tables, ignore_index=True)
 
 
+def measured_table(
+    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
+) -> pd.DataFrame:
+    """Measured beside published scores: one row per cell and method of the pairs that has a published value.
+
+    Returns columns ``family``, of the cell, ``method``, ``base`` (whether it is the baseline), ``mean``, ``sd``
+    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``stand_in`` and ``beats_trivial``, in the paper's
+    unit.
+    """
+    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
+    once = once[once["method"].isin([name for pair in pairs for name in pair])]
+    tables = []
+    for family, own in once.groupby("family"):
+        found = _published_scores(own, published, artifacts, str(family))
+        if found.empty:
+            continue
+        cells = summarise(own).drop(columns="sd").rename(columns={"sd_ddof0": "sd"})
+        marks = own.drop_duplicates([*SETTING, "method"])[[*SETTING, "method", "stand_in"]]
+        beats = against_trivial(own)[[*SETTING, "method", "beats_trivial"]]
+        keys = [*SETTING, "method"]
+        tables.append(cells.merge(found, on=keys).merge(marks, on=keys).merge(beats, on=keys).dropna(subset="mean"))
+    columns = ["family", *SETTING, "method", "base", "mean", "sd", "n", "published", "published_sd", "stand_in",
+               "beats_trivial"]  # fmt: skip
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(base=table["method"].isin([base for base, _ in pairs]))[columns]
+
+
 def _published(
     runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pair: Pair, family: str
 ) -> pd.DataFrame:
-    """The paper's gain in each setting; of several tables the first that has it."""
+    """The paper's gain in each setting."""
+    rows = _published_scores(runs, published, artifacts, family)
+    if rows.empty:
+        return pd.DataFrame(columns=[*SETTING, "published"])
+    wide = rows.pivot_table(index=SETTING, columns="method", values="published", aggfunc="first")
+    return gain_of(wide, pair, family).rename("published").reset_index()
+
+
+def _published_scores(
+    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], family: str
+) -> pd.DataFrame:
+    """The paper's mean and deviation of each cell and method; of several tables the first that has them."""
     found = [
         join_published(runs, published, artifact.published)
         for artifact in artifacts
         if artifact.published is not None and artifact.family == family
     ]
-    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-    if rows.empty:
-        return pd.DataFrame(columns=[*SETTING, "published"])
-    wide = rows.pivot_table(index=SETTING, columns="method", values="published_mean", aggfunc="first")
-    return gain_of(wide, pair, family).rename("published").reset_index()
+    keys = [*SETTING, "method"]
+    if not found:
+        return pd.DataFrame(columns=[*keys, "published", "published_sd"])
+    rows = pd.concat(found, ignore_index=True).dropna(subset="published_mean").drop_duplicates(keys)
+    return rows.rename(columns={"published_mean": "published"})[[*keys, "published", "published_sd"]]

@@ -1,0 +1,88 @@
+"""Published against measured values: one panel per family, one point per cell and method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from replication.figures.style import BALANCED, BASELINE, COLUMN, PAGE
+from replication.statistics.cells import records
+
+TITLES = {"nlp": "Language: score in %", "sciml": "PDEs: nRMSE"}
+HEIGHT = 2.7
+#: Room around the points, as a share of their range.
+MARGIN = 0.08
+#: From this ratio of the largest to the smallest error on the axes are logarithmic.
+DECADES = 20.0
+
+
+def draw_agreement(measured: pd.DataFrame) -> Figure:
+    """Published values across, ours upwards; on the diagonal they agree.
+
+    Args:
+        measured: of :func:`replication.statistics.overview.measured_table`.
+
+    A full marker is the paper's own setting, a hollow one a stand-in; grey: not better than the trivial predictors.
+    Bars are one standard deviation over seeds (ddof 0, the paper's convention).
+    """
+    families = [family for family in TITLES if (measured["family"] == family).any()]
+    size = (PAGE if len(families) > 1 else COLUMN, HEIGHT + 0.4 if families else 1.0)
+    figure = Figure(figsize=size, layout="constrained")
+    if not families:
+        figure.text(0.5, 0.5, "no cell has a published value", ha="center", va="center")
+        return figure
+    axes = figure.subplots(1, len(families), squeeze=False)[0]
+    for axis, family in zip(axes, families, strict=True):
+        _draw_family(axis, measured[measured["family"] == family])
+        axis.set_title(TITLES[family], loc="left", fontweight="bold")
+    columns = 5 if len(families) > 1 else 2
+    figure.legend(handles=_legend(measured), loc="outside lower center", ncols=columns, columnspacing=1.5)
+    return figure
+
+
+def _draw_family(axis: Axes, rows: pd.DataFrame) -> None:
+    values = rows[["mean", "published"]].to_numpy(float)
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high / low > DECADES:
+        axis.set(xscale="log", yscale="log")
+        ends = np.array([low / 1.3, high * 1.3])
+    else:
+        room = MARGIN * (high - low) or 1.0
+        ends = np.array([low - room, high + room])
+    axis.plot(ends, ends, color="0.6", linewidth=0.8, gid="diagonal")
+    for row in records(rows):
+        look = BASELINE if row["base"] else BALANCED
+        color = look.color if row["beats_trivial"] else "0.6"
+        axis.errorbar(
+            row["published"], row["mean"], xerr=_bar(row["published_sd"]), yerr=_bar(row["sd"]), color=color,
+            marker=look.marker, markerfacecolor="white" if row["stand_in"] else color, linestyle="none",
+            elinewidth=0.6, gid="cell",
+        )  # fmt: skip
+    # Bars may leave the panel: a square one with its diagonal from corner to corner is the easiest to read.
+    axis.set(xlim=ends, ylim=ends, xlabel="published", ylabel="measured", box_aspect=1)
+    axis.grid(visible=True)
+
+
+def _bar(deviation: float) -> float | None:
+    return deviation if deviation > 0 else None
+
+
+def _legend(measured: pd.DataFrame) -> list[Line2D]:
+    """Only what the plot shows."""
+    base, stand_in = measured["base"].astype(bool), measured["stand_in"] != ""
+    beats = measured["beats_trivial"].astype(bool)
+    shown = [
+        (base.any(), "baseline", BASELINE.color, BASELINE.color, BASELINE.marker),
+        ((~base).any(), "TB", BALANCED.color, BALANCED.color, BALANCED.marker),
+        (stand_in.any(), "stand-in", "0.2", "white", "o"),
+        ((~beats).any(), "no better than trivial", "0.6", "0.6", "o"),
+    ]
+    handles = [
+        Line2D([], [], color=color, markerfacecolor=face, marker=marker, linestyle="none", label=label)
+        for present, label, color, face, marker in shown
+        if present
+    ]
+    return [*handles, Line2D([], [], color="0.6", linewidth=0.8, label="equal")]

@@ -1,0 +1,139 @@
+"""Vertical limits of panels: shared by panels of one measure, and not ruled by one wide interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+#: A panel reaches beyond its means by this share of their range, or this many typical bars, whichever is more.
+REACH, BARS = 0.35, 3.0
+#: Panels share an axis where each fills at least this share of it; else small differences would vanish.
+FILLS = 0.5
+MARGIN = 0.08
+#: Room for a row of a panel's own legend, as a share of its height.
+LEGEND_ROOM = 0.16
+#: Entries in a row of that legend.
+LEGEND_COLUMNS = 4
+#: A number beside an arrow has this many characters at most.
+DIGITS = 3
+
+
+def fit_panels(panels: Sequence[Axes]) -> None:
+    """Set the limits of panels with means and bars, panels with equal labels alike; mark what leaves them.
+
+    A bar that ends outside its panel gets an arrow at the edge and the number where it ends.
+    """
+    groups: dict[str, list[Axes]] = {}
+    for axis in panels:
+        if len(_means(axis)):
+            groups.setdefault(axis.get_ylabel(), []).append(axis)
+    for group in groups.values():
+        own = [limits(axis) for axis in group]
+        low, high = min(pair[0] for pair in own), max(pair[1] for pair in own)
+        shared = all(pair[1] - pair[0] >= FILLS * (high - low) for pair in own)
+        for axis, pair in zip(group, own, strict=True):
+            _apply(axis, (low, high) if shared else pair)
+
+
+def limits(axis: Axes) -> tuple[float, float]:
+    """Limits that hold every mean and line of a panel, and its bars and seeds as far as they are not far off."""
+    means, bars = _means(axis), _bars(axis)
+    lines = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if _is_level(line)]
+    core = np.concatenate([means, *lines])
+    lengths = (bars[:, 1] - bars[:, 0]) / 2
+    reach = max(REACH * float(np.ptp(core)), BARS * float(np.median(lengths)) if len(lengths) else 0.0)
+    points = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if line.get_transform() == axis.transData]
+    everything = np.concatenate([core, bars.ravel(), *points])
+    everything = everything[np.isfinite(everything)]
+    low = max(float(everything.min()), float(core.min()) - reach)
+    high = min(float(everything.max()), float(core.max()) + reach)
+    room = MARGIN * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _apply(axis: Axes, pair: tuple[float, float]) -> None:
+    low, high = pair
+    legend = axis.get_legend()
+    # Above the lines: among many of them matplotlib finds no empty corner.
+    rows = -(-len(legend.get_texts()) // LEGEND_COLUMNS) if legend is not None else 0
+    room = LEGEND_ROOM * rows
+    axis.set_ylim(low, high + (high - low) * room / (1 - room))
+    for container in _containers(axis):
+        color = str(container.lines[0].get_color())
+        for position, bottom, top in _segments(container):
+            if bottom < low:
+                _arrow(axis, position, bottom, low, color)
+            if top > high:
+                _arrow(axis, position, top, high, color)
+        for collection in container.lines[2]:
+            collection.set_segments([
+                np.column_stack([segment[:, 0], segment[:, 1].clip(low, high)]) for segment in collection.get_segments()
+            ])  # fmt: skip
+        for caps in container.lines[1]:
+            ends = np.asarray(caps.get_ydata(), float)
+            caps.set_ydata(np.where((ends < low) | (ends > high), np.nan, ends))
+
+
+def _arrow(axis: Axes, position: float, end: float, edge: float, color: str) -> None:
+    up = end > edge
+    axis.plot(position, edge, marker="^" if up else "v", color=color, linestyle="none", clip_on=False, gid="arrow")
+    axis.annotate(
+        f"{end:.{DIGITS}g}".replace("-", "\N{MINUS SIGN}"), (position, edge), xytext=(4, -1 if up else 1),
+        textcoords="offset points", va="top" if up else "bottom", color=color, gid="arrow",
+    )  # fmt: skip
+
+
+def _containers(axis: Axes) -> list[ErrorbarContainer]:
+    return [each for each in axis.containers if isinstance(each, ErrorbarContainer)]
+
+
+def _means(axis: Axes) -> Array:
+    values = [np.asarray(each.lines[0].get_ydata(), float) for each in _containers(axis)]
+    found = np.concatenate(values) if values else np.empty(0)
+    finite: Array = found[np.isfinite(found)]
+    return finite
+
+
+def _segments(container: ErrorbarContainer) -> list[tuple[float, float, float]]:
+    """(position, bottom, top) of every bar."""
+    return [
+        (float(segment[0, 0]), float(segment[:, 1].min()), float(segment[:, 1].max()))
+        for collection in container.lines[2]
+        for segment in collection.get_segments()
+        if len(segment) and np.isfinite(segment).all()
+    ]
+
+
+def _bars(axis: Axes) -> Array:
+    found = [segment[1:] for each in _containers(axis) for segment in _segments(each)]
+    return np.array(found, float).reshape(-1, 2)
+
+
+def _is_level(line: Line2D) -> bool:
+    """Whether a line is a level to compare with: zero, a trivial predictor, the value before training."""
+    values = np.asarray(line.get_ydata(), float)
+    return len(values) == 2 and values[0] == values[1] and line.get_marker() in ("None", "", None)
+
+
+def hide_crowded_labels(figure: Figure, panels: Sequence[Axes]) -> None:
+    """Hide tick labels that would overlap on a horizontal axis; the ticks stay, and so do the first and last label."""
+    figure.draw_without_rendering()
+    gap = 1.5 * figure.dpi / 72
+    for axis in panels:
+        labels = [label for label in axis.get_xticklabels() if label.get_text() and label.get_rotation() == 0]
+        boxes = [label.get_window_extent() for label in labels]
+        if len(boxes) < 3:
+            continue
+        taken = boxes[0].x1
+        for label, box in zip(labels[1:-1], boxes[1:-1], strict=True):
+            if box.x0 < taken + gap or box.x1 > boxes[-1].x0 - gap:
+                label.set_visible(False)
+            else:
+                taken = box.x1

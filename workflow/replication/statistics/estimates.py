@@ -1,0 +1,120 @@
+"""The gain of a family in one row: mixed model, interquartile mean, and what the two say (docs/verdicts.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from replication.settings.artifacts import Artifact
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING
+from replication.statistics.mixed import Coefficient, fit_gains
+from replication.statistics.overview import MAIN_PAIRS
+from replication.statistics.paired import LEVEL, RESAMPLES, Pair, gains
+from replication.statistics.published import published_gains
+from replication.statistics.trivial import learned
+
+GAIN, LOSS, NO_DIFFERENCE, UNDECIDED = "gain", "loss", "no difference", "undecided"
+#: Two one-sided tests at .05 are a 90 % interval.
+EQUIVALENCE_LEVEL = 0.90
+COLUMNS = [
+    "family", "baseline", "method", "unit", "cells", "left_out", "pairs", "result", "mean", "low", "high", "df",
+    "smallest", "equivalence_low", "equivalence_high", "trend", "trend_low", "trend_high", "trend_result",
+    "iqm", "iqm_low", "iqm_high", "random", "stand_in",
+]  # fmt: skip
+
+
+def decide(mean: Coefficient, smallest: float) -> str:
+    """What a mean gain comes to.
+
+    Args:
+        mean: of the mixed model.
+        smallest: the smallest gain of interest in the same unit; NaN where the paper has none.
+    """
+    low, high = mean.interval(LEVEL)
+    if low > 0 or high < 0:
+        return GAIN if low > 0 else LOSS
+    return NO_DIFFERENCE if equivalent(mean, smallest) else UNDECIDED
+
+
+def equivalent(mean: Coefficient, smallest: float) -> bool:
+    """Two one-sided tests: whether the mean gain is nearer to zero than the smallest gain of interest."""
+    low, high = mean.interval(EQUIVALENCE_LEVEL)
+    return bool(-smallest < low and high < smallest)
+
+
+def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, float, float]:
+    """Interquartile mean of all gains, and its 95 % interval by a stratified bootstrap.
+
+    As Agarwal et al. (NeurIPS 2021, rliable) do: seeds are drawn anew within each cell, 9,999 times with a fixed seed.
+    The cells stay as they are, so the interval is about these cells alone.
+
+    Args:
+        cells: the gains of each cell, ``[seeds]``.
+    """
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    drawn = [cell[rng.integers(len(cell), size=(RESAMPLES, len(cell)))] for cell in cells]
+    means = stats.trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(stats.trim_mean(np.concatenate(list(cells)), 0.25)), float(low), float(high)
+
+
+def smallest_gain(published: pd.DataFrame, artifacts: Sequence[Artifact], pair: Pair, family: str) -> float:
+    """Half of the paper's mean gain over all its settings in the artifacts of a family; NaN where it has none."""
+    names = dict.fromkeys(
+        artifact.published for artifact in artifacts if artifact.family == family and "better" in artifact.claims
+    )
+    tables = [published_gains(published, name, pair, family) for name in names if name is not None]
+    found = pd.concat(tables).drop_duplicates(SETTING)["gain"] if tables else pd.Series(dtype=float)
+    return abs(float(found.mean())) / 2 if len(found) else math.nan
+
+
+def estimate_table(
+    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
+) -> pd.DataFrame:
+    """One row per family and pair of methods, over every cell that counts, each once; columns :data:`COLUMNS`.
+
+    A cell counts with three common seeds and a method that beats the trivial predictors, as for the verdicts.
+    """
+    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
+    rows = []
+    for family, own in once.groupby("family"):
+        for pair in (pair for pair in pairs if set(pair) <= set(own["method"])):
+            smallest = smallest_gain(published, artifacts, pair, str(family))
+            rows.append({"family": family, **_row(own[own["method"].isin(pair)], pair, smallest)})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(runs: pd.DataFrame, pair: Pair, smallest: float) -> dict[str, Any]:
+    found = gains(runs, pair)
+    counted = gains(runs[learned(runs)], pair)
+    counted = counted[counted.groupby(SETTING)["seed"].transform("count") >= ENOUGH_SEEDS]
+    cells = [group["gain"].to_numpy() for _, group in counted.groupby(SETTING)]
+    row: dict[str, Any] = {
+        "baseline": pair[0], "method": pair[1], "cells": len(cells), "pairs": len(counted), "smallest": smallest,
+        "left_out": len(found.drop_duplicates(SETTING)) - len(cells), "result": UNDECIDED,
+        "unit": "; ".join(found["unit"].unique()), "stand_in": "; ".join(sorted(set(runs["stand_in"]) - {""})),
+    }  # fmt: skip
+    fit = fit_gains(counted) if cells else None
+    if fit is None:
+        return row
+    row |= {"result": decide(fit.mean, smallest), "df": fit.mean.df, "random": ", ".join(fit.random)}
+    row |= {"mean": fit.mean.estimate, **_edges("", fit.mean, LEVEL)}
+    row |= _edges("equivalence_", fit.mean, EQUIVALENCE_LEVEL)
+    row |= dict(zip(("iqm", "iqm_low", "iqm_high"), interquartile_mean(cells), strict=True))
+    if fit.trend is not None:
+        low, high = fit.trend.interval(LEVEL)
+        result = "grows" if low > 0 else "shrinks" if high < 0 else UNDECIDED
+        row |= {"trend": fit.trend.estimate, **_edges("trend_", fit.trend, LEVEL), "trend_result": result}
+    return row
+
+
+def _edges(prefix: str, coefficient: Coefficient, level: float) -> dict[str, float]:
+    low, high = coefficient.interval(level)
+    return {f"{prefix}low": low, f"{prefix}high": high}
