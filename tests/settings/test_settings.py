@@ -18,6 +18,7 @@ from replication.settings.config import CatalogFile, Config
 from replication.settings.experiment import experiment_type
 from replication.settings.options import generated
 from replication.settings.yamlfile import read_yaml
+from synthetic_tables import shipped_index
 
 
 def runs_of(repository):
@@ -162,26 +163,25 @@ def test_a_slice_keeps_the_runs_that_match_and_says_that_it_is_one(repository, o
         ({"ratio": [0.7]}, "'only.ratio' names 0.7, .* there are: 0.5, 1.0"),
         ({"models": ["fno"]}, "unknown key 'models' below key 'only'"),
         ({"ratio": [1.0], "dataset": ["text"]}, "'only.dataset' names 'text'"),
-        ({"artifact": ["table1"]}, "'only.artifact' names 'table1', .* there are: fig_other, fig_study"),
-        ({"artifact": ["fig_other"]}, "leaves no run: none has artifact fig_other"),
+        ({"artifact": ["table1"]}, "'only.artifact' names 'table1', .* there are: fig4_cfd_ratio, "),
+        ({"artifact": ["fig3_glue_ratio"]}, "'only.artifact' names 'fig3_glue_ratio'"),
+        ({"ratio": [1.0], "method": ["tb"]}, "leaves no run: none has ratio 1.0; method tb"),
     ],
 )
 def test_a_slice_of_what_is_not_there_is_refused(repository, only, words):
-    (repository.path / "workflow/resources").mkdir(parents=True)
-    entry = {"kind": "figure", "title": "A figure", "family": "sciml", "layout": "x", "needs": "nothing"}
-    artifacts = {f"fig_{name}": {**entry, "experiments": [name]} for name in ("study", "other")}
-    (repository.path / "workflow/resources/artifacts.yaml").write_text(yaml.safe_dump({"artifacts": artifacts}))
+    first = copy.deepcopy(repository.block)
+    first.update(ratios=[1.0], methods=["baseline"], overrides=[])
+    repository.block["ratios"] = [0.5]
+    repository.experiment["scales"]["demo"]["grid"].append(first)
     repository.config["only"] = only
     with pytest.raises(ConfigError, match=words):
         repository.grid()
-    repository.config["only"] = {"artifact": ["fig_study"]}
-    assert len(repository.grid().runs) == 8
+    repository.config["only"] = {"artifact": ["fig4_cfd_ratio"]}
+    assert len(repository.grid().runs) == 6
 
 
 def test_artifacts_that_a_slice_leaves_out_are_missing(root):
-    from replication.settings.artifacts import read_index
-
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
     plan = index.plan(["fig3_glue_ratio"], scale="demo", only=["fig1_esd"])
     assert list(plan.figures) == ["fig1_esd"]
     assert plan.missing["fig3_glue_ratio"] == "key 'only' in config.yaml leaves it out"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from replication.settings.artifacts import read_index
 from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
 from replication.settings.config import Config
@@ -187,9 +186,8 @@ def training_jobs():
 
 
 # What the configured experiments can build; the report says of everything else why not.
-INDEX = f"{ROOT}/workflow/resources/artifacts.yaml"
 PUBLISHED = f"{ROOT}/workflow/resources/published_results.csv"
-PLAN = read_index(INDEX).plan(
+PLAN = GRID.index.plan(
     GRID.experiments,
     scale=CONFIG.scale,
     skipped=GRID.skipped,
@@ -247,6 +245,12 @@ def figure_inputs():
     ]
     inputs["predictions"] = lambda wildcards: predictions_of([wildcards.figure])
     return inputs
+
+
+def artifact(wildcards):
+    """What a script has to know of an artifact."""
+    (name,) = wildcards
+    return ARTIFACTS[name].plain()
 
 
 def described(wildcards):

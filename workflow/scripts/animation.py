@@ -3,25 +3,25 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def main(
-    artifact: str,
+    artifact: Mapping[str, Any],
     *,
     runs: Sequence[str],
     predictions: Sequence[str],
-    index: str,
     style: Mapping[str, object],
     output: str,
 ) -> None:
-    """Write the artifact's GIF from its experiments' runs (CSV) and the rollouts of the runs that it shows."""
+    """Write the GIF of an artifact (its fields) from its experiments' runs (CSV) and rollouts of those it shows."""
     from replication.figures.data import FigureData
     from replication.figures.registry import ANIMATIONS
     from replication.figures.style import style as styled
-    from replication.settings.artifacts import read_index
+    from replication.settings.artifacts import Artifact
 
     paths = {"runs": [Path(path) for path in runs], "predictions": [Path(path) for path in predictions]}
-    data = FigureData.read(read_index(index).artifacts[artifact], **paths)
+    data = FigureData.read(Artifact(**artifact), **paths)
     with styled(style):
         ANIMATIONS[data.artifact.layout](data).save(Path(output))
 
@@ -30,10 +30,9 @@ if "snakemake" in globals():
     # Left open: the error that ends the script is written last.
     sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
     main(
-        snakemake.wildcards.animation,
+        snakemake.params.artifact,
         runs=snakemake.input.runs,
         predictions=snakemake.input.predictions,
-        index=snakemake.input.index,
         style=snakemake.params.style,
         output=snakemake.output[0],
     )

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def main(
@@ -19,7 +20,7 @@ def main(
     trivial: Sequence[str],
     gains: str,
     verdicts: str,
-    index: str,
+    artifacts: Sequence[Mapping[str, Any]],
     template: str,
     scale: str,
     missing: Mapping[str, str],
@@ -27,10 +28,11 @@ def main(
 ) -> None:
     """Write the page from what the workflow made.
 
-    ``figures`` (PNG, CSV), ``animations`` (GIF) and ``tables`` (CSV, HTML, LaTeX) are named after their artifacts.
+    ``artifacts`` are the fields of all of them. ``figures`` (PNG, CSV), ``animations`` (GIF) and ``tables`` (CSV, HTML,
+    LaTeX) are named after them.
     """
     from replication.report.report import Sources, render
-    from replication.settings.artifacts import read_index
+    from replication.settings.artifacts import Index
     from replication.statistics.cells import read_runs, read_stacked, read_table
     from replication.statistics.overview import read_gains
 
@@ -50,7 +52,7 @@ def main(
         missing=missing,
         animations={Path(path).stem: Path(path) for path in animations},
     )
-    page = render(read_index(index), sources, Path(template))
+    page = render(Index.from_plain(artifacts), sources, Path(template))
     Path(output).write_text(page, encoding="utf-8")
 
 
@@ -60,7 +62,8 @@ if "snakemake" in globals():
     main(
         **{kind: snakemake.input[kind] for kind in ("runs", "layers", "history", "spectra", "eigenvalues")},
         **{kind: snakemake.input[kind] for kind in ("figures", "forest", "animations", "tables", "trivial")},
-        **{kind: snakemake.input[kind] for kind in ("gains", "verdicts", "index", "template")},
+        **{kind: snakemake.input[kind] for kind in ("gains", "verdicts", "template")},
+        artifacts=snakemake.params.artifacts,
         scale=snakemake.params.scale,
         missing=snakemake.params.missing,
         output=snakemake.output[0],

@@ -94,7 +94,11 @@ class ExperimentFile(Model):
 
     title: Text = Field(description="what figures, tables and the report call it")
     family: Family = Field(description="nlp: language models; sciml: operators")
-    artifact: str | None = Field(None, description="id in the published table; null: nothing is published")
+    artifact: str | None = Field(
+        None,
+        description="id in the published table; it is shown in the paper's figures and tables of that id. null: "
+        "nothing is published, and it has figures and a table of its own",
+    )
     scales: dict[Scale, ScaleGrid] = Field(min_length=1, description="what is trained at each scale")
 
 
