@@ -8,6 +8,7 @@ them together when all are finished, because Snakemake removes the outputs of a 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import BusyError, TerminatedError
-from replication.runs.checkpoint import Checkpoints, fsync, write_atomically
+from replication.runs.checkpoint import Checkpoints, fsync, sha256, write_atomically
 from replication.runs.provenance import peak_memory_mb, provenance
 from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
@@ -43,6 +44,12 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Hash of a record without the hash that it carries itself, by which a record edited by hand is told."""
+    text = json.dumps({key: value for key, value in record.items() if key != "digest"})
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
 
 
 class RunDir:
@@ -209,8 +216,12 @@ class RunDir:
             "wall_s": round(self._elapsed_s(), 3),
             "peak_memory_mb": round(peak_memory_mb(self.device), 1),
             "provenance": provenance(self.device),
+            "files": {
+                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                for path in sorted(self.sealed.iterdir())
+            },
         }
-        self._write(RECORD, json.dumps(record, indent=1))
+        self._write(RECORD, json.dumps({**record, "digest": record_digest(record)}, indent=1))
         self.checkpoints.clear()
         (self.folder / "heartbeat.json").unlink(missing_ok=True)
 
