@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.rundir import RECORD, record_digest
 from replication.runs.select import CHOSEN_ON, best_trial, trial_mean
 from replication.settings.grid import Cell, Experiment, Grid
 from replication.settings.hyper import resolved_hyper
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
+#: The record of a finished run; it is published last.
+RECORD = "metrics.json"
 #: What a row of a stacked table says of the run it belongs to.
 RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Hash of a record without the hash that it carries itself, by which a record edited by hand is told."""
+    text = json.dumps({key: value for key, value in record.items() if key != "digest"})
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_record(path: Path) -> Record:
@@ -43,16 +51,17 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
 
     Args:
         path: the file.
-        record: the run's record; the one beside the file by default, and without any there is nothing to compare.
+        record: the run's record, by default the one beside the file. One that says nothing of the file compares nothing.
         content: compare the SHA-256 too, not the size alone.
 
     Raises DataError, naming the file, where it is another one.
     """
     beside = path.with_name(RECORD)
-    if record is None:
-        record = read_record(beside) if beside.is_file() else {}
-    written = record.get("files", {}).get(path.name)
-    if written is None or not path.is_file():
+    try:
+        written = (json.loads(beside.read_text(encoding="utf-8")) if record is None else record)["files"][path.name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not path.is_file():
         return
     size = path.stat().st_size
     if size != written["bytes"]:
@@ -65,9 +74,9 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
 
 
 def check_sizes(folder: Path, record: Record) -> None:
-    """Compare the sizes of all of a run's files with what the run wrote; weights may be gigabytes, so not their content.
+    """Compare the sizes of a run's files with what the run wrote; not their content, as weights may be gigabytes.
 
-    Raises DataError for a file of another size. A file that is not there is no error: weights may be deleted.
+    Raises DataError for a file of another size. A missing file is no error: weights may be deleted.
     """
     for name in record.get("files", {}):
         check_file(folder / name, record, content=False)

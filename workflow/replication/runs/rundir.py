@@ -8,7 +8,6 @@ them together when all are finished, because Snakemake removes the outputs of a 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any
 from replication.errors import BusyError, TerminatedError
 from replication.runs.checkpoint import Checkpoints, fsync, sha256, write_atomically
 from replication.runs.provenance import peak_memory_mb, provenance
+from replication.runs.records import RECORD, record_digest
 from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
 from replication.settings.paths import RUNS
@@ -31,8 +31,6 @@ from replication.settings.spec import RunSpec, digest
 
 Row = Mapping[str, Any]
 
-#: The record of a finished run; it is published last.
-RECORD = "metrics.json"
 REPORT_EVERY_S = 5.0
 
 
@@ -44,12 +42,6 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def record_digest(record: Mapping[str, Any]) -> str:
-    """Hash of a record without the hash that it carries itself, by which a record edited by hand is told."""
-    text = json.dumps({key: value for key, value in record.items() if key != "digest"})
-    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
 
 
 class RunDir:

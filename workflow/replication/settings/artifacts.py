@@ -239,7 +239,7 @@ SPREADS = (
 
 def own_pairs(methods: Mapping[str, Options]) -> tuple[tuple[str, str], ...]:
     """(plain, balanced) methods: beside each balanced one those that differ in nothing else, or every plain one."""
-    plain = {name: options for name, options in methods.items() if not options.get("balance")}
+    plain = {name: options for name, options in methods.items() if options.get("balance") is None}
     pairs = []
     for name in (name for name in methods if name not in plain):
         alike = [one for one in plain if {**plain[one], "balance": None} == {**methods[name], "balance": None}]
