@@ -51,7 +51,7 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
 
     Args:
         path: the file.
-        record: the run's record, by default the one beside the file. One that says nothing of the file compares nothing.
+        record: the run's record, by default the one beside the file; without one nothing is compared.
         content: compare the SHA-256 too, not the size alone.
 
     Raises DataError, naming the file, where it is another one.

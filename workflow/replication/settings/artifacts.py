@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -247,6 +248,7 @@ def own_pairs(methods: Mapping[str, Options]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+@cache
 def read_index(path: Path | str = INDEX) -> Index:
     """The index of a file; :meth:`Index.of` adds what a configuration has.
 

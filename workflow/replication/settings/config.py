@@ -92,6 +92,11 @@ class Config:
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
                 raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
+        for key, folder in {"study_dir": config.study_dir or "", **config.data_folders}.items():
+            try:
+                Path(folder).expanduser()
+            except RuntimeError:
+                raise ConfigError(f"{source}: the folder of {key} is {folder!r}, and that user has no home") from None
         if config.study_dir and not list((config.study(root)[-1] / "experiments").glob("*.yaml")):
             raise ConfigError(f"{source}: key 'study_dir' is {config.study_dir!r}, which has no experiments/*.yaml")
         known = [*available_experiments(root, config)]
@@ -129,7 +134,9 @@ def available_experiments(root: Path, config: Config) -> dict[str, Path]:
                     f"experiments/: the file name {path.name!r} is not allowed; results have a folder of that name"
                 )
             if path.stem in files:
-                raise ConfigError(f"{path}: the repository has an experiment {path.stem} too; rename yours")
+                raise ConfigError(
+                    f"{path}: the repository has an experiment {path.stem} too; rename yours (study_dir in config.yaml)"
+                )
             files[path.stem] = path
     return files
 
