@@ -243,7 +243,9 @@ def in_browser(page: str, probe: str, folder: Path, *flags: str) -> str:
     return run.stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
+)
 def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
     """Charts are drawn, a click sorts, and nothing is written to the console."""
     probe = """
@@ -318,7 +320,9 @@ PLAYER = """
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
+)
 def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> None:
     come = PLAYER + "coming(true);"
     dom = in_browser(played.replace("<head>", IN_VIEW), come, tmp_path, "--force-prefers-reduced-motion")
@@ -328,7 +332,9 @@ def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> No
     assert 'class="controls" hidden' not in player
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
+)
 def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
     page = played.replace("<head>", IN_VIEW)
     # In view it starts; once, so that it does not start again after a reader has stopped it.
