@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from planning import planned
+from planning import planned, trained
 
-EXAMPLES = {"tickets": "ft", "waves": "baseline"}
+#: Example -> its plain method and its data.
+EXAMPLES = {"tickets": ("ft", "tickets.csv"), "waves": ("baseline", "waves.h5")}
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -39,7 +40,8 @@ def test_an_example_gives_its_figures_its_table_and_its_place_in_the_report(exam
     for artifact in (f"{name}_score", f"{name}_alpha_std"):
         assert (own / f"figures/{artifact}.png").read_bytes().startswith(b"\x89PNG")
     table = pd.read_csv(own / f"results/tables/{name}_table.csv")
-    assert set(table["method"]) == {EXAMPLES[name], "tb"}
+    plain, data = EXAMPLES[name]
+    assert set(table["method"]) == {plain, "tb"}
     assert {"gain", "ci_low", "p_t"} <= set(table)
     verdicts = pd.read_csv(own / "results/tables/verdicts.csv")
     judged = verdicts[verdicts["artifact"].str.startswith(name)]
@@ -48,3 +50,7 @@ def test_an_example_gives_its_figures_its_table_and_its_place_in_the_report(exam
     page = (own / "results/report.html").read_text()
     for artifact in (f"{name}_score", f"{name}_alpha_std", f"{name}_table"):
         assert f'id="{artifact}"' in page
+    # Other data are other runs.
+    (own / data).touch()
+    done = snakemake(folder, "--configfile", f"examples/{name}/config.yaml", "--dry-run", "--quiet", "rules")
+    assert sum(trained(planned(done.stdout + done.stderr)).values()) == 6

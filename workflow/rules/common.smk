@@ -126,6 +126,18 @@ def folder_argument(wildcards):
     return ["--folder", folder] if folder else []
 
 
+def own_files(wildcards):
+    """Files of the user's own that a data set is made from; where one has changed, its runs are trained again."""
+    options = GRID.datasets[wildcards.dataset]
+    if wildcards.dataset in CONFIG.data_folders:
+        return []
+    source = options if options.get("source") == "file" else options.get("source")
+    if not isinstance(source, dict) or "package" in source:
+        return []
+    files = [*source.get("files", {}).values(), source.get("file")]
+    return [str(Path(name).expanduser()) for name in files if isinstance(name, str)]
+
+
 def cell_spec(wildcards):
     """The settings of a cell's runs, or an error for a path that no experiment declares."""
     spec = SPECS.get(wildcards.id)

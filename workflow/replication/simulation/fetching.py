@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -109,7 +110,10 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
         own = Path(str(options.get("file", ""))).expanduser()
         if not own.is_file():
             raise DataError(f"{own}: no such file; data set option 'file' names it, relative to the working directory")
-        link_or_copy(own, out)
+        # Not linked: a file that its owner changes in place must not change the data of finished runs.
+        part = out.with_name(out.name + ".partial")
+        shutil.copyfile(own, part)
+        part.replace(out)
         _describe(out, options)
         return
     name, url, md5 = _source(options)
