@@ -53,4 +53,4 @@ def test_an_example_gives_its_figures_its_table_and_its_place_in_the_report(exam
     # Other data are other runs.
     (own / data).touch()
     done = snakemake(folder, "--configfile", f"examples/{name}/config.yaml", "--dry-run", "--quiet", "rules")
-    assert sum(trained(planned(done.stdout + done.stderr)).values()) == 6
+    assert sum(trained(planned(done.stdout + done.stderr)).values()) == 18
