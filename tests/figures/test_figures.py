@@ -44,7 +44,7 @@ def artifact(layout: str = "fig3_glue_ratio", **changes) -> Artifact:
     fields = {
         "name": layout,
         "kind": "figure",
-        "title": "",
+        "title": "t",
         "family": "sciml" if sciml else "nlp",
         "layout": layout,
         "needs": "nothing",

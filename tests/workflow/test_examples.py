@@ -51,6 +51,7 @@ def test_an_example_gives_its_figures_its_table_and_its_place_in_the_report(exam
     for artifact in (f"{name}_score", f"{name}_alpha_std", f"{name}_table"):
         assert f'id="{artifact}"' in page
     # Other data are other runs.
-    (own / data).touch()
+    with (own / data).open("ab") as file:
+        file.write(b"\n")
     done = snakemake(folder, "--configfile", f"examples/{name}/config.yaml", "--dry-run", "--quiet", "rules")
     assert sum(trained(planned(done.stdout + done.stderr)).values()) == 18
