@@ -11,7 +11,7 @@ CONSTRAINTS := envs/constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: figures report test test-slow test-slurm lint bench install install-dev format clean help
+.PHONY: figures report test test-slow test-slurm lint bench docs install install-dev format clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,10 @@ format: install-dev ## format the code
 bench: install-dev ## timings, side by side, in at most 10 minutes: docs/performance.md
 	python benchmarks/run.py
 
+docs: install-dev ## the documentation as a site that needs no connection: site/index.html
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "Site     site/index.html"
+
 install: $(VENV)/.pipeline
 install-dev: $(VENV)/.dev
 
@@ -64,7 +68,7 @@ $(VENV)/.pipeline: pyproject.toml workflow/pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.pipeline
-	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]" --editable workflow
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[dev,docs]" --editable workflow
 	touch $@
 
 clean: ## remove results and figures (asks nothing)

@@ -4,7 +4,7 @@
 #   snakemake --cores 2 figures/fig4_cfd_ratio.pdf
 #   snakemake -n --config scale=paper        plan the paper's grid
 #
-# Rules know files and resources; the package `tempbalance` knows science.
+# Rules know files and resources; the packages in workflow/ know science (docs/layout.md).
 
 from snakemake.utils import min_version
 

@@ -23,6 +23,8 @@ def test_code_blocks_run_in_order(root, page, tmp_path, monkeypatch):
     assert blocks
     names: dict = {}
     for number, code in enumerate(blocks, 1):
+        if "tensorboard" in code:  # the last block; the others have run
+            pytest.importorskip("tensorboard")
         torch.manual_seed(number)
         exec(compile(code, f"{page}.md, block {number}", "exec"), names)
 
@@ -44,5 +46,5 @@ def test_every_quirk_is_listed(root):
     assert headings == [str(n) for n in range(1, len(headings) + 1)]
     assert len(headings) >= 11
     for section in re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:]:
-        for part in ("**Released:**", "**Here:**", "**Switch:**"):
-            assert part in section, section[:60]
+        labels = re.findall(r"^\*\*(\w+):\*\*", section, re.MULTILINE)
+        assert labels in (["Released", "Here", "Switch"], ["Published", "Here", "Switch"]), section[:60]

@@ -361,7 +361,7 @@ def test_scheduled_hyper_parameter(model, scheduled, scaled):
             assert rates(model, optimizer, key) == same
 
 
-@pytest.mark.parametrize("schedule", ["linear", "rank", "sqrt", "log2", "fixed", "sigmoid"])
+@pytest.mark.parametrize("schedule", ["linear", "rank", "sqrt", "log2", "exp", "fixed", "sigmoid"])
 def test_one_set_of_parameters_serves_all_schedules(model, schedule):
     shared = {"s_min": 0.5, "s_max": 2.0, "tau": 5.0, "min_ratio": 0.7, "slope": 0.6}
     balancer = TempBalance(model, torch.optim.SGD(model.parameters(), lr=LR), schedule=schedule, **shared, **OPTIONS)
@@ -403,7 +403,25 @@ def test_metrics(model, metric):
     np.testing.assert_allclose([balancer.factors[n] for n in ("first", "second")], sigmoid_schedule(values, 1.0))
 
 
-@pytest.mark.parametrize(("metric", "sign"), [("stable_rank", 1), ("spectral_norm", -1)])
+def test_released_stable_rank_is_of_the_upper_half_once_training_has_begun(model, batch):
+    from tempbalance import layer_metrics, sigmoid_schedule
+    from tempbalance.spectra import layer_spectra
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    options = {**OPTIONS, "min_eigenvalue": 1e-2, "metric": "stable_rank_released", "metric_scale": "released"}
+    balancer = TempBalance(model, optimizer, tau=0.1, **options)
+    whole = layer_metrics(model, **OPTIONS).loc[["first", "second"], "stable_rank"]
+    expected = sigmoid_schedule(whole, 1.0, tau=0.1)
+    np.testing.assert_allclose([balancer.factors[n] for n in ("first", "second")], expected, rtol=1e-6)
+    update(model, optimizer, batch)
+    balancer.step()
+    filtered = [s.eigenvalues[s.eigenvalues > 1e-2] for s in layer_spectra(model, **OPTIONS)[:2]]
+    halves = [values[int(len(values) / 2) :] for values in filtered]
+    expected = sigmoid_schedule([half.sum() / half.max() for half in halves], 1.0, tau=0.1)
+    np.testing.assert_allclose([balancer.factors[n] for n in ("first", "second")], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("stable_rank", 1), ("stable_rank_released", 1), ("spectral_norm", -1)])
 def test_other_metrics_enter_on_the_scale_of_exponents(metric, sign):
     from tempbalance.balance._values import metric_values
     from tempbalance.spectra import get_preset, layer_spectra
@@ -458,7 +476,7 @@ def test_units_of_a_transformer():
             assert set(inside) == {dense}
         else:
             assert len(set(inside)) > 2
-            assert (norm == LR) == (unit == "layer")
+            assert norm == dense, "the preceding layer's, as released"
 
 
 def test_diagnostics_see_the_same_and_touch_nothing(model, batch):

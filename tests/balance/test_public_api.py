@@ -76,18 +76,35 @@ def link(names: set[str], folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(root, tmp_path_factory) -> Path:
+def sources(root, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     # A copy, because setuptools leaves build folders beside the sources.
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, folder)
     shutil.copytree(root / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return folder
+
+
+def build_wheel(project: Path) -> Path:
     # Without isolation no index is asked for setuptools: this environment has it.
     run(
         sys.executable, "-I", "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--no-index", "-w", "out",
-        cwd=folder,
+        cwd=project,
     )  # fmt: skip
-    (path,) = (folder / "out").iterdir()
+    (path,) = (project / "out").iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(sources) -> Path:
+    return build_wheel(sources)
+
+
+@pytest.fixture(scope="module")
+def sdist(sources) -> Path:
+    code = "from setuptools.build_meta import build_sdist; build_sdist('sdist')"
+    run(sys.executable, "-I", "-c", code, cwd=sources)
+    (path,) = (sources / "sdist").iterdir()
     return path
 
 
@@ -115,6 +132,21 @@ def test_the_wheel_holds_the_library_only(wheel):
     assert {name for name in top if not name.endswith(".dist-info")} == {"tempbalance"}
     assert "tempbalance/py.typed" in names
     assert all(name.endswith((".py", ".typed")) for name in names if name.startswith("tempbalance/"))
+
+
+def test_the_index_would_take_wheel_and_sdist(wheel, sdist, tmp_path):
+    pytest.importorskip("twine")
+    shown = run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist, cwd=tmp_path)
+    assert shown.count("PASSED") == 2
+
+
+def test_the_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
+    shutil.unpack_archive(sdist, tmp_path, filter="data")
+    (project,) = tmp_path.iterdir()
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(build_wheel(project)) as other:
+        assert {entry.filename: entry.CRC for entry in one.infolist()} == {
+            entry.filename: entry.CRC for entry in other.infolist()
+        }
 
 
 def test_the_plain_loop_runs_in_an_environment_of_its_own(root, environment, tmp_path):

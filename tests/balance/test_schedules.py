@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempbalance import linear_schedule, sigmoid_schedule
-from tempbalance.balance import SCHEDULES, get_schedule, grouped_rates, rank_schedule
+from tempbalance.balance import SCHEDULES, exp_schedule, get_schedule, grouped_rates, rank_schedule
 from tempbalance.errors import InputError
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "schedules.json").read_text())
@@ -100,6 +100,18 @@ def test_sigmoid_bounds_and_mean(alphas, s_min, s_max, tau):
 
 
 @fast
+@given(exponents, st.floats(0, 3), st.floats(0, 3))
+def test_exp_is_proportional_to_exp_of_the_standardised_exponent_within_the_sigmoids_bounds(alphas, s_min, s_max):
+    rates = exp_schedule(alphas, 1.0, s_min=s_min, s_max=s_max)
+    low, high = 10 ** (-s_min / 2), 10 ** (s_max / 2)
+    if np.ptp(alphas) > 1e-6:
+        factors = np.exp((alphas - np.mean(alphas)) / np.std(alphas))
+        np.testing.assert_allclose(rates, np.minimum(np.maximum(factors / factors.mean(), low), high), rtol=1e-6)
+    assert (rates >= low * (1 - 1e-12)).all()
+    assert (rates <= high * (1 + 1e-12)).all()
+
+
+@fast
 @given(exponents, st.floats(0, 1), st.floats(0, 3))
 def test_linear_range(alphas, ratio, slope):
     rates = linear_schedule(alphas, 1.0, min_ratio=ratio, slope=slope)
@@ -141,6 +153,7 @@ def test_blocks_are_means_and_count_once():
         (lambda: sigmoid_schedule([2.0, float("nan")], 1.0), "finite"),
         (lambda: sigmoid_schedule([[2.0]], 1.0), "list of numbers"),
         (lambda: sigmoid_schedule([2.0], 1.0, tau=0), "tau > 0"),
+        (lambda: exp_schedule([2.0], 1.0, s_min=-1), "exp schedule: expected s_min >= 0"),
         (lambda: linear_schedule([2.0], 1.0, slope=-1), "slope >= 0"),
         (lambda: rank_schedule([2.0], 1.0, min_ratio=-1), "min_ratio >= 0"),
         (lambda: rank_schedule([2.0], 1.0, equal="top"), "equal is 'top'"),

@@ -193,3 +193,18 @@ def test_released_measuring_interval():
     from tempbalance.balance import updates_every
 
     assert [updates_every(n) for n in (1, 9, 19, 20, 999, 1000, 50000)] == [1, 1, 1, 2, 99, 100, 100]
+
+
+@pytest.mark.parametrize(("accumulation", "expected"), [(1, 1), (8, 2)])
+def test_released_interval_with_gradient_accumulation(accumulation, expected, monkeypatch):
+    """ScienceQA at 1 %: 50 epochs of one update each."""
+    from types import SimpleNamespace
+
+    from tempbalance.integrations import _transformers
+
+    found = []
+    monkeypatch.setattr(_transformers, "TempBalance", lambda *args, every, **options: found.append(every))
+    state = SimpleNamespace(max_steps=50, num_train_epochs=50, global_step=0, stateful_callbacks={})
+    arguments = SimpleNamespace(gradient_accumulation_steps=accumulation)
+    _transformers.TempBalanceCallback().on_train_begin(arguments, state, None, model=None, optimizer=None)
+    assert found == [expected]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from replication.errors import ConfigError, DataError
-from replication.operators.dpot import DPOT, FourierMixer
+from replication.operators.dpot import DPOT, Block, FourierMixer
 from replication.operators.models import build_model, fingerprint
 from replication.operators.rollout import rollout, rollout_loss
 from replication.settings.hyper import OperatorHyper
@@ -67,6 +68,40 @@ def test_fourier_attention_keeps_heads_apart_and_changes_kept_modes_alone():
     modes = torch.fft.rfft2(change.detach()).abs().amax((0, 1))
     assert modes[:3, :3].min() > 1e-4
     assert modes[3:-2, 3:].max() < 1e-4
+
+
+def test_a_dpot_block_has_one_residual_path():
+    """Published weights were trained so; with a second path they would load without a word and predict nonsense."""
+    torch.manual_seed(0)
+    block, x = Block(16, heads=2, modes=3, hidden=16), torch.randn(1, 16, 8, 8)
+    torch.nn.init.zeros_(block.mlp[-1].weight)
+    torch.nn.init.zeros_(block.mlp[-1].bias)
+    torch.testing.assert_close(block(x), x)
+
+
+def test_dpot_reads_velocities_first_and_coordinates_with_both_ends():
+    torch.manual_seed(0)
+    model = build_model(SMALL_DPOT, 40, 4, 2)
+    seen = []
+    model.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.out_layer = torch.nn.Sequential(torch.nn.Upsample(scale_factor=4), torch.nn.Conv2d(16, 4, 1))
+    torch.nn.init.zeros_(model.out_layer[-1].weight)
+    with torch.no_grad():
+        model.out_layer[-1].bias.copy_(torch.tensor([2.0, 3.0, 0.0, 1.0]))  # Vx, Vy, density, pressure
+    frames = torch.arange(40.0).expand(1, 16, 16, 40)  # density, pressure, Vx, Vy of each step
+    predicted = model(frames, torch.full((1, 16, 16, 2), 7.0))
+    assert predicted[0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert seen[0][0, :4, 0, 0].tolist() == [2, 3, 0, 1]
+    assert seen[0][0, 4:6, 0, 0].tolist() == [0, 0]
+    assert seen[0][0, 4:6, -1, -1].tolist() == [1, 1]
+
+
+def test_a_checkpoint_may_also_hold_its_arguments(tmp_path):
+    path = tmp_path / "published.pth"
+    pretrained = build_model(SMALL_DPOT, 8, 4, 2)
+    torch.save({"args": Namespace(lr=1e-3), "model": pretrained.state_dict()}, path)
+    model = build_model({**SMALL_DPOT, "weights": str(path)}, 8, 4, 2)
+    assert torch.equal(model.pos_embed, pretrained.pos_embed)
 
 
 def test_dpot_refuses_lines_and_sizes_that_do_not_divide():

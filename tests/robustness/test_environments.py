@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -46,9 +47,24 @@ def test_every_direct_dependency_is_pinned(root, pins):
     library, study = (
         tomllib.loads((root / path / "pyproject.toml").read_text())["project"] for path in (".", "workflow")
     )
-    needed = [*library["dependencies"], *library["optional-dependencies"]["dev"], *study["dependencies"]]
+    needed = [item for part in (library, study) for item in part["dependencies"]]
+    needed += [item for part in (library, study) for extra in part["optional-dependencies"].values() for item in extra]
     names = {plain(re.match(r"[A-Za-z0-9_.-]+", item).group()) for item in needed}
     assert names - {plain(name) for name in pins} == {"tempbalance"}
+
+
+def test_the_image_installs_the_pinned_versions(root, pins):
+    """The image itself needs Docker and a connection to build; what its commands take from files is run here."""
+    lines = (root / "envs/Dockerfile").read_text()
+    torch, data = (
+        subprocess.run(["sh", "-c", command], cwd=root, capture_output=True, text=True, check=True).stdout.split()
+        for command in re.findall(r"\$\(((?:grep|sed) [^)]*)\)", lines)
+    )
+    assert torch == [f"torch=={pins['torch']}"]
+    assert len(data) == 2
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", package) for package in data)
+    for source in re.findall(r"^COPY (\S+) ", lines, re.M):
+        assert (root / source).exists()
 
 
 def test_a_version_that_differs_is_named_at_the_start(tmp_path):

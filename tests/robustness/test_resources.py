@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from replication.settings.spec import FAMILIES
+from replication.settings.checks import FAMILIES
 
 SCALES = {"smoke", "demo", "desk", "paper"}
 #: Rules of trainings are made in a loop, one for each family and number of seeds in a job.

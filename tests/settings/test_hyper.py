@@ -13,7 +13,6 @@ from replication.settings.hyper import (
     HYPER,
     METHOD,
     NlpBalance,
-    balance_options,
     parse_hyper,
     resolve,
     resolved_hyper,
@@ -71,7 +70,7 @@ def test_resolving_twice_changes_nothing_and_defaults_are_filled_in():
         "normalize": False, "tolerance": 0.0,
     }  # fmt: skip
     assert (hyper["initial_steps"], hyper["weight_decay"]) == (10, 0.0)
-    assert balance_options("sciml", method, hyper) == method["balance"]
+    assert resolve("sciml", method, hyper)[0]["balance"] == method["balance"]
 
 
 def test_hyper_parameters_overrule_the_method_and_the_sides_overrule_s():
@@ -82,8 +81,8 @@ def test_hyper_parameters_overrule_the_method_and_the_sides_overrule_s():
 
 
 def test_a_method_that_does_not_balance_or_reads_other_options_ignores_the_rest():
-    assert balance_options("nlp", {"balance": None}, {**HYPER_NLP, "s": 1.0}) is None
-    linear = balance_options("nlp", {"balance": {"schedule": "linear"}}, {**HYPER_NLP, "s": 1.0, "slope": 2.0})
+    assert resolve("nlp", {"balance": None}, {**HYPER_NLP, "s": 1.0})[0]["balance"] is None
+    linear = resolve("nlp", {"balance": {"schedule": "linear"}}, {**HYPER_NLP, "s": 1.0, "slope": 2.0})[0]["balance"]
     assert linear is not None
     assert (linear["slope"], "s_min" in linear) == (2.0, False)
     assert unread_hyper("nlp", {"balance": {"schedule": "linear"}}) == {"s", "s_min", "s_max", "tau", "rho"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from replication.errors import DataError, InputError
 from replication.runs.subset import choose_rows, first_rows, read_subset, strided_rows, write_subset
+from replication.simulation.data import split
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,24 @@ def test_the_released_rule_gives_the_papers_row_counts(dataset, n_total, ratio, 
 def test_the_strided_rule_gives_the_papers_sample_counts(ratio, expected):
     rows = choose_rows(family="sciml", dataset="1dcfd", n_total=9000, ratio=ratio, strides={"0.006": 180})
     assert len(rows) == expected
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.1, 25), (0.5, 125), (1.0, 225)])
+def test_rows_held_out_for_validation_take_none_from_the_papers_subset(ratio, expected):
+    """CB has 250 training rows; only the whole set cannot be kept."""
+    held_out = range(125, 250, 5)
+    rows = choose_rows(family="nlp", dataset="cb", n_total=225, ratio=ratio, held_out=held_out)
+    assert rows == list(range(expected))
+
+
+@pytest.mark.parametrize(("ratio", "stride"), [(0.5, 2), (0.25, 4), (0.1, 10), (0.025, 40), (0.006, 180)])
+def test_samples_held_out_for_validation_leave_the_papers_samples(ratio, stride):
+    parts = split(10_000, {"source": "pdebench", "test_samples": 1000, "validation_samples": 100})
+    rows = choose_rows(
+        family="sciml", dataset="1dcfd", n_total=len(parts.train), ratio=ratio, strides={"0.006": 180},
+        held_out=list(parts.validation - 1000),
+    )  # fmt: skip
+    assert parts.train[rows].tolist() == list(range(1000, 10_000, stride))
 
 
 @given(n_total=st.integers(2, 5000), ratio=st.floats(0.001, 1.0))

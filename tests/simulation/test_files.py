@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info
 from replication.errors import ConfigError, DataError
 from replication.settings.yamlfile import read_yaml
 from replication.simulation import simulation
-from replication.simulation.data import PDEFile, count_training_rows, split
+from replication.simulation.data import PDEFile, count_training_rows, held_out_rows, split
 from replication.simulation.fetching import download, fetch
 from replication.simulation.simulation import Simulation, simulate
 
@@ -172,10 +172,19 @@ def test_the_first_rows_test_the_next_validate_the_rest_trains(flow):
     assert parts.validation.tolist() == [4, 5, 6]
     assert parts.train.tolist() == list(range(7, 20))
     assert count_training_rows(flow, {"test_samples": 4, "validation_samples": 3}) == 13
+    assert held_out_rows(flow, {"test_samples": 4, "validation_samples": 3}) == []
     with pytest.raises(ConfigError, match="leave 1 of 20 rows"):
         split(20, {"test_samples": 10, "validation_samples": 9})
     with pytest.raises(ConfigError, match="test_samples"):
         split(20, {"test_samples": 0})
+
+
+def test_of_a_published_file_every_second_row_is_held_out(flow):
+    options = {"source": "pdebench", "test_samples": 4, "validation_samples": 3}
+    parts = split(20, options)
+    assert parts.validation.tolist() == [5, 7, 9]
+    assert parts.train.tolist() == [4, 6, 8, *range(10, 20)]
+    assert held_out_rows(flow, options) == [1, 3, 5]
 
 
 def damaged(path, change):
@@ -226,7 +235,7 @@ def test_truncated_missing_and_other_files_are_refused(flow, tmp_path):
     [
         ({"pde": "burgers"}, "'pde' is 'burgers', expected one of cfd1d, cfd2d, darcy"),
         ({"samples": 0}, "'samples' is 0"),
-        ({"samples": 2.5}, "'samples' is 2.5, expected int"),
+        ({"samples": 2.5}, "'samples' is 2.5, expected a whole number"),
         ({"stored_cells": 7}, "expected a divisor of cells"),
         ({"eta": -1.0}, "'eta' is -1.0"),
         ({"t_end": 0.0}, "'t_end' is 0.0"),

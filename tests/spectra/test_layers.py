@@ -77,6 +77,11 @@ def test_what_counts():
     assert table.loc["up", "n_eigs"] == 4 * 4
 
 
+def test_transposed_convolutions_can_be_left_out():
+    assert set(layer_metrics(Net(), transposed="skip", **PLAIN).index) == MATRICES - {"up"}
+    assert set(layer_metrics(torch.compile(Net()), transposed="skip", **PLAIN).index) == MATRICES - {"up"}
+
+
 def test_state_dict_agrees_with_the_model():
     model = Net()
     from_model, from_dict = layer_metrics(model, **PLAIN), state_dict_metrics(model.state_dict(), **PLAIN)

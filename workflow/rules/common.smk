@@ -11,12 +11,20 @@ from replication.errors import TempBalanceError
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
 from replication.runs.provenance import version_differences
+from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
 from replication.settings.yamlfile import read_yaml
 
-ROOT = Path(workflow.basedir)
+# Not workflow.basedir: where another workflow imports this one as a module, that is the other's folder.
+ROOT = Path(
+    workflow.current_basedir.join("../..").get_path_or_uri(secret_free=False)
+).resolve()
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+# In a module's working directory config.yaml is the other workflow's.
 OWN_CONFIG = (
-    Path("config.yaml") if Path("config.yaml").is_file() else ROOT / "config.yaml"
+    ROOT / "config.yaml"
+    if IS_MODULE or not Path("config.yaml").is_file()
+    else Path("config.yaml")
 )
 
 
@@ -28,6 +36,7 @@ def load_configuration():
         settings = Config.from_mapping(
             config, ROOT, "configuration (config.yaml, --configfile or --config)"
         )
+        check_tracker(settings.report_to)
         return settings, load_grid(ROOT, settings)
     except TempBalanceError as error:
         sys.exit(f"error: {error}")
@@ -35,6 +44,14 @@ def load_configuration():
 
 configfile: str(OWN_CONFIG)
 
+
+if IS_MODULE:
+    if workflow.modifier.path_modifier.prefix:
+        sys.exit(
+            "error: this workflow cannot be imported with prefix:; give results_dir and figures_dir in config: instead"
+        )
+    # Snakemake ignores `configfile:` of a module that is given `config:`. In place, because scripts read it too.
+    config.update({**read_yaml(OWN_CONFIG), **config})
 
 CONFIG, GRID = load_configuration()
 RESULTS = CONFIG.results_dir
@@ -61,6 +78,7 @@ ENVIRONMENT = {
     "REPLICATION_DEVICE": CONFIG.device,
     "REPLICATION_JOBS_PER_GPU": CONFIG.jobs_per_gpu,
     "REPLICATION_KEEP_MODELS": int(CONFIG.keep_models),
+    "REPLICATION_REPORT_TO": CONFIG.report_to,
 }
 # One thread a job: two threads on a small model are slower than one when jobs run side by side.
 shell.prefix(
@@ -119,6 +137,11 @@ def is_published(name, options):
 
 def dataset_options(wildcards):
     return canonical_json(GRID.datasets[wildcards.dataset])
+
+
+def results_folder(_wildcards):
+    """A function, because the linter takes a plain text for a hardcoded prefix of the rule's files."""
+    return RESULTS
 
 
 def folder_argument(wildcards):

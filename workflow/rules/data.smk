@@ -91,7 +91,7 @@ rule simulate:
         **asks_for("simulate"),
     params:
         options=dataset_options,
-        results=RESULTS,
+        results=results_folder,
     message:
         "Simulate {wildcards.dataset}"
     shell:

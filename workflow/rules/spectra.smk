@@ -16,7 +16,7 @@ rule spectra:
     resources:
         **asks_for("spectra"),
     params:
-        results=RESULTS,
+        results=results_folder,
     message:
         "Exponents of the runs of {wildcards.experiment}"
     script:

@@ -21,7 +21,7 @@ rule collect:
         # The script reads the configuration itself; a changed title or stand-in text must make it run.
         selection=lambda wildcards: GRID.fingerprint(wildcards.experiment),
         root=str(ROOT),
-        results=RESULTS,
+        results=results_folder,
     message:
         "Collect the runs of {wildcards.experiment}"
     script:

@@ -1,20 +1,14 @@
-"""Collect the spectra of the runs that one experiment shows into tidy tables."""
+"""Collect the spectra of the runs that one experiment shows: layers.csv (trained) and spectra.csv (in training)."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
+# Left open: the error that ends the script is written last.
+sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
-def main(runs: str, *, results: str, outputs: Mapping[str, str]) -> None:
-    """Write layers.csv (after training) and spectra.csv (along it) of the runs in ``runs``."""
-    from replication.runs.records import stacked_table
-    from replication.statistics.cells import read_table
+from replication.runs.records import stacked_table
+from replication.statistics.cells import read_table
 
-    for name, output in outputs.items():
-        stacked_table(read_table(runs), Path(results), f"{name}.csv").to_csv(output, index=False)
-
-
-if "snakemake" in globals():
-    # Left open: the error that ends the script is written last.
-    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
-    main(snakemake.input.runs, results=snakemake.params.results, outputs=dict(snakemake.output.items()))
+runs, results = read_table(snakemake.input.runs), Path(snakemake.params.results)
+for name, output in snakemake.output.items():
+    stacked_table(runs, results, f"{name}.csv").to_csv(output, index=False)

@@ -1,32 +1,19 @@
 """Make one of the paper's tables: tidy CSV, Markdown, LaTeX and HTML."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+# Left open: the error that ends the script is written last.
+sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
-def main(artifact: Mapping[str, Any], *, runs: Sequence[str], published: str, outputs: dict[str, str]) -> None:
-    """Write ``csv``, ``md``, ``tex`` and ``html`` of the artifact (its fields) whose experiments' runs are given."""
-    from replication.report.render import to_html, to_latex, to_markdown
-    from replication.report.tables import build_table
-    from replication.settings.artifacts import Artifact
-    from replication.statistics.cells import read_runs
-    from replication.statistics.published import read_published
+from replication.report.render import to_html, to_latex, to_markdown
+from replication.report.tables import build_table
+from replication.settings.artifacts import Artifact
+from replication.statistics.cells import read_runs
+from replication.statistics.published import read_published
 
-    table, tidy = build_table(Artifact(**artifact), read_runs(runs), read_published(published))
-    tidy.to_csv(outputs["csv"], index=False)
-    Path(outputs["md"]).write_text(to_markdown(table), encoding="utf-8")
-    Path(outputs["tex"]).write_text(to_latex(table), encoding="utf-8")
-    Path(outputs["html"]).write_text(to_html(table), encoding="utf-8")
-
-
-if "snakemake" in globals():
-    # Left open: the error that ends the script is written last.
-    sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
-    main(
-        snakemake.params.artifact,
-        runs=snakemake.input.runs,
-        published=snakemake.input.published,
-        outputs=dict(snakemake.output.items()),
-    )
+artifact = Artifact(**snakemake.params.artifact)
+table, tidy = build_table(artifact, read_runs(snakemake.input.runs), read_published(snakemake.input.published))
+tidy.to_csv(snakemake.output.csv, index=False)
+for kind, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("html", to_html(table))):
+    Path(snakemake.output[kind]).write_text(text, encoding="utf-8")

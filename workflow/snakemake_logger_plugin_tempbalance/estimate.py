@@ -10,9 +10,9 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 
-#: Rules of this name take most of the time. No time is shown while one is to come that nothing is known of.
+#: Rules of this name take most of the time. No estimate is shown while such a job is planned of unknown duration.
 LONG = "train"
-#: What a job of another rule is taken to last until one is done: start-up and little else.
+#: Assumed duration of any other job until one of its kind is done: start-up and little else.
 SHORT_S = 5.0
 
 
@@ -56,8 +56,8 @@ class Jobs:
 
     Attributes:
         earlier: rule -> seconds of a job, from earlier calls.
-        kinds: job id -> what it has in common with jobs that take about as long, its rule first
-            (``train_sciml fno 1dcfd``); where the workflow does not tell, the rule alone.
+        kinds: job id -> name of a group of jobs of similar duration, its rule first (``train_sciml fno 1dcfd``);
+            the rule alone for jobs that are not in it.
     """
 
     earlier: Mapping[str, float] = field(default_factory=dict)
@@ -93,8 +93,8 @@ class Jobs:
     def time_left(self, now: float, shares: Mapping[int, float]) -> float | None:
         """Seconds left; None as long as too little is known.
 
-        A job takes as long as others of its kind in this call, or as they are about to by their heartbeats; else as
-        others of its rule, in this call or in earlier ones. The sum is divided by the mean number of jobs at work.
+        A job is expected to take as long as others of its kind, finished or judged by their heartbeats; else as others
+        of its rule, in this call or in earlier ones. The sum is divided by the mean number of jobs at work.
 
         Args:
             now: the present time.

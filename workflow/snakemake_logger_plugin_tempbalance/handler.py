@@ -22,7 +22,7 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_logger_plugin_tempbalance.estimate import Job, Jobs, earlier_seconds
 from snakemake_logger_plugin_tempbalance.heartbeats import has_diverged, read_beat
 
-#: What Snakemake says at every start, and what the display or the summary says better.
+#: Messages that Snakemake prints at every start, and those that the display or the summary replaces.
 NOISE = re.compile(
     r"$|None$|Assuming unrestricted|Using shell:|Select jobs|Execute \d+ jobs|Group jobs: inact|Conda environments: ign"
     r"|Singularity containers: ign|Elapsed time:|Exiting because a job|WorkflowError:\nAt least one job did not compl"
@@ -110,7 +110,7 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             failed = _job(record)
             job = self.jobs.failed[failed.id] = self.jobs.running.pop(failed.id, failed)
-            logs = dict.fromkeys([*job.log, *failed.log])  # a cluster's own log is added to the rule's
+            logs = dict.fromkeys([*job.log, *failed.log])  # a cluster adds a log of its own
             lines = [f"FAILED  {self._named(job)}", *(line for log in logs for line in _tail(log))]
             self._print("\n".join(lines), "red")
         elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR):

@@ -1,4 +1,4 @@
-"""How far the runs of a training job are, from the ``heartbeat.json`` that each writes into its folder."""
+"""Progress of a training job's runs, from the ``heartbeat.json`` that each writes into its folder."""
 
 from __future__ import annotations
 

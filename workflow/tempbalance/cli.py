@@ -58,16 +58,11 @@ def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except TempBalanceError as error:
+    except (TempBalanceError, OSError) as error:
         if debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code if isinstance(error, TempBalanceError) else 1
     except Exception as error:
         if debug:
             raise

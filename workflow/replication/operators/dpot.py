@@ -14,6 +14,9 @@ from torch.nn import functional
 from replication.errors import ConfigError
 
 NDIM = 2
+#: Our files order a flow's channels density, pressure, Vx, Vy; the published weights expect Vx, Vy, density, pressure.
+#: The same permutation leads back.
+FLOW_ORDER = (2, 3, 0, 1)
 
 
 class FourierMixer(nn.Module):
@@ -67,7 +70,7 @@ class PatchEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Norm, Fourier attention, norm, a pointwise network; residual."""
+    """Norm, Fourier attention, norm, a pointwise network, and one residual path around all four, as published."""
 
     def __init__(self, width: int, heads: int, modes: int, hidden: int) -> None:
         super().__init__()
@@ -78,8 +81,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform ``[batch, width, x, y]``."""
-        mixed = x + self.filter(self.norm1(x))
-        return mixed + self.mlp(self.norm2(mixed))
+        return x + self.mlp(self.norm2(self.filter(self.norm1(x))))
 
 
 class TimeAggregation(nn.Module):
@@ -101,7 +103,7 @@ class DPOT(nn.Module):
     """Denoising pretrained operator transformer, without the denoising: the network that is fine-tuned.
 
     Args:
-        in_channels: channels of all initial steps together, frame by frame.
+        in_channels: channels of all initial steps together, step by step.
         out_channels: channels of a frame.
         ndim: 2.
         width: channels of the hidden layers (Tiny 512, Small 1024).
@@ -109,8 +111,8 @@ class DPOT(nn.Module):
         heads: blocks of channels of the Fourier attention (Tiny 4, Small 8).
         modes: wavenumbers kept.
         mlp_ratio: hidden channels of a block's pointwise network over ``width``.
-        patch: grid points a side of a patch.
-        size: grid points a side that the positions are made for; they are interpolated to any other.
+        patch: grid points along a side of a patch.
+        size: grid points along a side that position embeddings are made for; other sizes are interpolated.
         head_width: channels after the patches are taken apart.
         classes: data sets that pretraining told apart. The classifier belongs to the published parameters, and to
             its layers' spectra, but predicts nothing here.
@@ -165,7 +167,7 @@ class DPOT(nn.Module):
 
         Args:
             frames: ``[batch, x, y, in_channels]``; each axis a multiple of the patch.
-            grid: coordinates ``[batch, x, y, 2]``.
+            grid: not used: the network makes its own coordinates, from 0 to 1 with both ends included.
 
         Returns ``[batch, x, y, out_channels]``.
 
@@ -176,16 +178,20 @@ class DPOT(nn.Module):
                 f"DPOT cuts its grid into patches of {self.patch} x {self.patch} points, but the data has "
                 f"{frames.shape[1]} x {frames.shape[2]}; change the data set's cells (or reduced_resolution) or 'patch'"
             )
-        given = frames.unflatten(-1, (-1, self.channels)).movedim((3, 4), (1, 2))  # [batch, t, channel, x, y]
+        order = list(FLOW_ORDER if self.channels == len(FLOW_ORDER) else range(self.channels))
+        given = frames.unflatten(-1, (-1, self.channels))[..., order].movedim(
+            (3, 4), (1, 2)
+        )  # [batch, t, channel, x, y]
         times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]
-        places = grid.movedim(-1, 1)[:, None].expand(-1, given.shape[1], -1, -1, -1)
-        given = torch.cat((given, places, times.expand(len(given), -1, 1, *given.shape[-2:])), dim=2)
+        axes = (torch.linspace(0, 1, points, device=given.device) for points in given.shape[-2:])
+        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(*given.shape[:2], -1, -1, -1)
+        given = torch.cat((given, coordinates, times.expand(len(given), -1, 1, *given.shape[-2:])), dim=2)
         patches = self.patch_embed(given.flatten(0, 1))
         patches = patches + self._positions(patches.shape[-2:])
         x = self.time_agg_layer(patches.unflatten(0, given.shape[:2]))
         for block in self.blocks:
             x = block(x)
-        return self.out_layer(x).movedim(1, -1)
+        return self.out_layer(x)[:, order].movedim(1, -1)
 
     def _positions(self, shape: torch.Size) -> Tensor:
         if self.pos_embed.shape[-2:] == shape:

@@ -36,14 +36,7 @@ class Examples:
 
     @classmethod
     def of(cls, file: PDEFile, rows: NDArray[np.int64], fields: Fields, options: Mapping[str, Any]) -> Examples:
-        """The first of a file's test samples.
-
-        Args:
-            file: the data.
-            rows: of the test set.
-            fields: the test set.
-            options: the data set's; ``reduced_resolution_t`` is the stride of frames and times.
-        """
+        """The first samples of a file's test set, whose rows and fields are given; ``options`` of the data set."""
         times = file.times(options.get("reduced_resolution_t", 1))[-fields.target.shape[-2] :]
         # Indexing copies; a slice would keep the whole test set in memory beside the device's copy.
         few = fields.part(torch.arange(min(COUNT, len(fields))))

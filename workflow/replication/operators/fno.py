@@ -28,8 +28,8 @@ ROWS = 4096
 class FNO(nn.Module):
     """Fourier neural operator (Li et al., arXiv 2010.08895) as PDEBench configures it.
 
-    Fourier layers are made of matrix products (:mod:`replication.operators.spectral`), or by neuraloperator's FFT
-    where so many modes are kept that products cost more (:func:`replication.operators.spectral.products_pay`).
+    Fourier layers are matrix products (:mod:`replication.operators.spectral`), or neuraloperator's FFT where so many
+    modes are kept that products cost more: above 256 on an axis (:func:`replication.operators.spectral.products_pay`).
 
     Args:
         in_channels: channels of the initial steps, without the grid.

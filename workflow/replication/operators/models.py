@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from argparse import Namespace
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +14,20 @@ from safetensors import SafetensorError
 from torch import nn
 
 from replication.errors import ConfigError, DataError
+from replication.operators.dpot import DPOT
+from replication.operators.fno import FNO
+from replication.operators.stock import stock_operator
+from replication.operators.unet import UNet
 from replication.runs.checkpoint import sha256
-
-
-def _fno(in_channels: int, out_channels: int, ndim: int, modes: int = 12, width: int = 20) -> nn.Module:
-    from replication.operators.fno import FNO
-
-    return FNO(in_channels, out_channels, ndim, modes=modes, width=width)
-
-
-def _unet(in_channels: int, out_channels: int, ndim: int, init_features: int = 32) -> nn.Module:
-    from replication.operators.unet import UNet
-
-    return UNet(in_channels, out_channels, ndim, init_features=init_features)
-
-
-def _dpot(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
-    from replication.operators.dpot import DPOT
-
-    return DPOT(in_channels, out_channels, ndim, **options)
-
-
-def _stock_fno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
-    from replication.operators.stock import stock_fno
-
-    return stock_fno(in_channels, out_channels, ndim, **options)
-
-
-def _stock_tfno(in_channels: int, out_channels: int, ndim: int, **options: Any) -> nn.Module:
-    from replication.operators.stock import stock_tfno
-
-    return stock_tfno(in_channels, out_channels, ndim, **options)
-
+from replication.settings.checks import whole_number
 
 #: kind -> builder; a builder's further arguments are the model's options in the catalogue.
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "fno": _fno,
-    "unet": _unet,
-    "dpot": _dpot,
-    "neuralop-fno": _stock_fno,
-    "neuralop-tfno": _stock_tfno,
+    "fno": FNO,
+    "unet": UNet,
+    "dpot": DPOT,
+    "neuralop-fno": partial(stock_operator, "FNO"),
+    "neuralop-tfno": partial(stock_operator, "TFNO"),
 }
 #: Options that must be whole numbers of at least 1.
 COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")
@@ -62,11 +38,8 @@ OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
 def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int, ndim: int) -> nn.Module:
     """A freshly initialised operator ``model(frames, grid) -> frame``.
 
-    Args:
-        options: ``kind`` and the builder's arguments.
-        in_channels: channels of all initial steps together.
-        out_channels: channels of one predicted frame.
-        ndim: space dimensions.
+    ``options`` are ``kind`` and the builder's arguments; ``in_channels`` counts all initial steps together,
+    ``out_channels`` one predicted frame.
 
     Raises ConfigError for an unknown kind or argument, or a size below 1.
     """
@@ -75,9 +48,7 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
         raise ConfigError(f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}")
     arguments = {key: value for key, value in options.items() if key not in OTHER_OPTIONS}
     for key in COUNTS:
-        value = arguments.get(key, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"model option '{key}' is {value!r}, expected a whole number of at least 1")
+        whole_number(arguments, key, 1, "model option")
     try:
         model = BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
     except (TypeError, ValueError) as error:
@@ -106,10 +77,8 @@ def weights_file(options: Mapping[str, Any]) -> Path:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Start a model from pretrained weights.
 
-    Args:
-        model: the operator.
-        path: a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
-            tensors and plain containers is unpickled.
+    The file is a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
+    tensors, plain containers and an ``argparse.Namespace`` is unpickled.
 
     Raises DataError for a file that cannot be read, or whose tensors are not the model's.
     """
@@ -119,7 +88,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
             tensors: Any = load_file(path)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([Namespace]):  # published checkpoints also hold their arguments
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: pretrained weights cannot be read ({reason}); give a state dict") from None

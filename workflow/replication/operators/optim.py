@@ -35,14 +35,7 @@ class JointAdam(Uncompiled):
     """Adam whose second moment of a complex parameter is ``|g|^2``, as the released optimizer has it.
 
     torch's Adam treats real and imaginary parts as two real parameters, each with its own scale. The two optimizers
-    agree on real parameters.
-
-    Args:
-        params: as of any torch optimizer.
-        lr: learning rate.
-        betas: decay of the two moments.
-        eps: added to the root of the second moment.
-        weight_decay: L2, coupled into the gradient.
+    agree on real parameters; weight decay is L2, coupled into the gradient.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from torch.nn import functional
 from replication.errors import ConfigError
 from replication.operators.fno import FNO
 from replication.operators.metrics import Errors
+from replication.settings.checks import whole_number
 from replication.simulation.data import PDEFile
 
 
@@ -74,7 +75,7 @@ def read_fields(
 
     Raises ConfigError for a stride below 1, and where no frame is left to predict.
     """
-    resolution, time_stride = (_stride(options, key) for key in ("reduced_resolution", "reduced_resolution_t"))
+    resolution, time_stride = (whole_number(options, key, 1) for key in ("reduced_resolution", "reduced_resolution_t"))
     grid = torch.from_numpy(file.grid(resolution))
     if file.steady:
         coefficient, solution = file.read_steady(list(rows), resolution)
@@ -87,13 +88,6 @@ def read_fields(
             "at least one must be left to predict"
         )
     return Fields(values[..., :initial_steps, :], values[..., initial_steps:, :], grid, steady=False)
-
-
-def _stride(options: Mapping[str, Any], key: str) -> int:
-    value = options.get(key, 1)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
-    return value
 
 
 @dataclass(frozen=True)
@@ -140,7 +134,7 @@ class Scale:
 
 
 def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
-    """Predict frame after frame, each from as many frames before it as there are initial steps.
+    """Predict frame by frame, each from the preceding frames, as many as there are initial steps.
 
     Args:
         model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
@@ -153,13 +147,13 @@ def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: i
     """
     gradient = torch.is_grad_enabled()
     channels = given.shape[-1]
-    places = grid.expand(len(given), *grid.shape)
+    coordinates = grid.expand(len(given), *grid.shape)
     window = given.flatten(-2)
     predicted = []
     with model.fixed_weights(tuple(grid.shape[:-1])) if isinstance(model, FNO) else nullcontext():
         for step in range(steps):
             with torch.set_grad_enabled(gradient and (unroll == 0 or step >= steps - unroll)):
-                frame = model(window, places).float()
+                frame = model(window, coordinates).float()
             predicted.append(frame)
             if step + 1 < steps:
                 window = torch.cat((window[..., channels:], frame), dim=-1)

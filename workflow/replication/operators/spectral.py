@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from replication.operators.stock import neuralop_layer
+
 #: Products are used up to this many kept modes an axis. A product costs as much per point as it keeps modes, an FFT
 #: nearly the same for any: at 256 of 1,024 points both took equally long (benchmarks/operators.py).
 MOST_MODES = 256
@@ -188,11 +190,7 @@ def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
     return max(modes) <= MOST_MODES and all(size % 2 == 0 for size in points[:-1])
 
 
-@cache
-def _reference_layer(width: int, modes: tuple[int, ...]) -> nn.Module:
-    from replication.operators.stock import neuralop_layer
-
-    return neuralop_layer(width, modes)
+_reference_layer = cache(neuralop_layer)
 
 
 def fft_layer(x: Tensor, weights: SpectralWeights, local: nn.Module) -> Tensor:

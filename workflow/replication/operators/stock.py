@@ -39,12 +39,9 @@ def _drop_metadata(module: nn.Module, state: dict[str, Any], prefix: str, _: Any
 
 
 class StockOperator(nn.Module):
-    """One of neuraloperator's models behind the interface of ours.
+    """One of neuraloperator's models, which are channels first, behind the interface of ours.
 
     It makes its own coordinates (``positional_embedding``), so the grid argument is not used.
-
-    Args:
-        operator: a neuraloperator model, channels first.
     """
 
     def __init__(self, operator: nn.Module) -> None:
@@ -58,26 +55,12 @@ class StockOperator(nn.Module):
         return self.operator(frames.movedim(-1, 1)).movedim(1, -1)
 
 
-def stock_fno(
-    in_channels: int, out_channels: int, ndim: int, *, modes: int = 24, width: int = 20, **options: Any
+def stock_operator(
+    name: str, in_channels: int, out_channels: int, ndim: int, *, modes: int = 24, width: int = 20, **options: Any
 ) -> StockOperator:
-    """neuraloperator's ``FNO``.
+    """One of ``neuralop.models``: ``FNO``, or ``TFNO`` (spectral weights as a tensor decomposition).
 
-    Args:
-        in_channels: channels of all initial steps together.
-        out_channels: channels of a predicted frame.
-        ndim: space dimensions.
-        modes: modes kept along each axis, counting both signs.
-        width: hidden channels.
-        options: further arguments of ``neuralop.models.FNO``.
+    ``modes`` are kept along each axis, counting both signs; ``options`` are the model's further arguments.
     """
     sizes: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels, "hidden_channels": width}
-    return StockOperator(neuralop("models").FNO(n_modes=(modes,) * ndim, **sizes, **options))
-
-
-def stock_tfno(
-    in_channels: int, out_channels: int, ndim: int, *, modes: int = 24, width: int = 20, **options: Any
-) -> StockOperator:
-    """neuraloperator's ``TFNO``: spectral weights as a tensor decomposition; arguments as of :func:`stock_fno`."""
-    sizes: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels, "hidden_channels": width}
-    return StockOperator(neuralop("models").TFNO(n_modes=(modes,) * ndim, **sizes, **options))
+    return StockOperator(getattr(neuralop("models"), name)(n_modes=(modes,) * ndim, **sizes, **options))

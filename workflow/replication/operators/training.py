@@ -16,14 +16,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import StepLR
 
-from replication.errors import DataError
 from replication.operators.examples import Examples
 from replication.operators.models import build_model
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
-from replication.runs.epochs import BestEpoch, protocol_scores
+from replication.runs.epochs import BestEpoch, outcome
 from replication.runs.rundir import RunDir
-from replication.settings.hyper import OperatorHyper, balance_options, parse_hyper
+from replication.runs.spectra import spectra_options
+from replication.runs.subset import check_rows
+from replication.runs.tracking import tensorboard
+from replication.settings.hyper import OperatorHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
@@ -73,12 +75,7 @@ def train_epoch(
 ) -> float:
     """One pass over the training samples; returns the sum of the batches' losses.
 
-    Args:
-        model: the operator.
-        optimizer: its optimizer.
-        fields: samples, standardised if the run asks for it.
-        batches: indices of each batch's samples.
-        unroll: backpropagate through this many last frames; 0: through all.
+    ``batches`` are the indices of each batch's samples; ``unroll`` as of :func:`replication.operators.rollout.rollout`.
     """
     model.train()
     total = 0.0
@@ -124,8 +121,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     ``evaluate_test_every`` the released protocol (best epoch on the test set) is recorded beside it.
 
     Args:
-        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.OperatorHyper` and
-            ``OperatorMethod``.
+        spec: the run.
         data: HDF5 file in PDEBench's layout.
         indices: rows of the training pool.
         run: where rows, checkpoints and results go.
@@ -137,11 +133,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     options = spec.dataset_options
     with PDEFile(data) as file:
         parts = split(file.rows, options)
-        if len(indices) < 2 or max(indices) >= len(parts.train):
-            raise DataError(
-                f"{data}: the subset names {len(indices)} rows up to {max(indices, default=-1)}, "
-                f"the training pool has {len(parts.train)}; make the subset again"
-            )
+        check_rows(indices, len(parts.train), data)
         rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
         sets = {name: read_fields(file, row, options, hyper.initial_steps) for name, row in rows.items()}
         examples = Examples.of(file, rows["test"], sets["test"], options)
@@ -156,6 +148,8 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     state = _start(spec, hyper, _prepare(model, hyper, device))
     initial = state.monitor.initial_eigenvalues()
     checkpoint = run.resume()
+    if run.report_to == "tensorboard":
+        run.track = tensorboard(run.events)
     if checkpoint is not None:
         state.load(checkpoint)
         initial = state.monitor.initial_eigenvalues()
@@ -167,8 +161,8 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
 
 def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
     optimizer = build_optimizer(model, hyper)
-    reading = {"preset": "sciml", **spec.model_options.get("spectra", {})}
-    balance = balance_options("sciml", spec.method_options, spec.hyper)
+    reading = spectra_options(spec)
+    balance = resolve("sciml", spec.method_options, spec.hyper)[0]["balance"]
     monitor: TempBalance | Diagnostics
     if balance is None:
         monitor = Diagnostics(model, optimizer, **reading)
@@ -239,26 +233,19 @@ def _finish(
 ) -> None:
     """Evaluate on the test set, and write the record."""
     final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
-    metrics = protocol_scores(
+    ended = outcome(
         state.selected,
         state.paper,
         state.last_val,
         epochs=hyper.epochs,
-        diverged=diverged is not None,
+        diverged_epoch=diverged,
         evaluate_test=partial(evaluate, state.model, sets["test"], scale, hyper.eval_batch_size),
         load_weights=state.model.load_state_dict,
     )
     predictions = examples.arrays() if diverged is not None else examples.predicted(state.model, scale)
     run.finish(
         {
-            "status": "finished" if diverged is None else "diverged",
-            "diverged_epoch": diverged,
-            "primary": PRIMARY,
-            "higher_is_better": False,
-            "metrics": metrics,
-            "selected_epoch": state.selected.epoch,
-            "paper_epoch": state.paper.epoch or None,
-            "epochs": hyper.epochs,
+            **ended,
             "n_train": len(sets["train"]),
             "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         },

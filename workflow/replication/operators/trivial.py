@@ -1,4 +1,4 @@
-"""Trivial predictors of PDE data: what an error means that a network should beat."""
+"""Trivial predictors of PDE data, whose errors a network should beat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEASURES = ("nrmse", "nrmse_rollout")
 
 
 def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tensor]:
-    """What each trivial predictor says.
+    """Predictions of each trivial predictor.
 
     Args:
         fields: samples.
@@ -45,11 +45,7 @@ def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tens
 
 
 def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Errors of the trivial predictors on the test rows of a data set, with the measure of its runs.
-
-    Args:
-        data: HDF5 file.
-        options: of the data set.
+    """Errors of the trivial predictors on the test rows of an HDF5 file, with the measure of its runs.
 
     Returns (predictor, measure, value): ``nrmse`` as runs have it (over the initial steps too for a flow),
     ``nrmse_rollout`` over predicted frames alone.

@@ -48,7 +48,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, in one step; copy it only where links are not possible (it may be gigabytes)."""
+    """Hard-link a file, atomically; copy it only where links are not possible (it may be gigabytes)."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:

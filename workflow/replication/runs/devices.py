@@ -41,7 +41,7 @@ def visible_gpus() -> list[str]:
 
 @contextmanager
 def acquire_device(device: str, lock_dir: Path, *, jobs_per_device: int = 1) -> Iterator[str]:
-    """A torch device for the length of a block: ``cpu`` or ``cuda:0``.
+    """Context that holds a torch device: ``cpu`` or ``cuda:0``.
 
     On a GPU the block sees one device only (``CUDA_VISIBLE_DEVICES``), so nothing it calls can spread over the
     others. The least used one is taken. Locks in ``lock_dir`` count the jobs on each device; the system drops
@@ -60,7 +60,7 @@ def acquire_device(device: str, lock_dir: Path, *, jobs_per_device: int = 1) -> 
         raise InputError(f"jobs per GPU is {jobs_per_device}, expected a whole number of at least 1")
     gpus = [] if device == "cpu" else visible_gpus()
     if device == "cuda" and not gpus:
-        raise InputError(f"device 'cuda' was asked for, but {_why_no_gpu()}; set device to auto or cpu, or mend that")
+        raise InputError(f"device 'cuda' was asked for, but {_why_no_gpu()}; set device to auto or cpu, or fix that")
     with ExitStack() as stack:
         if gpus:
             gpu, lock = _wait_for_slot(gpus, _lock_folder(lock_dir), jobs_per_device)

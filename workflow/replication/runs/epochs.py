@@ -49,34 +49,45 @@ class BestEpoch:
         self.epoch, self.metrics, self.weights = state["epoch"], state["metrics"], state["weights"]
 
 
-def protocol_scores(
+def outcome(
     selected: BestEpoch,
     paper: BestEpoch,
     last_val: Metrics,
     *,
     epochs: int,
-    diverged: bool,
+    diverged_epoch: int | None,
     evaluate_test: Callable[[], Metrics],
     load_weights: Callable[[dict[str, Tensor]], None],
     final_epoch: bool = True,
-) -> dict[str, dict[str, Metrics | None]]:
-    """``metrics`` of a run's record: the test set seen once with the chosen weights and, where wanted, with the final.
+) -> dict[str, Any]:
+    """How a run ended, for its record.
+
+    The test set is seen once with the chosen weights and, where wanted, with the final ones.
 
     Args:
         selected: best epoch on the validation set, with its weights.
         paper: best epoch on the test set; empty where the test set was not looked at during training.
         last_val: metrics of the last epoch on the validation set.
         epochs: number of the last epoch.
-        diverged: whether training ended early; the test set is then not looked at.
+        diverged_epoch: where training ended early, or None; the test set is looked at only if it did not.
         evaluate_test: metrics of the present weights on the test set.
         load_weights: puts weights back into the model.
         final_epoch: whether the last epoch's weights are measured too where another epoch is chosen.
     """
     test: dict[str, Metrics | None] = {"selected": None, "final": None, "paper": paper.metrics or None}
-    if not diverged:
+    if diverged_epoch is None:
         if selected.epoch == epochs or final_epoch:
             test["final"] = test["selected"] = evaluate_test()
         if selected.epoch != epochs:
             load_weights(selected.weights)
             test["selected"] = evaluate_test()
-    return {"val": {"selected": selected.metrics or None, "final": last_val or None}, "test": test}
+    return {
+        "status": "finished" if diverged_epoch is None else "diverged",
+        "diverged_epoch": diverged_epoch,
+        "primary": selected.metric,
+        "higher_is_better": selected.higher_is_better,
+        "metrics": {"val": {"selected": selected.metrics or None, "final": last_val or None}, "test": test},
+        "selected_epoch": selected.epoch,
+        "paper_epoch": paper.epoch or None,
+        "epochs": epochs,
+    }

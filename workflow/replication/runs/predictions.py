@@ -1,4 +1,4 @@
-"""Rollouts of test samples as runs keep them, which runs are shown, and how far their predictions are off."""
+"""Saved rollouts of test samples: which runs figures show, and the errors of their predictions."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ class Rollout:
 
     @property
     def time_axis(self) -> Array:
-        """Position of each predicted frame on an axis of time: its time, else its number from 1."""
+        """Position of each predicted frame on a time axis: its time, or its number from 1."""
         return self.times if len(self.times) else np.arange(1.0, self.frames + 1)
 
     def moment(self, frame: int) -> str:
-        """When a predicted frame (-1: the last) is: its time, else its number from 1."""
+        """Label of a predicted frame (-1: the last): its time, or its number from 1 where the data have no times."""
         return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"
 
     def errors(self) -> Array | None:
@@ -155,7 +155,7 @@ def read_rollout(path: Path, position: int = 0) -> Rollout:
 
 
 def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether shapes and kinds are those of a run's sample predictions, of a diverged run's too."""
+    """Whether shapes and types are those of a run's sample predictions; a diverged run has no prediction."""
     target, grid = arrays["target"], arrays["grid"]
     if grid.ndim not in (2, 3) or target.ndim != grid.ndim + 2 or 0 in target.shape:
         return False

@@ -81,7 +81,7 @@ def peak_memory_mb(device: str) -> float:
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What a run's record says of its making."""
+    """Versions, commit and device, for a run's record."""
     return {
         "git_commit": git_commit(),
         "device": device_name(device),

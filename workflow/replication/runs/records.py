@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.select import CHOSEN_ON, best_trial, trial_mean
+from replication.runs.select import CHOSEN_ON, Record, best_trial, score, trial_mean
 from replication.settings.grid import Cell, Experiment, Grid
 from replication.settings.hyper import resolved_hyper
-from replication.settings.paths import RUNS
+from replication.settings.paths import RUNS, RunPath
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Record = dict[str, Any]
 #: The record of a finished run; it is published last.
 RECORD = "metrics.json"
-#: What a row of a stacked table says of the run it belongs to.
+#: Columns of a stacked table that name the run of each row.
 RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")
 
 
@@ -151,7 +150,7 @@ def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tupl
                 "stand_in": experiment.stand_in,
                 **_labels(grid, run.family, cell),
                 **_scores(records[run.path]),
-                "score_paper": _score(paper.get(run.seed, records[run.path]), "test", "paper"),
+                "score_paper": score(paper.get(run.seed, records[run.path]), "test", "paper"),
                 **alpha_summary(_read_csv(folder / run.path / "layers.csv"), run.family),
                 **_facts(records[run.path]),
                 "run": run.path,
@@ -169,11 +168,6 @@ def _labels(grid: Grid, family: str, cell: Cell) -> dict[str, str]:
     }
 
 
-def _score(record: Record, split: str, weights: str) -> float:
-    value = ((record["metrics"].get(split) or {}).get(weights) or {}).get(record["primary"])
-    return math.nan if value is None else float(value)
-
-
 def _scores(record: Record) -> dict[str, Any]:
     return {
         "n_train": record["n_train"],
@@ -181,9 +175,9 @@ def _scores(record: Record) -> dict[str, Any]:
         "diverged_epoch": record.get("diverged_epoch"),
         "metric": record["primary"],
         "higher_is_better": record["higher_is_better"],
-        "score": _score(record, "test", "selected"),
-        "score_final": _score(record, "test", "final"),
-        "val_score": _score(record, "val", "selected"),
+        "score": score(record, "test", "selected"),
+        "score_final": score(record, "test", "final"),
+        "val_score": score(record, "val", "selected"),
         "selected_epoch": record.get("selected_epoch"),
         "epochs": record.get("epochs"),
         **{
@@ -225,7 +219,7 @@ def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
 
 
 def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
-    """One file (such as ``layers.csv``) of every run of ``runs.csv``, below each other, with the columns of a run."""
+    """One file (such as ``layers.csv``) of all runs in ``runs.csv``, stacked, with :data:`RUN_COLUMNS` in front."""
     import pandas as pd
 
     frames = []
@@ -256,8 +250,6 @@ def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple
 
     A run that several experiments show comes with the first one's row.
     """
-    from replication.settings.paths import RunPath
-
     rows = {row["run"]: row for row in reversed(runs.to_dict("records"))}
     pairs = ((str(RunPath.of(file)), Path(file)) for file in files)
     return [({str(key): value for key, value in rows[run].items()}, path) for run, path in pairs if run in rows]

@@ -26,6 +26,7 @@ from replication.runs.provenance import peak_memory_mb, provenance
 from replication.runs.records import RECORD, record_digest
 from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
+from replication.runs.tracking import Sink, block_scalars, epoch_scalars
 from replication.settings.paths import RUNS
 from replication.settings.spec import RunSpec, digest
 
@@ -56,6 +57,10 @@ class RunDir:
         self.folder = results / RUNS / spec.path
         self.sealed = self.folder / "finished"
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)
+        self.report_to = "none"
+        self.events = self.folder / "tensorboard"
+        #: Set by the trainer where ``report_to`` asks for it.
+        self.track: Sink | None = None
         self._history: list[Row] = []
         self._spectra: list[Row] = []
         self._started = time.monotonic()
@@ -70,12 +75,8 @@ class RunDir:
     ) -> Iterator[RunDir]:
         """The run's folder, locked against a second writer until the block ends.
 
-        Args:
-            spec: the run.
-            results: the results folder.
-            inputs: name -> SHA-256 of everything the run reads (data, subset, pretrained weights).
-            device: torch device the run uses.
-            keep_model: whether the trained weights are kept (a RoBERTa is 500 MB a run).
+        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name. The
+        weights of a RoBERTa take 500 MB.
 
         Raises BusyError where another live process holds the run.
         """
@@ -100,7 +101,7 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether this very run (settings and inputs) is sealed or published."""
+        """Whether a run with these settings and inputs is sealed or published."""
         return any(self._is_record(folder / RECORD) for folder in (self.sealed, self.folder))
 
     def _is_record(self, path: Path) -> bool:
@@ -112,10 +113,14 @@ class RunDir:
     def history(self, **row: Any) -> None:
         """Add one row (an epoch) to ``history.csv``."""
         self._history.append(row)
+        if self.track:
+            self.track(epoch_scalars(row), row["epoch"])
 
     def spectra(self, rows: Sequence[Row]) -> None:
         """Add rows (an epoch and a layer each: ``epoch, step, layer, block, alpha, lr``) to ``spectra.csv``."""
         self._spectra.extend(rows)
+        if self.track and rows:
+            self.track(block_scalars(rows), rows[0]["epoch"])
 
     def heartbeat(self, epoch: int, epochs: int, **values: float) -> None:
         """Say where the run is: ``heartbeat.json`` at every call, a line on standard error now and then."""
@@ -158,7 +163,9 @@ class RunDir:
     def resume(self) -> Path | None:
         """The newest good checkpoint's folder, with the rows of that moment taken back; None for a new run."""
         folder = self.checkpoints.latest()
-        if folder is not None:
+        if folder is None:
+            shutil.rmtree(self.events, ignore_errors=True)
+        else:
             rows = json.loads((folder / "rows.json").read_text())
             self._history, self._spectra = rows["history"], rows["spectra"]
             self._earlier_s = rows["elapsed_s"]
@@ -181,9 +188,8 @@ class RunDir:
         """Measure the trained model's spectra, write the run's files and record, and seal them.
 
         Args:
-            result: ``status`` (``finished`` or ``diverged``), ``primary`` (name of the main metric),
-                ``higher_is_better``, ``metrics`` (``{"test": {"selected": {...}, "final": {...}, "paper": {...}},
-                "val": {...}}``), ``selected_epoch``, ``n_train``, ``n_parameters``, and what else the trainer knows.
+            result: of :func:`replication.runs.epochs.outcome`, with ``n_train``, ``n_parameters``, and what else the
+                trainer knows.
             model: tensors of the trained model, name -> tensor.
             initial_eigenvalues: layer -> eigenvalues before training.
             predictions: arrays of a few test samples and their predictions (operators; none for text).

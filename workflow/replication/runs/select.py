@@ -15,9 +15,17 @@ Record = dict[str, Any]
 CHOSEN_ON = {"validation": ("val", "selected"), "test": ("test", "paper")}
 
 
+def score(record: Record, split: str, weights: str) -> float:
+    """A run's primary metric on a split with the ``selected``, ``final`` or ``paper`` weights; NaN where unmeasured."""
+    value = ((record["metrics"].get(split) or {}).get(weights) or {}).get(record["primary"])
+    return math.nan if value is None else float(value)
+
+
 def trial_mean(records: Sequence[Record], select_on: str) -> float:
     """Mean score of a trial over its seeds; NaN where a seed diverged or has no such score."""
-    return statistics.fmean(_score(record, select_on) for record in records) if records else math.nan
+    split, weights = CHOSEN_ON[select_on]
+    scores = [math.nan if record["status"] == "diverged" else score(record, split, weights) for record in records]
+    return statistics.fmean(scores) if scores else math.nan
 
 
 def best_trial(means: Mapping[int, float], higher_is_better: bool) -> int:
@@ -31,10 +39,3 @@ def best_trial(means: Mapping[int, float], higher_is_better: bool) -> int:
     if not finite:
         return next(iter(means))
     return (max if higher_is_better else min)(finite, key=lambda trial: finite[trial])
-
-
-def _score(record: Record, select_on: str) -> float:
-    split, weights = CHOSEN_ON[select_on]
-    scores = (record["metrics"].get(split) or {}).get(weights)
-    value = (scores or {}).get(record["primary"])
-    return math.nan if record["status"] == "diverged" or value is None else float(value)

@@ -22,10 +22,17 @@ def first_rows(n_total: int, ratio: float) -> list[int]:
     return list(range(int(n_total * ratio + 1e-9)))
 
 
-def strided_rows(n_total: int, ratio: float, strides: Mapping[str, int] | None = None) -> list[int]:
-    """Every k-th row, k = ``strides[ratio]`` or ``round(1 / ratio)``: ``reduced_batch`` of the released SciML code."""
+def strided_rows(
+    n_total: int, ratio: float, strides: Mapping[str, int] | None = None, held_out: Sequence[int] = ()
+) -> list[int]:
+    """Every k-th row, k = ``strides[ratio]`` or ``round(1 / ratio)``: ``reduced_batch`` of the released SciML code.
+
+    With ``held_out`` rows are counted as they were before these were taken out, and row numbers are the pool's.
+    """
     stride = (strides or {}).get(f"{ratio:g}", round(1 / ratio))
-    return list(range(0, n_total, stride))
+    out = set(held_out)
+    positions = (position for position in range(n_total + len(out)) if position not in out)
+    return [row for row, position in enumerate(positions) if position % stride == 0]
 
 
 def random_rows(n_total: int, count: int, seed: int) -> list[int]:
@@ -61,6 +68,7 @@ def choose_rows(
     rule: str = "released",
     seed: int = 0,
     strides: Mapping[str, int] | None = None,
+    held_out: Sequence[int] = (),
     labels: Sequence[Any] | None = None,
 ) -> list[int]:
     """Row numbers (0-based, ascending) of the training pool that a ratio keeps.
@@ -70,16 +78,20 @@ def choose_rows(
         dataset: name for error messages.
         n_total: rows of the pool.
         ratio: share to keep, in (0, 1].
-        rule: ``released``, ``random`` or ``stratified``.
-        seed: of the random rules.
+        rule: ``released``, ``random`` or ``stratified``; the last two draw with ``seed``.
         strides: ratio as text -> stride, for the strided rule.
+        held_out: positions in the training set, as published, of the rows taken out of it for validation. A ratio
+            is a share of the whole set, so that the paper's number of rows is kept where the pool has as many.
         labels: the pool's class labels, or None where there are no classes.
 
     Raises InputError where fewer than two rows remain, a class is left empty, or the rule does not fit.
     """
     if not 0 < ratio <= 1:
         raise InputError(f"ratio {ratio:g} of {dataset}: a number above 0 and at most 1 was expected")
-    released = first_rows(n_total, ratio) if family == "nlp" else strided_rows(n_total, ratio, strides)
+    if family == "nlp":
+        released = first_rows(n_total + len(held_out), ratio)[:n_total]
+    else:
+        released = strided_rows(n_total, ratio, strides, held_out)
     if len(released) < MIN_ROWS:
         raise InputError(
             f"ratio {ratio:g} of {dataset} keeps {len(released)} of {n_total} training rows; "
@@ -122,11 +134,18 @@ def read_subset(path: Path) -> list[int]:
         raise DataError(f"{path}: not a subset file ({error}); delete it and run again") from None
     if digest(rows, 64) != expected:
         raise DataError(f"{path}: the rows do not agree with their hash; delete the file and run again")
-    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
-        raise DataError(f"{path}: not a subset file (rows are no list of row numbers); delete it and run again")
-    if len(rows) < MIN_ROWS or any(row >= after for row, after in pairwise(rows)):
+    numbers = isinstance(rows, list) and len(rows) >= MIN_ROWS and all(type(row) is int and row >= 0 for row in rows)
+    if not numbers or any(row >= after for row, after in pairwise(rows)):
         raise DataError(
-            f"{path}: not a subset file (expected at least {MIN_ROWS} rows, ascending, none twice); "
+            f"{path}: not a subset file (expected at least {MIN_ROWS} row numbers, ascending, none twice); "
             "delete it and run again"
         )
     return rows
+
+
+def check_rows(rows: Sequence[int], pool: int, data: Path) -> None:
+    """Raise DataError where a subset names a row that a training pool of ``pool`` rows does not have."""
+    if max(rows) >= pool:
+        raise DataError(
+            f"{data}: the subset names row {max(rows)}, the training pool has {pool} rows; make the subset again"
+        )

@@ -125,7 +125,8 @@ class Index:
             raise ConfigError(f"two figures or tables would be called '{twice[0]}'; rename the experiment")
 
         def names(given: Collection[str], items: Collection[str]) -> tuple[str, ...]:
-            return tuple(dict.fromkeys([*given, *(name for name, item in declared.items() if item in items)]))
+            found = [name for wanted in items for name, item in declared.items() if item == wanted]
+            return tuple(dict.fromkeys([*given, *found]))
 
         filled = {
             key: replace(

@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -15,6 +15,7 @@ from replication.errors import ConfigError
 
 Options = dict[str, Any]
 Family = Literal["nlp", "sciml"]
+FAMILIES = get_args(Family)
 Scale = Literal["smoke", "demo", "desk", "paper"]
 
 #: For settings that are dataclasses: a strict one would refuse a mapping. Their numbers must be strict types.
@@ -82,6 +83,14 @@ def validate(kind: Any, value: Any, source: str) -> Any:
         return adapter(kind).validate_python(value)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_sentence(error.errors(include_url=False), value)}") from None
+
+
+def whole_number(options: Mapping[str, Any], key: str, default: int, what: str = "data set option") -> int:
+    """An option that counts something. Raises ConfigError where it is not a whole number of at least 1."""
+    value = options.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{what} '{key}' is {value!r}, expected a whole number of at least 1")
+    return value
 
 
 def suggestion(name: str, known: Iterable[Any]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import pydantic.dataclasses
 from pydantic import ConfigDict, Field, StrictBool, StrictInt
@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt
 from replication.errors import ConfigError
 from replication.settings.checks import (
     DATACLASS,
+    FAMILIES,
     Family,
     FileNames,
     Model,
@@ -31,8 +32,13 @@ from replication.settings.experiment import Only
 from replication.settings.hyper import NlpMethod, OperatorMethod
 from replication.settings.yamlfile import read_yaml
 
-FAMILIES: tuple[str, ...] = get_args(Family)
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
+
+# transformers takes these names; importing it here would cost seconds.
+Tracker = Literal[
+    "none", "azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "kubeflow", "mlflow",
+    "neptune", "swanlab", "tensorboard", "trackio", "wandb",
+]  # fmt: skip
 
 
 class Subset(Model):
@@ -71,6 +77,9 @@ class Config:
     results_dir: Folder = Field("results", description="folder of results, below the working directory")
     figures_dir: Folder = Field("figures", description="folder of figures")
     keep_models: StrictBool = Field(True, description="keep trained weights; their spectra are always kept")
+    report_to: Tracker = Field(
+        "none", description="shows trainings while they run; operators know tensorboard, text what the Trainer knows"
+    )
     runs_per_job: StrictInt = Field(
         0, ge=0, description="runs of a cell (its seeds) that train in one job, one after the other; 0: all of them"
     )
@@ -81,10 +90,7 @@ class Config:
     def from_mapping(cls, values: Mapping[str, Any], root: Path, source: str = "config.yaml") -> Config:
         """The configuration from plain values, as a file or ``snakemake --config`` gives them.
 
-        Args:
-            values: keys and values.
-            root: the repository, with ``experiments`` below it.
-            source: what error messages call the values' origin.
+        ``root`` is the repository, with ``experiments`` below it; error messages begin with ``source``.
 
         Raises ConfigError naming key, value and what was expected.
         """

@@ -19,6 +19,9 @@ from replication.settings.paths import format_ratio
 from replication.settings.spec import RunSpec, digest, without_labels
 from replication.settings.yamlfile import read_yaml
 
+#: What tells one run of an experiment from another, apart from hyper-parameters.
+AXES = ("model", "dataset", "ratio", "method", "seed")
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -240,21 +243,16 @@ def _block_cells(
         for kind in ("models", "datasets", "methods")
     }
     keys = list(product(block.models, block.datasets, block.ratios, block.methods))
-    _check_overrides(block, keys, seeds, where, config)
+    _check_overrides(block, seeds, where, config)
     subset = config.subset.model_dump()
     unread = {name: unread_hyper(family, method) for name, method in options["methods"].items()}
     for model, dataset, ratio, method in keys:
         trials: dict[str, Trial] = {}
         for seed in seeds:
-            identity: dict[str, Any] = {
-                "model": model,
-                "dataset": dataset,
-                "ratio": ratio,
-                "method": method,
-                "seed": seed,
-            }
+            identity: dict[str, Any] = dict(zip(AXES, (model, dataset, ratio, method, seed), strict=True))
             hyper, search = _settings(block, identity, unread[method], where)
-            for values in _combinations(search):
+            for candidates in product(*search.values()):
+                values = dict(zip(search, candidates, strict=True))
                 method_options, chosen = _resolve(family, options["methods"][method], {**hyper, **values}, where)
                 run = RunSpec(
                     family=family,
@@ -297,18 +295,9 @@ def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where
     return hyper, search
 
 
-def _combinations(search: Options) -> Iterator[Options]:
-    for values in product(*search.values()):
-        yield dict(zip(search, values, strict=True))
-
-
-def _check_overrides(
-    block: Block, cells: Sequence[tuple[Any, ...]], seeds: Sequence[int], where: str, config: Config
-) -> None:
-    axes: dict[str, set[Any]] = {
-        key: {cell[position] for cell in cells} for position, key in enumerate(("model", "dataset", "ratio", "method"))
-    }
-    axes["seed"] = set(seeds)
+def _check_overrides(block: Block, seeds: Sequence[int], where: str, config: Config) -> None:
+    values: tuple[Sequence[Any], ...] = (block.models, block.datasets, block.ratios, block.methods, seeds)
+    axes = dict(zip(AXES, values, strict=True))
     for index, override in enumerate(block.overrides):
         for key, allowed in override.when.given().items():
             unknown = [value for value in allowed if value not in axes[key]]

@@ -12,8 +12,8 @@ from replication.settings.checks import UNIQUE, Family, Model, Options, Text, va
 Strength = Annotated[float, Field(ge=0, le=10)]
 Positive = Annotated[int, Field(ge=1)]
 Texts = Annotated[tuple[Text, ...], *UNIQUE]
-Schedule = Literal["sigmoid", "linear", "sqrt", "log2", "rank", "fixed"]
-Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+Schedule = Literal["sigmoid", "linear", "sqrt", "log2", "exp", "rank", "fixed"]
+Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 _MEASURED = "between two measurements of the exponents; null: at the start only"
 #: Hyper-parameters that decide no number.
 UNSEEN = ("checkpoint_every_s", "threads")
@@ -74,8 +74,8 @@ class OperatorHyper(Hyper):
 class Balance(Model):
     """What TempBalance takes. Options without a default keep the preset's choice (:class:`tempbalance.spectra.Preset`).
 
-    A schedule reads its own parameters only: sigmoid and fixed ``s_min``, ``s_max`` and ``tau``; linear and rank
-    ``min_ratio`` and ``slope``.
+    A schedule reads its own parameters only: sigmoid and fixed ``s_min``, ``s_max`` and ``tau``; exp the first two;
+    linear and rank ``min_ratio`` and ``slope``.
     """
 
     schedule: Schedule = Field("sigmoid", description="fixed: sigmoid with the exponents of initialisation")
@@ -89,6 +89,7 @@ class Balance(Model):
     tolerance: float = Field(0.0, ge=0, lt=1, description="share of itself an exponent may be off; 0: measure always")
     preset: Literal["nlp", "sciml"] | None = Field(None, description="the family's own by default")
     unit: Literal["block", "layer", "layer_in_block"] | None = Field(None, description="which layers share a rate")
+    norms: Literal["base", "preceding"] | None = Field(None, description="rate of LayerNorm where the unit is a layer")
     metric: Metric | None = Field(None, description="the number of a layer that the schedule works on")
     metric_scale: Literal["alpha", "released"] | None = Field(None, description="how other metrics enter a schedule")
     xmin_pos: float | None = Field(None, gt=1, description="the Hill tail starts at eigenvalue int(N / xmin_pos)")
@@ -97,6 +98,7 @@ class Balance(Model):
     timing: Literal["fresh", "lagged"] | None = Field(None, description="lagged: exponents of a forward pass earlier")
     exclude: Texts | None = Field(None, description="layers whose name holds one of these keep the base rate")
     conv1d: Literal["matrix", "released"] | None = Field(None, description="how a Conv1d is read")
+    transposed: Literal["matrix", "skip"] | None = Field(None, description="whether transposed convolutions count")
     spectral: Literal["skip", "per_mode", "pooled"] | None = Field(None, description="how spectral weights are read")
     lora: Literal["scaled", "unscaled"] | None = Field(None, description="whether adapters carry their alpha / r scale")
     tail: Literal["hill", "xmin_peak", "ks"] | None = Field(None, description="how the tail start is chosen")
@@ -146,7 +148,9 @@ class OperatorMethod(Model):
 HYPER: dict[str, type[Hyper]] = {"nlp": NlpHyper, "sciml": OperatorHyper}
 METHOD: dict[str, type[Model]] = {"nlp": NlpMethod, "sciml": OperatorMethod}
 _OF_SIGMOID, _OF_MAPS = ("s_min", "s_max", "tau"), ("min_ratio", "slope")
-_OF_SCHEDULE = {"sigmoid": _OF_SIGMOID, "fixed": _OF_SIGMOID, "linear": _OF_MAPS, "rank": _OF_MAPS}
+_OF_SCHEDULE = {
+    "sigmoid": _OF_SIGMOID, "fixed": _OF_SIGMOID, "exp": ("s_min", "s_max"), "linear": _OF_MAPS, "rank": _OF_MAPS,
+}  # fmt: skip
 #: What the catalogue says of a method beside its options.
 _NOT_READ = ("family", "title", "published_as")
 #: Hyper-parameters that overrule an option of TempBalance.
@@ -251,9 +255,3 @@ def resolved_hyper(family: str, method_options: Mapping[str, Any], hyper: Mappin
     """Every setting of a run's training that decides its numbers (:func:`resolve`), in one mapping."""
     method, values = resolve(family, method_options, hyper)
     return {key: value for key, value in values.items() if key not in UNSEEN} | method
-
-
-def balance_options(family: str, method_options: Mapping[str, Any], values: Mapping[str, Any]) -> Options | None:
-    """TempBalance's options of a run, or None where its method does not balance."""
-    options: Options | None = resolve(family, method_options, values)[0]["balance"]
-    return options

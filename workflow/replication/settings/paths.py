@@ -12,9 +12,7 @@ from replication.errors import DataError
 RUNS = "runs"
 #: What a name that becomes a folder looks like.
 NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
-_PATH = re.compile(
-    rf"(?P<model>{NAME})/(?P<dataset>{NAME})/ratio=(?P<ratio>[0-9.e-]+)/(?P<method>{NAME})/(?P<id>[0-9a-f]+)/seed=(?P<seed>\d+)"
-)
+_PATH = re.compile(rf"({NAME})/({NAME})/ratio=([0-9.e-]+)/({NAME})/([0-9a-f]+)/seed=(\d+)")
 
 
 def format_ratio(ratio: float) -> str:
@@ -59,7 +57,5 @@ class RunPath:
                 f"{file}: a file of a run was expected, "
                 f"{RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
             )
-        found = match.groupdict()
-        return cls(
-            found["model"], found["dataset"], float(found["ratio"]), found["method"], found["id"], int(found["seed"])
-        )
+        model, dataset, ratio, method, hashed, seed = match.groups()
+        return cls(model, dataset, float(ratio), method, hashed, int(seed))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, field
 from functools import cached_property
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import pydantic.dataclasses
 
@@ -16,7 +16,6 @@ from replication.settings.checks import DATACLASS, Family, Options, Ratio, Seed,
 from replication.settings.hyper import resolved_hyper
 from replication.settings.paths import NAME, RunPath
 
-FAMILIES = get_args(Family)
 FolderName = Annotated[str, pydantic.Field(pattern=rf"^{NAME}$")]
 #: Options of models, data sets and methods that are shown and decide no number.
 LABELS = ("title", "published_as")

@@ -47,7 +47,7 @@ _Loader.add_implicit_resolver(
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
-    Raises ConfigError where it is missing, too large, not UTF-8, or not YAML, or where a key stands twice.
+    Raises ConfigError where it is missing, too large, not UTF-8, or not YAML, or where a key is repeated.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

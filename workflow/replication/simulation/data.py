@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replication.errors import ConfigError, DataError
+from replication.settings.checks import whole_number
 from replication.simulation.hdf5 import COORDINATES, FLOW_FIELDS, TIMES
 
 Array = NDArray[np.float32]
@@ -55,9 +55,7 @@ class PDEFile:
     def __enter__(self) -> PDEFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def _shape(self, name: str, ndim: int, meaning: str) -> tuple[int, ...]:
@@ -168,24 +166,37 @@ def split(rows: int, options: Mapping[str, Any]) -> Split:
     """Test, validation and training rows of a file.
 
     The first ``test_samples`` rows are the test set, as in the released code; the next ``validation_samples``
-    are held out for choosing epochs and hyper-parameters; the rest is the training pool.
+    are held out for choosing epochs and hyper-parameters; the rest is the training pool. Of a published file every
+    second of the next rows is held out: the paper's strides above 1 are even, so its training samples stay.
 
     Raises ConfigError where nothing is left to train on.
     """
-    test, validation = options.get("test_samples", 1000), options.get("validation_samples", 100)
-    for key, value in (("test_samples", test), ("validation_samples", validation)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"data set option '{key}' is {value!r}, expected a whole number of at least 1")
+    test, validation = whole_number(options, "test_samples", 1000), whole_number(options, "validation_samples", 100)
     if test + validation + 2 > rows:
         raise ConfigError(
             f"data set options test_samples {test} and validation_samples {validation} leave "
             f"{max(rows - test - validation, 0)} of {rows} rows to train on; at least 2 are needed"
         )
     numbers = np.arange(rows)
-    return Split(numbers[:test], numbers[test : test + validation], numbers[test + validation :])
+    pool = numbers[test:]
+    between = pool[1::2] if _is_published(options) and len(pool) >= 2 * validation else pool
+    return Split(numbers[:test], between[:validation], np.setdiff1d(pool, between[:validation]))
+
+
+def _is_published(options: Mapping[str, Any]) -> bool:
+    return options.get("source") == "pdebench"
 
 
 def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
     """Rows of the training pool. Raises DataError for a bad file, ConfigError for options that do not fit it."""
     with PDEFile(data) as file:
         return len(split(file.rows, options).train)
+
+
+def held_out_rows(data: Path, options: Mapping[str, Any]) -> list[int]:
+    """Positions in the published training set of the samples taken out of it for validation; none if simulated."""
+    if not _is_published(options):
+        return []
+    with PDEFile(data) as file:
+        parts = split(file.rows, options)
+    return [int(row) for row in parts.validation - len(parts.test)]

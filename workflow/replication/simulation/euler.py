@@ -9,8 +9,8 @@ exceeds it by orders of magnitude in these data.
 State arrays are ``[4, nx, ny]`` float64: density, velocity along x, velocity along y, pressure. One space
 dimension is ``ny = 1``.
 
-Inside, arrays have two ghost cells a side, and everything is arithmetic without branches along the last axis, in
-blocks of a fixed length: that is the form a compiler turns into vector instructions.
+Internally, arrays have two ghost cells on each side, and the inner loops are branch-free arithmetic along the last axis
+in blocks of a fixed length, which compilers turn into vector instructions.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: f
     """
     if start.shape[2] > 1:
         return _evolve(start, dx, dy, times, eta, zeta)
-    # One dimension lies along the last axis, where the work is done in blocks; so x and y change places.
+    # Work is done in blocks along the last axis, so a one-dimensional flow swaps x and y.
     turned = np.ascontiguousarray(start[[0, 2, 1, 3]].swapaxes(1, 2))
     frames: Array = _evolve(turned, dy, dx, times, eta, zeta)
     return np.ascontiguousarray(frames[:, [0, 2, 1, 3]].swapaxes(2, 3))

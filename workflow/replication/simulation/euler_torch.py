@@ -1,4 +1,4 @@
-"""The scheme of :mod:`replication.simulation.euler` for a batch of samples at once, in torch: for a GPU.
+"""The scheme of :mod:`replication.simulation.euler` in torch, for a batch of samples on a GPU.
 
 Every sample keeps its own time and its own step, and arithmetic never crosses samples, so a sample's numbers do not
 depend on what it is batched with.

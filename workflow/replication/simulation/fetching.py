@@ -41,11 +41,7 @@ def _md5(path: Path) -> str:
 def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None = None) -> None:
     """Download a file, resuming from ``<target>.partial`` if an earlier call was interrupted.
 
-    Args:
-        url: https address.
-        target: where the file is stored.
-        md5: expected checksum.
-        get: ``requests.get`` or a stand-in for it.
+    ``get`` stands in for ``requests.get``.
 
     Raises DataError where the server cannot be reached, refuses, or sends something else.
     """

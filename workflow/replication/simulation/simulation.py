@@ -10,18 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pydantic.dataclasses
 from numpy.typing import NDArray
+from pydantic import Field, StrictFloat, StrictInt
 from threadpoolctl import threadpool_limits
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import fsync, sha256, write_atomically
+from replication.settings.checks import DATACLASS, validate
 from replication.settings.spec import digest
 from replication.simulation import initial_fields
 from replication.simulation.hdf5 import FLOW_FIELDS, TIMES, write_file
@@ -31,7 +34,7 @@ CHUNK = 16
 REPORT_EVERY_S = 5.0
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
 class Simulation:
     """Options of a simulated data set.
 
@@ -39,7 +42,7 @@ class Simulation:
         pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes) or ``darcy``.
         samples: how many; sample k depends on ``seed`` and k alone.
         cells: computed grid cells along each axis.
-        stored_cells: stored grid cells along each axis, each the mean of ``cells / stored_cells``; default all.
+        stored_cells: stored grid cells along each axis, each the mean of ``cells / stored_cells``; 0: all.
         frames: stored times, from 0 to ``t_end`` (flow).
         t_end: last time (flow).
         seed: seed of the initial fields.
@@ -52,56 +55,34 @@ class Simulation:
     """
 
     pde: str
-    samples: int
-    cells: int
-    stored_cells: int = 0
-    frames: int = 21
-    t_end: float = 1.0
-    seed: int = 0
-    eta: float = 0.01
-    zeta: float = 0.01
-    mach: float = 0.1
-    beta: float = 100.0
-    solver: str = "numba"
+    samples: StrictInt = Field(ge=1)
+    cells: StrictInt = Field(ge=8)
+    stored_cells: StrictInt = Field(0, ge=0)
+    frames: StrictInt = Field(21, ge=2)
+    t_end: StrictFloat = Field(1.0, gt=0, lt=1e6)
+    seed: StrictInt = Field(0, ge=0)
+    eta: StrictFloat = Field(0.01, ge=0, le=10)
+    zeta: StrictFloat = Field(0.01, ge=0, le=10)
+    mach: StrictFloat = Field(0.1, gt=0, lt=1e6)
+    beta: StrictFloat = 100.0
+    solver: Literal["numba", "torch"] = "numba"
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Simulation:
         """Raises ConfigError naming the key, the value and what was expected."""
-        known = {item.name: item for item in fields(cls)}
-        missing = [key for key in ("pde", "samples", "cells") if key not in options]
-        if missing:
-            raise ConfigError(f"simulation: key '{missing[0]}' is missing")
-        chosen = {key: value for key, value in options.items() if key in known}
-        for key, value in chosen.items():
-            kind = str(known[key].type)
-            good = isinstance(value, str) if kind == "str" else isinstance(value, int | float)
-            if isinstance(value, bool) or not good or (kind == "int" and not isinstance(value, int)):
-                raise ConfigError(f"simulation: key '{key}' is {value!r}, expected {kind}")
-        simulation = cls(**chosen)
-        simulation = cls(**{**asdict(simulation), "stored_cells": simulation.stored_cells or simulation.cells})
-        for key, lowest in (("samples", 1), ("cells", 8), ("stored_cells", 4), ("frames", 2), ("seed", 0)):
-            if getattr(simulation, key) < lowest:
-                raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected at least {lowest}")
-        for key in ("t_end", "mach"):
-            if not 0 < getattr(simulation, key) < 1e6:
-                raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected more than 0")
-        for key in ("eta", "zeta"):
-            if not 0 <= getattr(simulation, key) <= 10:
-                raise ConfigError(f"simulation: key '{key}' is {getattr(simulation, key)}, expected 0 to 10")
+        read = {key: value for key, value in options.items() if key in cls.__dataclass_fields__}
+        simulation: Simulation = validate(cls, read, "simulation")
         if simulation.pde not in PDES:
             raise ConfigError(f"simulation: key 'pde' is {simulation.pde!r}, expected one of {', '.join(PDES)}")
-        solvers = ("numba",) if simulation.pde == "darcy" else ("numba", "torch")
-        if simulation.solver not in solvers:
+        if simulation.pde == "darcy" and simulation.solver == "torch":
+            raise ConfigError("simulation: key 'solver' is 'torch', expected numba for darcy")
+        stored = simulation.stored_cells or simulation.cells
+        if stored < 4 or simulation.cells % stored:
             raise ConfigError(
-                f"simulation: key 'solver' is {simulation.solver!r}, "
-                f"expected {' or '.join(solvers)} for {simulation.pde}"
+                f"simulation: key 'stored_cells' is {stored}, expected a divisor of cells ({simulation.cells}), "
+                "at least 4"
             )
-        if simulation.cells % simulation.stored_cells:
-            raise ConfigError(
-                f"simulation: key 'stored_cells' is {simulation.stored_cells}, expected a divisor of cells "
-                f"({simulation.cells})"
-            )
-        return simulation
+        return replace(simulation, stored_cells=stored)
 
     def generator(self, sample: int) -> np.random.Generator:
         """Random numbers of one sample; they depend on its number and ``seed`` alone."""
@@ -196,7 +177,7 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
                 "take more cells or a larger viscosity"
             )
-    # A name of its own: a worker of a killed simulation must not write into the file of the one that replaces it.
+    # A worker that outlives a killed simulation must not write into the file of its successor.
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})

@@ -1,4 +1,4 @@
-"""Token rows in memory, and which collator pads them into a batch."""
+"""Token rows in memory, and the collator that pads them into a batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TokenRows(Dataset[Row]):
     """Rows of a token cache.
 
     Args:
-        rows: model inputs, one dictionary a row.
+        rows: model inputs, one dictionary per row.
         metadata: column -> values in the same order, of the columns that are not model inputs.
         references: what predicted spans are compared with: contexts and answers of the questions.
     """
@@ -76,7 +76,7 @@ def read_training_rows(tokens: Path, indices: Sequence[int]) -> TokenRows:
 
 
 def read_evaluation_rows(tokens: Path, data: Path, split: str) -> TokenRows:
-    """All rows of a split, sorted by length: batches hold rows of like length, so little padding is computed."""
+    """All rows of a split, sorted by length, so that batches need little padding."""
     rows, metadata = _split_columns(sorted(read_table(tokens, split).to_pylist(), key=_length))
     if "row" not in metadata:
         return TokenRows(rows, metadata)

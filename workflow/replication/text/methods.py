@@ -11,6 +11,8 @@ from torch import nn
 from transformers import TrainerCallback
 
 from replication.errors import ConfigError
+from replication.settings.checks import validate
+from replication.settings.hyper import Lora
 from replication.text.tasks import Task
 from tempbalance.balance import Diagnostics, TempBalance
 from tempbalance.integrations import TempBalanceCallback
@@ -23,33 +25,27 @@ _PEFT_TASKS = {
     "spans": "QUESTION_ANS",
     "multiple_choice_lm": "CAUSAL_LM",
 }
-_LORA_KEYS = ("r", "alpha", "dropout", "targets")
 
 
 def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
-    """The model with LoRA adapters (Hu et al. 2022) through peft; only they and the head are trained.
+    """A transformers model with LoRA adapters (Hu et al. 2022) through peft; only they and the task's head are trained.
 
-    Args:
-        model: a transformers model.
-        options: ``r`` (default 8), ``alpha`` (16), ``dropout`` (0.05), ``targets`` (module names; peft's choice for
-            the architecture by default).
-        task: decides which head is trained too.
+    ``options`` are those of :class:`replication.settings.hyper.Lora`.
 
-    Raises ConfigError for unknown options, tasks that peft has no name for, and targets that the model lacks.
+    Raises ConfigError for options that are not valid, tasks that peft has no name for, and targets that the model
+    lacks.
     """
     import peft
 
-    unknown = sorted(set(options) - set(_LORA_KEYS))
-    if unknown:
-        raise ConfigError(f"method option lora: {unknown[0]!r} is unknown; known ones are {', '.join(_LORA_KEYS)}")
+    lora: Lora = validate(Lora, options, "method option lora")
     if task.kind not in _PEFT_TASKS:
         raise ConfigError(f"method option lora: not available for tasks of kind {task.kind!r}")
     config = peft.LoraConfig(
         task_type=_PEFT_TASKS[task.kind],
-        r=options.get("r", 8),
-        lora_alpha=options.get("alpha", 16),
-        lora_dropout=options.get("dropout", 0.05),
-        target_modules=options.get("targets"),
+        r=lora.r,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # any number
+        lora_dropout=lora.dropout,
+        target_modules=None if lora.targets is None else list(lora.targets),
     )
     try:
         return peft.get_peft_model(model, config)
@@ -70,13 +66,7 @@ def _adapted_only(model: nn.Module) -> dict[str, Any]:
 
 
 class Balancing:
-    """TempBalance through the Trainer's callback, or the same measurements alone where the method does not balance.
-
-    Args:
-        model: the model.
-        optimizer: its optimizer.
-        options: TempBalance's options; None measures only.
-    """
+    """TempBalance through the Trainer's callback, or the same measurements alone where ``options`` is None."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
         self._callback: TempBalanceCallback | None = None

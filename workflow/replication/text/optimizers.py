@@ -17,7 +17,6 @@ from replication.settings.hyper import NlpHyper
 
 #: Parameters without weight decay: biases and normalisations (the Trainer's own rule).
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
-OPTIMIZERS = ("adamw", "adafactor", "sam")
 
 
 def layer_depths(model: nn.Module) -> dict[str, int]:
@@ -49,16 +48,11 @@ def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper
     AdamW (0.9, 0.999, 1e-8) with decoupled weight decay, none on biases and normalisations; Adafactor at the given
     rate; for SAM the AdamW that takes its step. ``layer_decay`` is the factor on the rate from block to block, from the
     head down.
-
-    Raises ConfigError for an unknown optimizer.
     """
-    name = method.get("optimizer", "adamw")
     groups = list(_groups(model, hyper, method.get("layer_decay")))
-    if name == "adafactor":
+    if method["optimizer"] == "adafactor":
         return Adafactor(groups, lr=hyper.lr, scale_parameter=False, relative_step=False)
-    if name in ("adamw", "sam"):
-        return torch.optim.AdamW(groups, lr=hyper.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    raise ConfigError(f"method option optimizer: {name!r} is not valid; expected one of {', '.join(OPTIMIZERS)}")
+    return torch.optim.AdamW(groups, lr=hyper.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
 
 class SharpnessAwareTrainer(Trainer):
@@ -88,7 +82,7 @@ class SharpnessAwareTrainer(Trainer):
         before = [p.detach().clone() for p in parameters]
         with torch.no_grad():
             scales = [p.abs() if self.adaptive else torch.ones_like(p) for p in parameters]
-            grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            grads = [p.grad for p in parameters if p.grad is not None]
             norm = torch.stack([(s * g).norm() for s, g in zip(scales, grads, strict=True)]).norm()
             for p, s, g in zip(parameters, scales, grads, strict=True):
                 p.add_(s.square() * g, alpha=float(self.rho / (norm + 1e-12)))

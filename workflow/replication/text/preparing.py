@@ -90,9 +90,9 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
             "answers": list(row["answers"]), "starts": [int(start) for start in row["starts"]],
         }  # fmt: skip
     try:
-        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.texts]
+        texts = [template.format_map({k: "" if v is None else v for k, v in row.items()}) for template in task.text]
     except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"data set option text: {task.texts!r} does not fit the columns ({error})") from None
+        raise ConfigError(f"data set option text: {task.text!r} does not fit the columns ({error})") from None
     example: dict[str, Any] = {f"text_{number}": text for number, text in enumerate(texts)}
     if task.kind == "regression":
         try:
@@ -110,23 +110,22 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
     return example
 
 
-def _hold_out(pool: list[Any], kept: int, count: int, seed: int, split: str) -> tuple[list[Any], list[Any]]:
-    """Draw ``count`` rows of the pool, none of the first ``kept``: (the other rows, the drawn ones).
+def _hold_out(rows: int, kept: int, count: int, seed: int, split: str) -> list[int]:
+    """Draw ``count`` of ``rows`` row numbers, never one of the first ``kept``; ascending.
 
     The paper's subsets are the first rows of the training set, so these stay where they are.
     """
-    if count < 1 or count > len(pool) - kept:
+    if count < 1 or count > rows - kept:
         raise ConfigError(
             f"data set option splits.{split}: {count} rows cannot be taken out of the latter half "
-            f"of the training rows, {len(pool) - kept} are left there"
+            f"of the training rows, {rows - kept} are left there"
         )
     generator = np.random.default_rng([seed, SPLITS.index(split)])
-    drawn = set((kept + generator.permutation(len(pool) - kept)[:count]).tolist())
-    return [row for n, row in enumerate(pool) if n not in drawn], [pool[n] for n in sorted(drawn)]
+    return sorted((kept + generator.permutation(rows - kept)[:count]).tolist())
 
 
 def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of each text: exact copies would stand on both sides of a held-out split."""
+    """The first row of each text: exact copies could end up on both sides of a held-out split."""
     first: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in pool:
         first.setdefault(tuple(value for name, value in row.items() if name.startswith("text_")), row)
@@ -136,11 +135,6 @@ def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     """Write ``train``, ``validation`` and ``test`` Parquet tables and ``manifest.json`` (checksums, rows, labels).
 
-    Args:
-        options: the data set's options (:func:`replication.text.tasks.parse_task`).
-        raw: folder of the raw files.
-        out_dir: where the tables go.
-
     Raises DataError for missing files or columns and for labels outside the declared set, ConfigError for options
     that cannot be met.
     """
@@ -149,7 +143,7 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
 
     task = parse_task(options)
     examples: dict[str, list[dict[str, Any]]] = {}
-    for split, source in task.splits.items():
+    for split, source in task.splits:
         if isinstance(source, str):
             rows = read_split(raw, task, source)
             examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
@@ -159,18 +153,26 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     if task.shuffle is not None:
         pool = [pool[n] for n in np.random.default_rng(task.shuffle).permutation(len(pool))]
     kept, total = len(pool) // 2, len(pool)
+    drawn: list[int] = []
     for split in ("test", "validation"):
-        source = task.splits[split]
+        source = getattr(task.splits, split)
         if isinstance(source, HeldOut):
             seed = HELD_OUT_SEED if task.shuffle is None else task.shuffle
-            pool, examples[split] = _hold_out(pool, kept, source.count(total), seed, split)
+            drawn = _hold_out(len(pool), kept, source.count(total), seed, split)
+            examples[split] = [pool[n] for n in drawn]
+            taken = set(drawn)
+            pool = [row for n, row in enumerate(pool) if n not in taken]
     examples["train"] = pool
+    # Where the test rows come out of the same file, no training set is published that a ratio could be a share of.
+    held_out = [] if isinstance(task.splits.test, HeldOut) else drawn
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"kind": task.kind, "labels": list(task.labels), "splits": {}}
     for split in SPLITS:
         path = out_dir / f"{split}.parquet"
         pq.write_table(pa.Table.from_pylist(examples[split]), path, compression="zstd")
         manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
+        if split == "train":
+            manifest["splits"][split]["held_out"] = held_out
         if task.kind == "classification":
             counts = Counter(row["label"] for row in examples[split])
             manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
@@ -207,30 +209,13 @@ def count_training_rows(data: Path) -> int:
     return int(read_manifest(data)["splits"]["train"]["rows"])
 
 
+def held_out_rows(data: Path) -> list[int]:
+    """Positions in the published training set of the rows taken out of it for validation."""
+    return list(read_manifest(data)["splits"]["train"].get("held_out", ()))
+
+
 def training_labels(data: Path) -> list[int] | None:
     """The class number of every row of the training pool; None where the task is not a classification."""
     if read_manifest(data)["kind"] != "classification":
         return None
     return read_table(data, "train").column("label").to_pylist()
-
-
-def check_subset(data: Path, indices: Sequence[int]) -> None:
-    """Raise DataError where a subset of the training pool has fewer than 2 rows or leaves a class empty."""
-    manifest = read_manifest(data)
-    pool = manifest["splits"]["train"]["rows"]
-    if len(indices) < 2:
-        raise DataError(
-            f"the subset has {len(indices)} of {pool} training rows; at least 2 are needed: raise the ratio"
-        )
-    if min(indices) < 0 or max(indices) >= pool:
-        raise DataError(f"the subset names row {max(indices)}, but the training pool has {pool} rows")
-    labels = training_labels(data)
-    if labels is not None:
-        declared, held = manifest["labels"], manifest["splits"]["train"]["labels"]
-        there = {declared[labels[row]] for row in indices}
-        missing = [label for label in declared if held[label] and label not in there]
-        if missing:
-            raise DataError(
-                f"the subset of {len(indices)} rows has no row of class {', '.join(missing)}; raise the ratio, "
-                "or ask for a stratified draw"
-            )

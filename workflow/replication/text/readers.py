@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from replication.errors import ConfigError, DataError
+from replication.errors import DataError
 
 Row = Mapping[str, Any]
 
@@ -27,13 +27,13 @@ def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip
 
 
 def _json(path: Path) -> list[Row]:
-    """A list of records, an index -> record object, or (``.txt``, ``.jsonl``) one record a line."""
+    """A list of records, an object of records by index, or (``.txt``, ``.jsonl``) one record per line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json" and text.lstrip()[:1] in "[{":
         try:
             content = json.loads(text)
         except ValueError:
-            content = None  # one record a line under the name .json
+            content = None  # one record per line in spite of the name
         if isinstance(content, list):
             return content
         if isinstance(content, dict) and isinstance(content.get("data"), list):
@@ -113,7 +113,7 @@ def _multirc(records: Sequence[Row]) -> Iterator[Row]:
 
 
 def _squad(records: Sequence[Row]) -> Iterator[Row]:
-    """SQuAD v1.1: articles with paragraphs with questions: one row a question."""
+    """SQuAD v1.1: articles with paragraphs with questions, one row per question."""
     for record in records:
         if "paragraphs" not in record:  # the hub's copy is flat already
             answers = record["answers"]
@@ -156,8 +156,6 @@ LAYOUTS: dict[str, Callable[[Sequence[Row]], Iterator[Row]]] = {
 
 def flatten(records: Sequence[Row], layout: str, path: Path) -> list[Row]:
     """Records of a published layout as one row an example. Raises DataError where the records do not fit."""
-    if layout not in LAYOUTS:
-        raise ConfigError(f"data set option layout: {layout!r} is not valid; expected one of {', '.join(LAYOUTS)}")
     try:
         return list(LAYOUTS[layout](records))
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""What happens beside the training: evaluation, the choice of the best epoch, spectra, checkpoints."""
+"""A Trainer callback: evaluation, the best epoch, spectra and checkpoints."""
 
 from __future__ import annotations
 
@@ -54,32 +54,22 @@ class Recorder(TrainerCallback):
 
     # ---- the Trainer's hooks -------------------------------------------------------------------------
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Reports the start; records the first spectra, which a resumed run has already."""
         self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
         if state.global_step == 0:
             self.run.spectra(self.spectra(0, 0))
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Collects the loss of each step; a loss that is not finite ends the training."""
-        if logs is not None and "loss" in logs:
-            self.losses.append(logs["loss"])
-            if not math.isfinite(logs["loss"]) and self.diverged_epoch is None:
+        loss = (kwargs.get("logs") or {}).get("loss")
+        if loss is not None:
+            self.losses.append(loss)
+            if not math.isfinite(loss) and self.diverged_epoch is None:
                 self.diverged_epoch = math.ceil(state.epoch or 1)
                 control.should_training_stop = True
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluates, records, and asks for a checkpoint where one is due."""
         epoch = round(state.epoch or 0) if self.diverged_epoch is None else self.diverged_epoch
         row: dict[str, Any] = {"epoch": epoch, "step": state.global_step}

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 from transformers import Trainer
 
-from replication.text.batches import TokenRows
+from replication.text.batches import Row, TokenRows
 from replication.text.metrics import score
 from replication.text.spans import answers_from_logits, squad_scores
 from replication.text.tasks import Task
@@ -19,13 +20,25 @@ from replication.text.tasks import Task
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
+class _Watched(Dataset[Row]):
+    """Rows that remember in which order they are read."""
+
+    def __init__(self, rows: TokenRows) -> None:
+        self.rows = rows
+        self.order: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        self.order.append(index)
+        return self.rows[index]
+
+
 class Evaluator:
     """Metrics of the Trainer's model on rows sorted by length, in full batches without gradient bookkeeping.
 
-    Args:
-        trainer: holds the model, the collator and the batch size.
-        task: decides predictions and metrics.
-        choice_tokens: token numbers of A, B, C, ... (multiple choice by a causal model).
+    ``choice_tokens`` are the token numbers of A, B, C, ... (multiple choice by a causal model).
     """
 
     def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:
@@ -49,8 +62,12 @@ class Evaluator:
         """Logits of each row: [classes], [choices], [1] for regression, [2, tokens] (starts, ends) for spans."""
         model: Any = self.trainer.model
         model.eval()
-        # The Trainer's own loader: it draws from torch's generator, on which later dropout depends.
-        return [out.cpu() for batch in self.trainer.get_test_dataloader(rows) for out in self._output(model, batch)]
+        # The Trainer's own loader: it draws from torch's generator, on which later dropout depends. Where training
+        # groups rows by length it reorders these too.
+        seen = _Watched(rows)
+        found = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
+        order = seen.order[-len(rows) :]
+        return [out for _, out in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
 
     def _output(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
         with self.trainer.accelerator.autocast():

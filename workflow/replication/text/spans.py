@@ -25,7 +25,7 @@ def _windows(tokenizer: Any, max_length: int, columns: Columns) -> Any:
         columns["context"],
         truncation="only_second",
         max_length=max_length,
-        stride=min(STRIDE, max_length // 4),
+        stride=min(STRIDE, max_length // 3),
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
@@ -58,7 +58,7 @@ def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dic
         ends.append(last)
         parts = encoded.sequence_ids(window)
         characters = encoded["offset_mapping"][window]
-        offsets.append([list(token) if part == 1 else [-1, -1] for token, part in zip(characters, parts, strict=True)])
+        offsets.append([list(pair) if part == 1 else [-1, -1] for pair, part in zip(characters, parts, strict=True)])
     names = [name for name in encoded if name not in ("overflow_to_sample_mapping", "offset_mapping")]
     over = sum(count > 1 for count in Counter(rows).values())
     return {name: encoded[name] for name in names} | {
@@ -95,7 +95,7 @@ def answers_from_logits(
         end: end logits [tokens] of each window.
         rows: question of each window.
         offsets: characters of each window's tokens.
-        contexts: one a question.
+        contexts: one per question.
     """
     found: dict[int, tuple[float, int, int]] = {}
     for window, row in enumerate(rows):

@@ -25,15 +25,15 @@ def _cut(encoded: Any) -> list[bool]:
 
 
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
-    """Classification and regression: one or two texts a row. Returns the columns and how many rows were cut."""
-    texts = [columns[f"text_{number}"] for number in range(len(task.texts))]
+    """Classification and regression: one or two texts per row. Returns the columns and how many rows were cut."""
+    texts = [columns[f"text_{number}"] for number in range(len(task.text))]
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
     return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
 
 
 def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Multiple choice: the first text paired with each of the others; token lists get one more level."""
-    stem, *choices = (columns[f"text_{number}"] for number in range(len(task.texts)))
+    stem, *choices = (columns[f"text_{number}"] for number in range(len(task.text)))
     encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
     over = sum(any(row) for row in zip(*map(_cut, encoded), strict=True))
     names = list(encoded[0])
@@ -72,12 +72,6 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
     """Write the token cache: ``train``, ``validation``, ``test`` Parquet tables and ``manifest.json``.
 
     Rows are not padded. The manifest counts the rows that were longer than ``max_length`` and hence truncated.
-
-    Args:
-        options: the data set's options.
-        model_options: the model's options; its tokenizer is used.
-        data: the prepared folder.
-        out_dir: where the cache goes.
 
     Raises DataError where the prepared data or the tokenizer cannot be read.
     """

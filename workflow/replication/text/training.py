@@ -6,25 +6,28 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback
 
-from replication.errors import DataError
+from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.epochs import protocol_scores
+from replication.runs.epochs import outcome
 from replication.runs.rundir import RunDir
+from replication.runs.subset import check_rows
 from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.text.batches import collator, read_evaluation_rows, read_training_rows
 from replication.text.encoders import load_model, load_tokenizer
 from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
-from replication.text.preparing import MANIFEST, check_subset, read_manifest
+from replication.text.preparing import MANIFEST, count_training_rows, read_manifest
 from replication.text.recording import Recorder, put_weights
 from replication.text.scoring import Evaluator
 from replication.text.tasks import Task, parse_task
@@ -55,19 +58,23 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
         logging_nan_inf_filter=False,
         eval_strategy="no",
         save_strategy="no",
-        report_to=[],
+        report_to=[],  # `_tracker` adds it
         disable_tqdm=True,
         dataloader_pin_memory=device.startswith("cuda"),
         log_level="error",
     )
 
 
-def _make_trainer(method: Mapping[str, Any], **arguments: Any) -> Trainer:
-    if method.get("optimizer") == "sam":
-        return SharpnessAwareTrainer(
-            rho=method.get("rho", 0.05), adaptive=bool(method.get("adaptive", False)), **arguments
-        )
-    return Trainer(**arguments)
+def _tracker(run: RunDir) -> list[TrainerCallback]:
+    """The callback of the tracker that the run reports to, if any. Raises ConfigError where it is not installed."""
+    if run.report_to == "none":
+        return []
+    # The callback has no argument for its folder.
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.events)
+    try:
+        return [kind() for kind in get_reporting_integration_callbacks(run.report_to)]
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(f"key 'report_to' is {run.report_to!r}: {error}") from None
 
 
 def _check_cache(task: Task, data: Path, tokens: Path) -> None:
@@ -82,11 +89,10 @@ def finetune(
     """Fine-tune a pretrained model on a subset of the training pool, and record the run.
 
     Every epoch is evaluated on the validation set, and the epoch is chosen as
-    :func:`replication.runs.epochs.protocol_scores` has it.
+    :func:`replication.runs.epochs.outcome` has it.
 
     Args:
-        spec: the run; ``hyper`` and ``method_options`` as in :class:`replication.settings.hyper.NlpHyper` and
-            ``NlpMethod``.
+        spec: the run.
         data: the prepared folder.
         tokens: the token cache of this task and model.
         indices: rows of the training pool.
@@ -98,7 +104,7 @@ def finetune(
     task = parse_task(spec.dataset_options)
     hyper = parse_hyper("nlp", spec.hyper)
     method, _ = resolve("nlp", spec.method_options, spec.hyper)
-    check_subset(data, indices)
+    check_rows(indices, count_training_rows(data), data)
     _check_cache(task, data, tokens)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -110,7 +116,7 @@ def finetune(
         torch.set_num_threads(hyper.threads)
     transformers.set_seed(spec.seed)
     model = load_model(spec.model_options, task)
-    if method.get("lora"):
+    if method["lora"] is not None:
         model = add_lora(model, method["lora"], task)
     rows = {"train": read_training_rows(tokens, indices)}
     rows |= {split: read_evaluation_rows(tokens, data, split) for split in ("validation", "test")}
@@ -118,19 +124,22 @@ def finetune(
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
     balancing = Balancing(model, optimizer, method["balance"])
-    trainer = _make_trainer(
-        method,
+    is_sharp = method["optimizer"] == "sam"
+    kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"]) if is_sharp else Trainer
+    trainer = kind(
         model=model,
         args=_arguments(spec, hyper, scratch, device),
         data_collator=collator(task, load_tokenizer(spec.model_options)),
         train_dataset=rows["train"],
         optimizers=(optimizer, None),
-        callbacks=balancing.callbacks,
+        callbacks=[*_tracker(run), *balancing.callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     evaluate = Evaluator(trainer, task, read_manifest(tokens).get("choice_tokens", ()))
     recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), balancing.spectra)
     trainer.add_callback(recorder)
+    if run.report_to != "none":
+        run.track = lambda scalars, _epoch: trainer.log(scalars)
     checkpoint = run.resume()
     if checkpoint is not None:
         recorder.load(checkpoint)
@@ -144,27 +153,19 @@ def _finish(
 ) -> None:
     """Evaluate on the test set, and write the record."""
     final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    diverged = recorder.diverged_epoch
-    metrics = protocol_scores(
+    ended = outcome(
         recorder.selected,
         recorder.paper,
         recorder.last_val,
         epochs=hyper.epochs,
-        diverged=diverged is not None,
+        diverged_epoch=recorder.diverged_epoch,
         evaluate_test=lambda: recorder.evaluate("test"),
         load_weights=lambda weights: put_weights(model, weights),
         final_epoch=hyper.test_final_epoch,
     )
     recorder.run.finish(
         {
-            "status": "finished" if diverged is None else "diverged",
-            "diverged_epoch": diverged,
-            "primary": recorder.primary,
-            "higher_is_better": True,
-            "metrics": metrics,
-            "selected_epoch": recorder.selected.epoch,
-            "paper_epoch": recorder.paper.epoch,
-            "epochs": hyper.epochs,
+            **ended,
             "n_train": n_train,
             "n_parameters": sum(p.numel() for p in model.parameters()),
             "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),

@@ -17,10 +17,6 @@ from replication.text.tasks import parse_task
 def trivial_scores(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """Scores of the majority class on the test rows of a prepared data set, with the metrics of its runs.
 
-    Args:
-        data: folder of ``replication prepare``.
-        options: of the data set.
-
     Returns (predictor, metric, value); none for spans and for values, which have no classes.
 
     Raises DataError where a table is damaged.

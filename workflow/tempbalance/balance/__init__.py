@@ -5,6 +5,7 @@ from tempbalance.balance._diagnostics import Diagnostics
 from tempbalance.balance._drift import hill_interval
 from tempbalance.balance._schedules import (
     SCHEDULES,
+    exp_schedule,
     get_schedule,
     grouped_rates,
     linear_schedule,
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEDULES",
     "Diagnostics",
     "TempBalance",
+    "exp_schedule",
     "get_schedule",
     "grouped_rates",
     "hill_interval",

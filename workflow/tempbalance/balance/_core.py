@@ -16,7 +16,7 @@ from tempbalance.balance._diagnostics import Diagnostics
 from tempbalance.balance._drift import Drift
 from tempbalance.balance._groups import GroupSplit
 from tempbalance.balance._schedules import grouped_rates, schedule_from
-from tempbalance.balance._values import metric_values
+from tempbalance.balance._values import at_start, metric_values
 from tempbalance.errors import InputError
 from tempbalance.spectra._layers import Layer, block_of
 from tempbalance.spectra._metrics import LayerSpectrum
@@ -35,14 +35,25 @@ def updates_every(steps_per_epoch: int) -> int:
     return min(100, max(1, steps_per_epoch // 10))
 
 
+def _layer_of(name: str, owner: Mapping[str, str]) -> str | None:
+    """The deepest layer on a parameter's path."""
+    # Raw parameters are layers themselves, and in_proj_bias belongs to in_proj_weight.
+    parts = name.removesuffix("_weight").removesuffix("_bias").split(".")
+    for end in range(len(parts), 0, -1):
+        layer = owner.get(".".join(parts[:end]) + ".")
+        if layer is not None:
+            return layer
+    return None
+
+
 class TempBalance:
     """Layer-wise learning rates from heavy-tailed spectra (Liu et al., EMNLP 2024, section 3).
 
     Splits the optimizer's parameter groups so that every layer (or transformer block) has its own. The rate of a group
     is the scheduler's rate times a factor, which is larger for under-trained layers (with a larger exponent) and
-    smaller for the others. Parameters are matched by *name*: biases follow their layer; with ``unit="block"``
-    LayerNorm and the like follow their block; embeddings, other parameters, and layers without an exponent keep the
-    scheduler's rate.
+    smaller for the others. Parameters are matched by *name*: biases follow their layer; LayerNorm and the like follow
+    their block with ``unit="block"``, else the option ``norms``; embeddings, other parameters, and layers without an
+    exponent keep the scheduler's rate.
 
     Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call, after every update (NLP)
     or epoch (SciML)::
@@ -59,11 +70,11 @@ class TempBalance:
             state.
         preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; its options may be changed by
             keyword: ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
-        schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``rank``, or ``fixed`` (sigmoid with
-            the exponents of initialisation, "TB_Fix"). Each uses those of the following parameters that it takes and
-            ignores the others, so that schedules can be compared with one set of hyper-parameters.
-        s_min: sigmoid's strength below the mean exponent (the paper's s1); default 1.
-        s_max: sigmoid's strength above the mean exponent (the paper's s2); default 1.
+        schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``exp``, ``rank``, or ``fixed`` (sigmoid
+            with the exponents of initialisation, "TB_Fix"). Each uses those of the following parameters that it takes
+            and ignores the others, so that schedules can be compared with one set of hyper-parameters.
+        s_min: strength below the mean exponent, of sigmoid and exp (the paper's s1); default 1.
+        s_max: strength above the mean exponent, of sigmoid and exp (the paper's s2); default 1.
         tau: sigmoid's steepness; default 10.
         min_ratio: smallest factor of the linear and rank maps, and within a block for ``layer_in_block``; default 0.5.
         slope: range of the factors of these maps; default 1.
@@ -184,25 +195,18 @@ class TempBalance:
         owner = {f"{layer.name}.": layer.name for layer in layers}
         blocks = {layer.block for layer in layers if layer.block is not None}
         units: dict[int, str] = {}
+        preceding: dict[str, str] = {}
         for name, parameter in self._diagnostics.tensors().items():
-            unit = self._unit_of(name, owner, blocks)
+            block = block_of(name.rpartition(".")[0])
+            block = block if block in blocks else None
+            unit = block if self.preset.unit == "block" else _layer_of(name, owner)
+            if block is not None and self.preset.norms == "preceding":
+                unit = unit or preceding.get(block)
+                if unit is not None:
+                    preceding[block] = unit
             if unit is not None:
                 units.setdefault(id(parameter), unit)
         return units
-
-    def _unit_of(self, name: str, owner: Mapping[str, str], blocks: set[str]) -> str | None:
-        block = block_of(name.rpartition(".")[0])
-        block = block if block in blocks else None
-        if self.preset.unit == "block":
-            return block
-        # The deepest layer on the name's path. Raw parameters are layers themselves, and in_proj_bias belongs to
-        # in_proj_weight.
-        parts = name.removesuffix("_weight").removesuffix("_bias").split(".")
-        for end in range(len(parts), 0, -1):
-            layer = owner.get(".".join(parts[:end]) + ".")
-            if layer is not None:
-                return layer
-        return block if self.preset.unit == "layer_in_block" else None
 
     # ---- rates -------------------------------------------------------------------------------------------
 
@@ -250,7 +254,8 @@ class TempBalance:
         """Layer -> the number that the schedule works on, NaN for a layer without one."""
         counted = {layer.name for layer in self._layers()}
         used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
-        found = zip(used, metric_values(used, self.preset), strict=True)
+        preset = self.preset if self._steps else at_start(self.preset)
+        found = zip(used, metric_values(used, preset), strict=True)
         values = {spectrum.layer.name: float("nan") for spectrum in spectra}
         return values | {spectrum.layer.name: float(value) for spectrum, value in found}
 

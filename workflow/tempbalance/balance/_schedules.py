@@ -38,6 +38,11 @@ def _check_map(name: str, min_ratio: float, slope: float, equal: str) -> None:
         raise InputError(f"{name} schedule: equal is {equal!r}, expected 'base' or 'released'")
 
 
+def _check_strengths(name: str, s_min: float, s_max: float) -> None:
+    if s_min < 0 or s_max < 0:
+        raise InputError(f"{name} schedule: expected s_min >= 0 and s_max >= 0, got {s_min}, {s_max}")
+
+
 def sigmoid_schedule(
     alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max: float = 1.0, tau: float = 10.0
 ) -> Rates:
@@ -61,8 +66,9 @@ def sigmoid_schedule(
         >>> sigmoid_schedule([2.0, 2.5, 3.0], 1e-3, s_min=1.0, s_max=1.0).round(6)  # [L] -> [L]
         array([0.000321, 0.001   , 0.003114])
     """
-    if s_min < 0 or s_max < 0 or tau <= 0:
-        raise InputError(f"sigmoid schedule: expected s_min >= 0, s_max >= 0, tau > 0, got {s_min}, {s_max}, {tau}")
+    _check_strengths("sigmoid", s_min, s_max)
+    if tau <= 0:
+        raise InputError(f"sigmoid schedule: expected tau > 0, got {tau}")
     values = _finite(alphas)
     if not len(values):
         return values
@@ -122,6 +128,26 @@ def log2_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
     return _proportional(np.log2(values), base_lr)
 
 
+def exp_schedule(alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max: float = 1.0) -> Rates:
+    """Rates proportional to exp of the standardised exponent, within the sigmoid's bounds. The definition is ours.
+
+    ``base * exp(z_i) / mean exp(z)`` with ``z = (alpha - mean) / standard deviation``, cut to
+    ``[base * 10^(-s_min / 2), base * 10^(s_max / 2)]``. The review thread has results of a schedule of this name, but
+    neither it nor the released code defines it; exponents are standardised because exp of an exponent of 2 to 6, unlike
+    its root or logarithm, would give nearly all of the rate to a few layers.
+
+    Raises InputError for exponents that are not finite or parameters out of range.
+    """
+    _check_strengths("exp", s_min, s_max)
+    values = _finite(alphas)
+    if _all_equal(values):
+        return np.full(len(values), base_lr)
+    standardised = (values - values.mean()) / values.std()
+    return np.clip(
+        _proportional(np.exp(standardised), base_lr), base_lr * 10 ** (-s_min / 2), base_lr * 10 ** (s_max / 2)
+    )
+
+
 def _positive(alphas: ArrayLike) -> Rates:
     values = _finite(alphas)
     if (values <= 0).any():
@@ -168,6 +194,7 @@ SCHEDULES: dict[str, Callable[..., Rates]] = {
     "linear": linear_schedule,
     "sqrt": sqrt_schedule,
     "log2": log2_schedule,
+    "exp": exp_schedule,
     "rank": rank_schedule,
 }
 

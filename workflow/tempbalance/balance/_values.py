@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[n
     them as they are.
     """
     raw = np.array([spectrum.value(preset.metric) for spectrum in spectra], dtype=np.float64)
-    if preset.metric not in ("stable_rank", "spectral_norm") or preset.metric_scale == "released" or not len(raw):
+    if preset.metric in ("alpha", "farms") or preset.metric_scale == "released" or not len(raw):
         return raw
     alphas = np.array([spectrum.alpha for spectrum in spectra])
     # A larger stable rank is a less heavy-tailed, less trained layer; a larger norm is a more trained one.
@@ -27,3 +28,8 @@ def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[n
     spread = raw.std()
     centred = np.zeros_like(raw) if spread == 0 else sign * (raw - raw.mean()) / spread
     return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # exponents are above 1, and log2 needs that
+
+
+def at_start(preset: Preset) -> Preset:
+    """The preset for the first measurement, where the released stable rank is still that of the whole spectrum."""
+    return replace(preset, metric="stable_rank") if preset.metric == "stable_rank_released" else preset

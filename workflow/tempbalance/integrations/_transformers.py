@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from tempbalance.balance import TempBalance, updates_every
+
+
+def _released_interval(accumulation: int, max_steps: int, epochs: float) -> int:
+    """Updates between two measurements of the released NLP code."""
+    if accumulation > 1:
+        return min(100, max(1, max_steps // 20))
+    return updates_every(math.ceil(max_steps / max(epochs, 1)))
 
 
 class TempBalanceCallback(TrainerCallback, ExportableState):
@@ -20,7 +27,8 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
 
     Args:
         every: measure at every ``every``-th update; ``auto``: as often as the released code
-            (:func:`tempbalance.balance.updates_every`); None: only at the start.
+            (:func:`tempbalance.balance.updates_every`, and with gradient accumulation about 20 times in all); None:
+            only at the start.
         options: options of :class:`tempbalance.TempBalance`, as plain numbers and strings.
     """
 
@@ -29,15 +37,13 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
         self.options = options
         self.balancer: TempBalance | None = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         optimizer = kwargs["optimizer"]
         if type(optimizer).__name__ == "AcceleratedOptimizer":
             optimizer = optimizer.optimizer
         every = self.every
         if every == "auto":
-            every = updates_every(math.ceil(state.max_steps / max(state.num_train_epochs, 1)))
+            every = _released_interval(args.gradient_accumulation_steps, state.max_steps, state.num_train_epochs)
         if self.balancer is not None:
             self.balancer.detach()
         self.balancer = TempBalance(kwargs["model"], optimizer, every=every, groups="per_step", **self.options)
@@ -45,7 +51,7 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
         if state.global_step > 0 and isinstance(stored, dict) and type(self).__name__ in stored:
             self.balancer.load_state_dict(stored[type(self).__name__]["attributes"]["saved"])
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.balancer is not None:
             self.balancer.step()
 

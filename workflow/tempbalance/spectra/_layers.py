@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from tempbalance.errors import InputError
 from tempbalance.spectra._presets import Preset
@@ -119,13 +120,9 @@ def _layer_name(name: str) -> str | None:
     return None
 
 
-def _is_vector_like(tensor: Tensor) -> bool:
-    return tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex())
-
-
 def _kind(name: str, tensor: Tensor) -> Kind | None:
     """The kind of a tensor by name and shape: matrix, stack of spectral matrices, or None."""
-    if _is_vector_like(tensor):
+    if tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex()):
         return None
     if tensor.is_complex():
         return "spectral"
@@ -195,14 +192,18 @@ def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
     flattened = {name: tensor for name, tensor in tensors.items() if getattr(tensor, "_fsdp_flattened", False)}
     if flattened and all(tensor.ndim < 2 for tensor in flattened.values()):
         raise InputError(SHARD.format(name=next(iter(flattened))))
-    embeddings, scales = set(), {}
+    embeddings, transposed, scales = set(), set(), {}
     for name, module in unwrapped(model).named_modules(remove_duplicate=False):
         path = clean_name(f"{name}.") if name else ""
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             embeddings.add(f"{path}weight")
+        if isinstance(module, _ConvTransposeNd):
+            transposed.add(f"{path}weight")
         scaling: Any = getattr(module, "scaling", None)  # peft's LoRA layers: adapter -> alpha / r
         if hasattr(module, "lora_A") and isinstance(scaling, dict):
             scales.update({f"{path.removesuffix('.')}|{adapter}": float(value) for adapter, value in scaling.items()})
+    if preset.transposed == "skip":
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in transposed}
     return _find(tensors, preset, embeddings & set(tensors), scales if preset.lora == "scaled" else {})
 
 

@@ -90,6 +90,9 @@ class LayerSpectrum:
             return float("nan")
         if metric == "stable_rank":
             return stable_rank(self.eigenvalues)
+        if metric == "stable_rank_released":
+            filtered = np.sort(np.concatenate(self._filtered()))
+            return stable_rank(filtered[len(filtered) // 2 :])
         if metric == "spectral_norm":
             return spectral_norm(self.eigenvalues)
         return self.alpha

@@ -8,11 +8,13 @@ from typing import Any, Literal
 from tempbalance.errors import InputError
 
 Conv1d = Literal["matrix", "released"]
+Transposed = Literal["matrix", "skip"]
 Spectral = Literal["skip", "per_mode", "pooled"]
 Lora = Literal["scaled", "unscaled"]
 Unit = Literal["block", "layer", "layer_in_block"]
+Norms = Literal["base", "preceding"]
 Timing = Literal["fresh", "lagged"]
-Metric = Literal["alpha", "stable_rank", "spectral_norm", "farms"]
+Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 MetricScale = Literal["alpha", "released"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
@@ -28,17 +30,22 @@ class Preset:
         min_count: a layer with fewer eigenvalues has no exponent and keeps the base rate.
         unit: ``block`` (layers of a transformer block share a rate), ``layer``, or ``layer_in_block`` (the
             block's rate times a linear map within the block, the released NLP code's "layer").
+        norms: the rate of a block's parameters that belong to no layer (LayerNorm) where the unit is not the block:
+            the ``base`` rate, or that of the ``preceding`` layer in the block, as in the released NLP code.
         timing: ``fresh``: rates follow the present weights, and the first update is balanced (SciML code).
             ``lagged``: rates follow the exponents from before the last forward pass, so the first update is
             unbalanced (NLP code).
         exclude: layers whose name contains one of these keep the base rate and do not enter the mean exponent.
         conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code's quirk.
+        transposed: ``matrix`` treats a transposed convolution like any convolution; ``skip`` leaves it out, like the
+            released code. A state dict does not tell them from other convolutions, so there they always count.
         spectral: complex spectral-convolution weights: ``skip`` leaves them out, ``pooled`` pools the eigenvalues of
             all modes into one spectrum, ``per_mode`` takes the mean of the modes' exponents.
         lora: whether an adapter's product is multiplied by its scale alpha / r.
         tail: how the tail start is chosen.
         metric: the number that the schedule maps to a rate. ``farms`` is the exponent of sub-matrices of one aspect
-            ratio (arXiv 2506.06280); spectra and tables are then of the sub-matrices too.
+            ratio (arXiv 2506.06280); spectra and tables are then of the sub-matrices too. ``stable_rank_released`` is
+            the released SciML code's: over the whole spectrum at initialisation, over its upper half afterwards.
         metric_scale: how stable rank and spectral norm enter a schedule made for exponents. ``alpha`` gives them the
             exponents' mean and standard deviation, and reverses the spectral norm, which is large in a trained
             layer. ``released`` uses them unscaled, like the released code, which saturates the sigmoid.
@@ -52,8 +59,10 @@ class Preset:
     min_count: int
     unit: Unit
     timing: Timing
+    norms: Norms = "base"
     exclude: tuple[str, ...] = ()
     conv1d: Conv1d = "matrix"
+    transposed: Transposed = "matrix"
     spectral: Spectral = "skip"
     lora: Lora = "scaled"
     tail: Tail = "hill"
@@ -72,6 +81,7 @@ PRESETS = {
         min_count=50,
         unit="block",
         timing="lagged",
+        norms="preceding",
         exclude=("pooler", "classifier", "lm_head"),
     ),
     # The released experiment list drops layers of 12 eigenvalues or fewer.
@@ -80,13 +90,15 @@ PRESETS = {
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "unit": ("block", "layer", "layer_in_block"),
+    "norms": ("base", "preceding"),
     "timing": ("fresh", "lagged"),
     "conv1d": ("matrix", "released"),
+    "transposed": ("matrix", "skip"),
     "spectral": ("skip", "per_mode", "pooled"),
     "lora": ("scaled", "unscaled"),
     "tail": ("hill", "xmin_peak", "ks"),
     "metric_scale": ("alpha", "released"),
-    "metric": ("alpha", "stable_rank", "spectral_norm", "farms"),
+    "metric": ("alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"),
 }
 
 

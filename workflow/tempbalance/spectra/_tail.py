@@ -41,19 +41,6 @@ def _ascending(eigenvalues: Eigenvalues) -> NDArray[np.float64]:
     return values
 
 
-def _check_tail(tail: NDArray[np.float64]) -> None:
-    if tail[0] <= 0:
-        raise InputError("the tail starts at a zero eigenvalue (the weight's rank is too low), so it has no exponent")
-    if np.log(tail / tail[0]).mean() < FLAT:
-        raise InputError("all tail eigenvalues are equal, so they have no exponent")
-
-
-def _hill(values: NDArray[np.float64], start: int) -> float:
-    tail = values[start:]
-    _check_tail(tail)
-    return float(1 + len(tail) / np.log(tail / tail[0]).sum())
-
-
 def ks_distance(eigenvalues: Eigenvalues, alpha: float, start: int) -> float:
     """Kolmogorov-Smirnov distance between the tail from index ``start`` and a power law of exponent ``alpha``."""
     tail = _ascending(eigenvalues)[start:]
@@ -96,7 +83,13 @@ def fit_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> TailFit:
 
 
 def _fit(values: NDArray[np.float64], start: int) -> TailFit:
-    alpha = _hill(values, start)
+    tail = values[start:]
+    if tail[0] <= 0:
+        raise InputError("the tail starts at a zero eigenvalue (the weight's rank is too low), so it has no exponent")
+    logs = np.log(tail / tail[0])
+    if logs.mean() < FLAT:
+        raise InputError("all tail eigenvalues are equal, so they have no exponent")
+    alpha = float(1 + len(tail) / logs.sum())
     return TailFit(alpha, ks_distance(values, alpha, start), start, float(values[start]))
 
 

@@ -1,0 +1,64 @@
+"""Scalars for TensorBoard or another tracker of the transformers Trainer. They decide no number of a run."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from replication.errors import ConfigError
+
+#: Takes name -> value, and the epoch.
+Sink = Callable[[dict[str, float], int], None]
+
+
+def check_tracker(name: str) -> None:
+    """Raise ConfigError where TensorBoard is asked for and not installed; the Trainer says it of other trackers."""
+    if name == "tensorboard" and find_spec("tensorboard") is None:
+        raise ConfigError(
+            "key 'report_to' is 'tensorboard', but that package is not installed; run pip install "
+            "--constraint envs/constraints.txt tensorboard"
+        )
+
+
+def epoch_scalars(row: Mapping[str, Any]) -> dict[str, float]:
+    """Loss, scores and rate of a row of ``history.csv``, by the Trainer's names (``eval_``: the validation set).
+
+    The loss is ``epoch_loss``: the Trainer logs the ``loss`` of every step itself.
+    """
+    names = {name: re.sub("^val_", "eval_", name) for name in row if name not in ("epoch", "step")}
+    names |= {"train_loss": "epoch_loss"}
+    return {names[name]: float(value) for name, value in row.items() if name in names}
+
+
+def block_scalars(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """``alpha/<block>`` and ``lr/<block>``: means over a block's layers that have them. No block: the layer itself.
+
+    Args:
+        rows: the layers of one epoch, as in ``spectra.csv``.
+    """
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for name in ("alpha", "lr"):
+            value = row[name]
+            if value is not None and math.isfinite(value):
+                found.setdefault(f"{name}/{row['block'] or row['layer']}", []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def tensorboard(folder: Path) -> Sink:
+    """A sink that writes event files into a folder, with the tags that the Trainer's own callback uses."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+
+    def write(scalars: dict[str, float], epoch: int) -> None:
+        for name, value in scalars.items():
+            group, _, rest = name.partition("_")
+            writer.add_scalar(f"{group}/{rest}" if group in ("eval", "test") else f"train/{name}", value, epoch)
+        writer.flush()
+
+    return write
