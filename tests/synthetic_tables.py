@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from replication.settings.artifacts import Index, read_index
+from replication.settings.yamlfile import read_yaml
+
 STAND_IN = "synthetic numbers made by a formula, for tests only"
 BLOCKS = {"nlp": ("encoder.layer.0", "encoder.layer.1", "encoder.layer.2"), "sciml": ("fc0", "w0", "w1", "fc1")}
 
@@ -173,3 +176,9 @@ def synthetic_rollout(
         channels=np.array(channels), times=moments if times else moments[:0], samples=np.array([7, 8]),
     )  # fmt: skip
     return path
+
+
+def shipped_index(root: Path) -> Index:
+    """The artifact index for every experiment of the repository, the main one of each artifact first."""
+    names = sorted((root / "experiments").glob("*.yaml"), key=lambda path: (path.stem == "fig4_cell_2d", path.stem))
+    return read_index().of({path.stem: read_yaml(path).get("artifact") for path in names})

@@ -18,9 +18,10 @@ from replication.figures.forest import draw_forest
 from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import save, style
-from replication.settings.artifacts import Artifact, read_index
+from replication.settings.artifacts import Artifact
 from replication.statistics.overview import gain_table, measured_table, read_overview
 from synthetic_tables import (
+    shipped_index,
     synthetic_layers,
     synthetic_runs,
     synthetic_spectra,
@@ -30,7 +31,7 @@ from synthetic_tables import (
 
 @pytest.fixture(scope="module")
 def index(root):
-    return read_index(root / "workflow/resources/artifacts.yaml")
+    return shipped_index(root)
 
 
 @pytest.fixture(autouse=True)

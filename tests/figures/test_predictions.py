@@ -14,9 +14,8 @@ from replication.figures.style import save, style
 from replication.report.player import read_frames
 from replication.runs.predictions import error_table, read_rollout
 from replication.runs.records import files_of_runs
-from replication.settings.artifacts import read_index
 from replication.settings.paths import RunPath
-from synthetic_tables import synthetic_rollout, synthetic_runs
+from synthetic_tables import STAND_IN, shipped_index, synthetic_rollout, synthetic_runs
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def _style():
 @pytest.fixture
 def make(root, tmp_path):
     """Data of a figure from rollouts written to disk; keywords go to one method's rollout."""
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
 
     def data(name: str, ndim: int, *, baseline=None, tb=None) -> FigureData:
         runs = synthetic_runs(

@@ -7,7 +7,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -74,3 +74,15 @@ def test_a_version_that_differs_is_named_at_the_start(tmp_path):
     assert version_differences(path) == []
     path.write_text("torch==1.0\nnumpy==" + versions["numpy"] + "\nnothing==3\n")
     assert version_differences(path) == [f"torch {versions['torch']} (pinned: 1.0)"]
+
+
+def test_what_was_skipped_is_said_at_the_end_with_the_reason(root):
+    spec = importlib.util.spec_from_file_location("top_conftest", root / "tests/conftest.py")
+    top = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(top)
+    reports = [SimpleNamespace(longrepr=("test_x.py", 1, f"Skipped: no {name}")) for name in ("a", "b", "b")]
+    said = []
+    top.pytest_terminal_summary(
+        SimpleNamespace(stats={"skipped": reports}, section=said.append, write_line=said.append)
+    )
+    assert said == ["not tested here", "2 skipped: no b", "1 skipped: no a"]

@@ -22,7 +22,7 @@ from replication.text.tokens import tokenize
 #: What must not depend on interruptions, on other jobs, or on the order of jobs.
 SAME = ("history.csv", "spectra.csv", "model.safetensors", "eigenvalues.npz", "layers.csv")
 #: What of metrics.json may differ: where and how long, not what.
-DIFFERS = ("wall_s", "peak_memory_mb", "provenance")
+DIFFERS = ("wall_s", "peak_memory_mb", "provenance", "digest")
 
 
 class Starter:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from replication.settings.artifacts import read_index
 from replication.settings.config import Config
 from replication.settings.grid import Grid, load_grid
 from replication.settings.spec import RunSpec
+from synthetic_tables import shipped_index
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_squad_has_its_own_weight_decay_and_windows(paper):
 
 
 def test_figure_2_reaches_all_rows_of_mnli_and_qnli(paper, root):
-    figure = read_index(root / "workflow/resources/artifacts.yaml").artifacts["fig2_alpha_std_nlp"]
+    figure = shipped_index(root).artifacts["fig2_alpha_std_nlp"]
     shown = [run for name in figure.experiments if name in paper.experiments for run in runs(paper, name)]
     largest = {dataset: max(run.ratio for run in shown if run.dataset == dataset) for dataset in ("mnli", "qnli")}
     assert largest == {"mnli": 1.0, "qnli": 1.0}

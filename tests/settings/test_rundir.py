@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from replication.errors import BusyError, DataError
+from replication.figures.data import read_eigenvalues
 from replication.runs.checkpoint import Checkpoints, write_atomically
-from replication.runs.records import experiment_tables, read_record, stacked_table
+from replication.runs.records import RUN_COLUMNS, experiment_tables, read_record, stacked_table
 from replication.runs.rundir import RunDir
 from replication.settings.spec import RunSpec
 
@@ -165,6 +168,55 @@ def test_the_end_of_a_run_measures_the_trained_spectra_beside_the_first(tmp_path
     assert np.allclose(np.sort(last), np.sort(expected), rtol=1e-4)
 
 
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def with_another_digit(path):
+    path.write_bytes(path.read_bytes().replace(b"0.1", b"0.2", 1))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "history.csv", "layers.csv", "spectra.csv", "eigenvalues.npz"])
+def test_a_truncated_file_is_named_when_the_run_is_collected(tmp_path, repository, name):
+    grid = repository.grid()
+    train_all(grid, tmp_path, lambda run: 0.5)
+    path = tmp_path / "runs" / next(iter(grid.runs)) / name
+    truncated(path)
+    sentence = rf"{name}: has \d+ bytes, \d+ were written, .* delete .*seed=1/metrics\.json and run again$"
+    with pytest.raises(DataError, match=sentence):
+        experiment_tables(grid, grid.experiments["study"], tmp_path)
+
+
+def test_a_file_of_the_same_size_with_other_content_is_named_when_it_is_read(tmp_path):
+    run = finish(tmp_path, SPEC)
+    with_another_digit(run.folder / "history.csv")
+    rows = pd.DataFrame([{**dict.fromkeys(RUN_COLUMNS, 0), "run": SPEC.path}])
+    with pytest.raises(DataError, match=r"history\.csv: was damaged or changed after the run"):
+        stacked_table(rows, tmp_path, "history.csv")
+
+
+def test_an_edited_record_is_named(tmp_path):
+    path = finish(tmp_path, SPEC, 0.5).folder / "metrics.json"
+    path.write_text(path.read_text().replace("0.5", "0.4", 1))
+    with pytest.raises(DataError, match=r"metrics\.json: was changed after the run had written it; delete it"):
+        read_record(path)
+
+
+def test_damaged_eigenvalues_are_named_when_they_are_drawn(tmp_path):
+    run = finish(tmp_path, SPEC)
+    truncated(run.folder / "eigenvalues.npz")
+    with pytest.raises(DataError, match=r"eigenvalues\.npz: has \d+ bytes"):
+        read_eigenvalues(run.folder / "eigenvalues.npz")
+
+
+def test_deleted_weights_are_no_damage(tmp_path, repository):
+    grid = repository.grid()
+    train_all(grid, tmp_path, lambda run: 0.5)
+    for path in tmp_path.rglob("model.safetensors"):
+        path.unlink()
+    assert len(experiment_tables(grid, grid.experiments["study"], tmp_path)[0]) == 8
+
+
 def test_a_damaged_record_is_named(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text('{"run": {}}')
@@ -181,7 +233,11 @@ def test_the_runs_table_has_a_row_a_run_with_alpha_and_provenance(tmp_path, repo
     grid = repository.grid()
     train_all(grid, tmp_path, lambda run: run.seed + 0.5)
     for run in grid.runs.values():
-        (tmp_path / "runs" / run.path / "layers.csv").write_text("layer,block,alpha\na,1,2.0\nb,1,4.0\nc,2,\n")
+        path = tmp_path / "runs" / run.path / "layers.csv"
+        path.write_text("layer,block,alpha\na,1,2.0\nb,1,4.0\nc,2,\n")
+        record = json.loads(path.with_name("metrics.json").read_text())
+        del record["files"], record["digest"]
+        path.with_name("metrics.json").write_text(json.dumps(record))
     table, trials = experiment_tables(grid, grid.experiments["study"], tmp_path)
     assert len(table) == 8
     assert trials.empty

@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,11 +14,13 @@ import pytest
 import yaml
 
 from replication.errors import ConfigError
+from replication.settings.artifacts import own_pairs
 from replication.settings.checks import validate
 from replication.settings.config import CatalogFile, Config
 from replication.settings.experiment import experiment_type
 from replication.settings.options import generated
 from replication.settings.yamlfile import read_yaml
+from synthetic_tables import shipped_index
 
 
 def runs_of(repository):
@@ -162,26 +165,25 @@ def test_a_slice_keeps_the_runs_that_match_and_says_that_it_is_one(repository, o
         ({"ratio": [0.7]}, "'only.ratio' names 0.7, .* there are: 0.5, 1.0"),
         ({"models": ["fno"]}, "unknown key 'models' below key 'only'"),
         ({"ratio": [1.0], "dataset": ["text"]}, "'only.dataset' names 'text'"),
-        ({"artifact": ["table1"]}, "'only.artifact' names 'table1', .* there are: fig_other, fig_study"),
-        ({"artifact": ["fig_other"]}, "leaves no run: none has artifact fig_other"),
+        ({"artifact": ["table1"]}, "'only.artifact' names 'table1', .* there are: fig4_cfd_ratio, "),
+        ({"artifact": ["fig3_glue_ratio"]}, "'only.artifact' names 'fig3_glue_ratio'"),
+        ({"ratio": [1.0], "method": ["tb"]}, "leaves no run: none has ratio 1.0; method tb"),
     ],
 )
 def test_a_slice_of_what_is_not_there_is_refused(repository, only, words):
-    (repository.path / "workflow/resources").mkdir(parents=True)
-    entry = {"kind": "figure", "title": "A figure", "family": "sciml", "layout": "x", "needs": "nothing"}
-    artifacts = {f"fig_{name}": {**entry, "experiments": [name]} for name in ("study", "other")}
-    (repository.path / "workflow/resources/artifacts.yaml").write_text(yaml.safe_dump({"artifacts": artifacts}))
+    first = copy.deepcopy(repository.block)
+    first.update(ratios=[1.0], methods=["baseline"], overrides=[])
+    repository.block["ratios"] = [0.5]
+    repository.experiment["scales"]["demo"]["grid"].append(first)
     repository.config["only"] = only
     with pytest.raises(ConfigError, match=words):
         repository.grid()
-    repository.config["only"] = {"artifact": ["fig_study"]}
-    assert len(repository.grid().runs) == 8
+    repository.config["only"] = {"artifact": ["fig4_cfd_ratio"]}
+    assert len(repository.grid().runs) == 6
 
 
 def test_artifacts_that_a_slice_leaves_out_are_missing(root):
-    from replication.settings.artifacts import read_index
-
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
     plan = index.plan(["fig3_glue_ratio"], scale="demo", only=["fig1_esd"])
     assert list(plan.figures) == ["fig1_esd"]
     assert plan.missing["fig3_glue_ratio"] == "key 'only' in config.yaml leaves it out"
@@ -213,3 +215,97 @@ def test_the_editors_schemas_accept_the_repositorys_files_and_refuse_an_unknown_
 def test_the_library_does_not_need_pydantic(root):
     library = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert not [name for name in library["dependencies"] if name.startswith("pydantic")]
+
+
+# ---- experiments of one's own ---------------------------------------------------------------------------
+
+
+def own_study(repository, tmp_path_factory) -> Path:
+    """A folder outside the repository with the experiment ``own``, which declares no artifact."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "experiments").mkdir()
+    experiment = {key: value for key, value in repository.experiment.items() if key != "artifact"}
+    (folder / "experiments/own.yaml").write_text(yaml.safe_dump(experiment))
+    repository.config |= {"study_dir": str(folder), "experiments": ["own"]}
+    return folder
+
+
+def test_an_experiment_outside_the_repository_has_figures_and_a_table_of_its_own(repository, tmp_path_factory):
+    own_study(repository, tmp_path_factory)
+    grid = repository.grid()
+    plan = grid.index.plan(grid.experiments, scale="demo")
+    assert set(plan.figures) == {"own_score", "own_alpha_std"}
+    assert set(plan.tables) == {"own_table"}
+    assert plan.tables["own_table"].pairs == (("baseline", "tb"),)
+    assert "declares table19_fig4 as its artifact" in plan.missing["fig4_cfd_ratio"]
+
+
+def test_a_catalogue_outside_the_repository_is_read(repository, tmp_path_factory):
+    folder = own_study(repository, tmp_path_factory)
+    (folder / "catalog").mkdir()
+    (folder / "catalog/mine.yaml").write_text("models: {mine: {family: sciml, kind: fno}}")
+    text = (folder / "experiments/own.yaml").read_text()
+    (folder / "experiments/own.yaml").write_text(text.replace("- fno", "- mine"))
+    assert set(repository.grid().models) == {"mine"}
+
+
+def test_an_experiment_that_declares_an_artifact_of_the_paper_is_shown_there(repository, tmp_path_factory):
+    folder = own_study(repository, tmp_path_factory)
+    (folder / "experiments/own.yaml").write_text(yaml.safe_dump(repository.experiment))
+    repository.config["experiments"] = ["study", "own"]
+    grid = repository.grid()
+    plan = grid.index.plan(grid.experiments, scale="demo")
+    assert plan.figures["fig4_cfd_ratio"].sources == ("study", "own")
+    assert plan.tables["table19_cfd"].published == "table19_fig4"
+
+
+def test_a_slice_may_name_an_artifact_of_ones_own(repository, tmp_path_factory):
+    own_study(repository, tmp_path_factory)
+    repository.config |= {"experiments": ["study", "own"], "only": {"artifact": ["own_table"]}}
+    assert set(repository.grid().experiments) == {"own"}
+
+
+def test_what_is_said_of_ones_own_experiment_is_not_called_the_papers_setting(repository, tmp_path_factory):
+    folder = own_study(repository, tmp_path_factory)
+    text = (folder / "experiments/own.yaml").read_text()
+    (folder / "experiments/own.yaml").write_text(text.replace("stand_in: a stand-in", "stand_in: ''"))
+    assert repository.grid().experiments["own"].stand_in == "own models and data, not the paper's"
+
+
+@pytest.mark.parametrize(
+    ("methods", "pairs"),
+    [
+        ({"ft": {}, "tb": {"balance": {"tau": 1}}}, (("ft", "tb"),)),
+        (
+            {"ft": {}, "sam": {"rho": 1}, "sam+tb": {"rho": 1, "balance": {}}, "tb": {"balance": {"tau": 1}}},
+            (("sam", "sam+tb"), ("ft", "tb")),
+        ),
+        ({"ft": {}, "sam": {"rho": 1}, "tb": {"x": 1, "balance": {"tau": 1}}}, (("ft", "tb"), ("sam", "tb"))),
+        ({"tb": {"balance": {"tau": 1}}}, ()),
+        ({"ft": {}, "sam": {"rho": 1}}, ()),
+    ],
+)
+def test_a_method_that_balances_is_compared_with_its_like(methods, pairs):
+    assert own_pairs(methods) == pairs
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"experiment": "table19"}, r"experiment study: key 'artifact' is 'table19' \(did you mean 'table1"),
+        ({"study_dir": "/no/such/folder"}, "key 'study_dir' is '/no/such/folder', which has no experiments/"),
+        ({"file": "study.yaml"}, "the repository has an experiment study too; rename yours"),
+        ({"file": "runs.yaml"}, "results have a folder of that name"),
+        ({"file": "Own Study.yaml"}, "use small letters, digits and _ only"),
+    ],
+)
+def test_mistakes_about_ones_own_study_are_named(repository, tmp_path_factory, change, words):
+    folder = own_study(repository, tmp_path_factory)
+    if "file" in change:
+        (folder / "experiments/own.yaml").rename(folder / "experiments" / change["file"])
+    if "experiment" in change:
+        repository.experiment["artifact"] = change["experiment"]
+        repository.config["experiments"] = ["study"]
+    repository.config["study_dir"] = change.get("study_dir", str(folder))
+    with pytest.raises(ConfigError, match=words):
+        repository.grid()

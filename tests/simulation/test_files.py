@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -308,6 +309,20 @@ def test_a_wrong_checksum_and_a_refusal_are_errors(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(DataError, match="answered 404"):
         download("https://x", tmp_path / "file.h5", "00", get=Server(b"", status=404))
+
+
+def test_a_file_of_the_users_own_is_copied_and_not_linked(flow, tmp_path):
+    own = tmp_path / "mine.h5"
+    shutil.copyfile(flow, own)
+    options = {"source": "file", "file": str(own)}
+    fetch(options, tmp_path / "data/data.h5")
+    assert not own.samefile(tmp_path / "data/data.h5")
+    assert json.loads((tmp_path / "data/data.h5.json").read_text())["rows"] == 20
+    own.unlink()
+    with pytest.raises(DataError, match=r"mine\.h5: no such file; data set option 'file' names it"):
+        fetch(options, tmp_path / "data/data.h5")
+    with pytest.raises(DataError, match="no such file; data set option 'file' names it"):
+        fetch({"source": "file"}, tmp_path / "data/data.h5")
 
 
 def test_the_users_own_copy_is_taken_from_its_folder(flow, tmp_path):

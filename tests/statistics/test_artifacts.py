@@ -17,11 +17,12 @@ from replication.settings.paths import RunPath
 from replication.settings.yamlfile import read_yaml
 from replication.simulation.simulation import PDES
 from replication.statistics.published import read_published
+from synthetic_tables import shipped_index
 
 
 @pytest.fixture(scope="module")
 def index(root):
-    return read_index(root / "workflow/resources/artifacts.yaml")
+    return shipped_index(root)
 
 
 def test_every_figure_and_table_of_the_paper_is_listed(index) -> None:
@@ -133,13 +134,13 @@ def test_every_operators_data_set_names_its_equation(root) -> None:
         ({"kind": "poster"}, "kind"),
         ({"claims": ["wins"]}, "claims"),
         ({"claims_of": "fig99"}, "which is no artifact"),
-        ({"experiments": []}, "neither experiments nor a reason"),
+        ({"shows": []}, "shows nothing and gives no reason"),
     ],
 )
 def test_a_bad_index_is_refused(tmp_path, change, message) -> None:
     entry = {
         "kind": "table", "title": "T", "family": "nlp", "layout": "by_method", "needs": "nothing",
-        "experiments": ["a"], **change,
+        "shows": ["a"], **change,
     }  # fmt: skip
     path = tmp_path / "artifacts.yaml"
     path.write_text(yaml.safe_dump({"artifacts": {"t": entry}}))

@@ -26,7 +26,6 @@ from replication.report.render import to_html, to_latex
 from replication.report.report import Sources, page_width, render
 from replication.report.tables import build_table
 from replication.runs.predictions import error_table, read_rollout
-from replication.settings.artifacts import read_index
 from replication.settings.paths import RunPath
 from replication.statistics.cells import read_runs, read_stacked
 from replication.statistics.estimates import estimate_table
@@ -34,7 +33,7 @@ from replication.statistics.overview import gain_table, measured_table
 from replication.statistics.published import read_published
 from replication.statistics.trivial import join_trivial
 from replication.statistics.verdicts import verdict_table
-from synthetic_tables import STAND_IN, synthetic_rollout, synthetic_runs, write_experiment
+from synthetic_tables import STAND_IN, shipped_index, synthetic_rollout, synthetic_runs, write_experiment
 
 
 def tiny_png(path: Path) -> Path:
@@ -54,7 +53,7 @@ def sources(folder, root) -> Sources:
     runs = synthetic_runs(diverged=((0.01, "tb", 37),))
     runs["model_title"] = "</script><b>Toy & model</b>"
     write_experiment(folder, runs)
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
     plan = index.plan(["fig3_glue_ratio"], scale="smoke")
     published = read_published(root / "workflow/resources/published_results.csv")
     trivial = pd.DataFrame({"dataset": "synthetic", "predictor": "majority", "metric": "accuracy", "value": [0.71]})
@@ -82,9 +81,7 @@ def sources(folder, root) -> Sources:
 
 @pytest.fixture(scope="module")
 def page(sources, root) -> str:
-    return render(
-        read_index(root / "workflow/resources/artifacts.yaml"), sources, root / "workflow/report/template.html.j2"
-    )
+    return render(shipped_index(root), sources, root / "workflow/report/template.html.j2")
 
 
 class Links(HTMLParser):
@@ -118,7 +115,7 @@ def test_the_page_loads_nothing_and_its_links_lead_somewhere(page) -> None:
 
 
 def test_every_artifact_is_shown_or_explained(page, root) -> None:
-    for name in read_index(root / "workflow/resources/artifacts.yaml").artifacts:
+    for name in shipped_index(root).artifacts:
         assert f'id="{name}"' in page or f"<td>{name}</td>" in page
 
 
@@ -161,15 +158,13 @@ def test_data_cannot_break_out_of_the_page(page) -> None:
 
 
 def test_the_same_sources_give_the_same_page(page, sources, root) -> None:
-    again = render(
-        read_index(root / "workflow/resources/artifacts.yaml"), sources, root / "workflow/report/template.html.j2"
-    )
+    again = render(shipped_index(root), sources, root / "workflow/report/template.html.j2")
     assert again == page
 
 
 def test_a_page_that_grew_too_large_is_refused(sources, root, monkeypatch) -> None:
     monkeypatch.setattr(module, "LARGEST", 1000)
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
     with pytest.raises(DataError, match="would take"):
         render(index, sources, root / "workflow/report/template.html.j2")
 
@@ -249,7 +244,9 @@ def in_browser(page: str, probe: str, folder: Path, *flags: str) -> str:
     return run.stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
+)
 def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
     """Charts are drawn, a click sorts, and nothing is written to the console."""
     probe = """
@@ -286,9 +283,7 @@ def played(sources, folder, root) -> str:
         animations={"rollout_2d": gif},
         figures={**sources.figures, "predictions_2d": tiny_png(folder / "predictions_2d.png")},
     )  # fmt: skip
-    return render(
-        read_index(root / "workflow/resources/artifacts.yaml"), own, root / "workflow/report/template.html.j2"
-    )
+    return render(shipped_index(root), own, root / "workflow/report/template.html.j2")
 
 
 def test_an_animation_travels_inside_the_page(played) -> None:
@@ -326,7 +321,9 @@ PLAYER = """
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
+)
 def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> None:
     come = PLAYER + "coming(true);"
     dom = in_browser(played.replace("<head>", IN_VIEW), come, tmp_path, "--force-prefers-reduced-motion")
@@ -336,7 +333,9 @@ def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> No
     assert 'class="controls" hidden' not in player
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
+)
 def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
     page = played.replace("<head>", IN_VIEW)
     # In view it starts; once, so that it does not start again after a reader has stopped it.

@@ -10,10 +10,10 @@ import pytest
 from replication.errors import ConfigError, DataError
 from replication.report.render import Entry, Row, Table, latex_text, to_latex, to_markdown
 from replication.report.tables import build_table
-from replication.settings.artifacts import Artifact, read_index
+from replication.settings.artifacts import Artifact
 from replication.statistics.numbers import gain_text, interval, number, p_text, with_uncertainty
 from replication.statistics.published import join_published, published_gains, read_published
-from synthetic_tables import synthetic_runs
+from synthetic_tables import shipped_index, synthetic_runs
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def published(root) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def index(root):
-    return read_index(root / "workflow/resources/artifacts.yaml")
+    return shipped_index(root)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,11 @@ import torch
 from replication.cli import trivial as command
 from replication.operators.rollout import Fields
 from replication.operators.trivial import INITIAL_STEPS, trivial_errors, trivial_predictions
-from replication.settings.artifacts import read_index
 from replication.statistics.cells import read_table
 from replication.statistics.published import join_published, read_published
 from replication.statistics.trivial import against_trivial, join_trivial, learned, published_sentences, sentences
 from replication.statistics.verdicts import artifact_verdicts, overall_verdicts
-from synthetic_tables import synthetic_runs
+from synthetic_tables import shipped_index, synthetic_runs
 
 FRAMES = 13
 
@@ -135,7 +134,7 @@ def test_a_setting_in_which_neither_method_beats_them_supports_no_claim(root):
     part = {row["claim_id"]: row for row in overall_verdicts(join_trivial(runs, [table(0.745)]))}
     assert (part["better"]["cells"], part["better"]["left_out"]) == (2, 1)
     assert part["better"]["reason"].endswith("neither method beats the trivial predictors there")
-    artifact = read_index(root / "workflow/resources/artifacts.yaml").artifacts["fig3_glue_ratio"]
+    artifact = shipped_index(root).artifacts["fig3_glue_ratio"]
     published = read_published(root / "workflow/resources/published_results.csv")
     assert artifact_verdicts(artifact, join_trivial(runs, [table(0.95)]), published)[0]["left_out"] == 3
 

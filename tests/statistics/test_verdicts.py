@@ -11,12 +11,11 @@ from scipy import stats
 
 from replication.report.render import to_latex, to_markdown
 from replication.report.verdicts import as_table, with_evidence
-from replication.settings.artifacts import read_index
 from replication.statistics.claims import Evidence, collect, combine
 from replication.statistics.paired import gains, paired_table
 from replication.statistics.published import read_published
 from replication.statistics.verdicts import judge, overall_verdicts, verdict_table
-from synthetic_tables import STAND_IN, synthetic_runs
+from synthetic_tables import STAND_IN, shipped_index, synthetic_runs
 
 
 def evidence(**changes: float) -> Evidence:
@@ -128,7 +127,7 @@ def test_a_run_that_two_experiments_show_counts_once() -> None:
 
 
 def test_table_of_verdicts_names_stand_ins_and_published_gains(root) -> None:
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
     published = read_published(root / "workflow/resources/published_results.csv")
     runs = synthetic_runs()
     plan = index.plan(["fig3_glue_ratio"], scale="smoke")

@@ -18,8 +18,7 @@ DATA = {
     "stored_cells": 16, "frames": 13, "t_end": 0.1, "test_samples": 4, "validation_samples": 4,
 }  # fmt: skip
 HYPER = {"epochs": 2, "batch_size": 4, "lr": 0.005, "s": 1.0}
-#: The name under which the paper's figures look for their experiment.
-NAME = "fig4_cfd_ratio"
+NAME = "study"
 TABLE = f"results/{NAME}/runs.csv"
 
 

@@ -191,6 +191,34 @@ def check(
 
 
 @app.command()
+def plan(
+    config: Annotated[Path, typer.Option(help="configuration file")] = Path("config.yaml"),
+    root: Annotated[Path, typer.Option(help="the repository")] = Path(),
+) -> None:
+    """What the configuration, or its slice (`only`), would train: runs, hours, disk space, and what it needs."""
+    from replication.runs.plan import needs_table, plan_table, read_finished
+    from replication.settings.config import read_config
+    from replication.settings.grid import load_grid
+    from replication.settings.yamlfile import read_yaml
+
+    grid = load_grid(root, read_config(config, root))
+    results, rules = Path(grid.config.results_dir), read_yaml(root / "profiles/resources.yaml")["rules"]
+    limits = {family: rules[f"train_{family}"][grid.config.scale]["runtime"] for family in ("nlp", "sciml")}
+    table = plan_table(grid, read_finished(grid, results), limits)
+    needs = needs_table(grid, results)
+    if only := grid.config.only.given():
+        print(f"A part of the grid: {json.dumps(only)}\n")
+    table["GB"] = table["GB"].astype(float).map("{:.2f}".format).replace("nan", "?")
+    print(table.to_markdown(index=False, tablefmt="simple", floatfmt=".2f"))
+    print(
+        "\nhours: of what is not finished, one run at a time, in proportion to epochs and rows. From finished runs of"
+        "\nthe same model and data set; else a rule of thumb: all rows take the time limit in profiles/resources.yaml."
+        "\nGB: with trained weights, where a finished run says how large it is.\n"
+    )
+    print(needs.to_markdown(index=False, tablefmt="simple"))
+
+
+@app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="a results folder")],
     b: Annotated[Path, typer.Argument(help="another results folder")],

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from replication.settings.artifacts import read_index
 from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
 from replication.settings.config import Config
@@ -150,6 +149,18 @@ def folder_argument(wildcards):
     return ["--folder", folder] if folder else []
 
 
+def own_files(wildcards):
+    """Files of the user's own that a data set is made from; where one has changed, its runs are trained again."""
+    options = GRID.datasets[wildcards.dataset]
+    if wildcards.dataset in CONFIG.data_folders:
+        return []
+    source = options if options.get("source") == "file" else options.get("source")
+    if not isinstance(source, dict) or "package" in source:
+        return []
+    files = [*source.get("files", {}).values(), source.get("file")]
+    return [str(Path(name).expanduser()) for name in files if isinstance(name, str)]
+
+
 def cell_spec(wildcards):
     """The settings of a cell's runs, or an error for a path that no experiment declares."""
     spec = SPECS.get(wildcards.id)
@@ -210,9 +221,8 @@ def training_jobs():
 
 
 # What the configured experiments can build; the report says of everything else why not.
-INDEX = f"{ROOT}/workflow/resources/artifacts.yaml"
 PUBLISHED = f"{ROOT}/workflow/resources/published_results.csv"
-PLAN = read_index(INDEX).plan(
+PLAN = GRID.index.plan(
     GRID.experiments,
     scale=CONFIG.scale,
     skipped=GRID.skipped,
@@ -270,6 +280,12 @@ def figure_inputs():
     ]
     inputs["predictions"] = lambda wildcards: predictions_of([wildcards.figure])
     return inputs
+
+
+def artifact(wildcards):
+    """What a script has to know of an artifact."""
+    (name,) = wildcards
+    return ARTIFACTS[name].plain()
 
 
 def described(wildcards):

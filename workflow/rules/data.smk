@@ -4,6 +4,8 @@
 
 
 rule fetch_text:
+    input:
+        own_files,
     output:
         directory(f"{RESULTS}/data/{{dataset}}/raw"),
     log:
@@ -106,6 +108,8 @@ use rule simulate as simulate_batched with:
 
 
 rule fetch_pde:
+    input:
+        own_files,
     output:
         data=PDE_DATA,
         manifest=f"{PDE_DATA}.json",

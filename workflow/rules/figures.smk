@@ -6,7 +6,6 @@ rule figure:
     input:
         **figure_inputs(),
         published=PUBLISHED,
-        index=INDEX,
     output:
         csv=f"{FIGURES}/{{figure}}.csv",
         pdf=f"{FIGURES}/{{figure}}.pdf",
@@ -23,6 +22,7 @@ rule figure:
     resources:
         **asks_for("figure"),
     params:
+        artifact=artifact,
         style=CONFIG.style,
         described=described,
     message:
@@ -68,7 +68,6 @@ rule animation:
     input:
         runs=lambda wildcards: tables_of(wildcards.animation, "runs"),
         predictions=lambda wildcards: predictions_of([wildcards.animation]),
-        index=INDEX,
     output:
         report(
             f"{FIGURES}/{{animation}}.gif",
@@ -83,6 +82,7 @@ rule animation:
     resources:
         **asks_for("animation"),
     params:
+        artifact=artifact,
         style=CONFIG.style,
         described=described,
     message:
@@ -116,7 +116,6 @@ rule report:
         ],
         trivial=[f"{RESULTS}/trivial/{name}.csv" for name in GRID.datasets],
         verdicts=f"{RESULTS}/tables/verdicts.csv",
-        index=INDEX,
         template=f"{ROOT}/workflow/report/template.html.j2",
         parts=multiext(f"{ROOT}/workflow/report/report", ".css", ".js"),
     output:
@@ -128,6 +127,7 @@ rule report:
     resources:
         **asks_for("report"),
     params:
+        artifacts=[one.plain() for one in GRID.index.artifacts.values()],
         scale=CONFIG.scale,
         missing=PLAN.missing,
     message:

@@ -32,7 +32,6 @@ rule table:
     input:
         runs=lambda wildcards: tables_of(wildcards.table, "runs"),
         published=PUBLISHED,
-        index=INDEX,
     output:
         csv=report(
             f"{RESULTS}/tables/{{table}}.csv",
@@ -50,7 +49,7 @@ rule table:
     resources:
         **asks_for("table"),
     params:
-        artifact="{table}",
+        artifact=artifact,
         described=described,
     message:
         "Make {wildcards.table}"
@@ -62,7 +61,6 @@ rule verdicts:
     input:
         runs=collected("runs"),
         published=PUBLISHED,
-        index=INDEX,
     output:
         csv=report(
             f"{RESULTS}/tables/verdicts.csv",
@@ -82,7 +80,9 @@ rule verdicts:
     resources:
         **asks_for("verdicts"),
     params:
-        scale=CONFIG.scale,
+        artifacts=[
+            one.plain() for one in (*PLAN.figures.values(), *PLAN.tables.values())
+        ],
     message:
         "Judge the paper's claims"
     script:

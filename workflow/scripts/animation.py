@@ -9,9 +9,9 @@ sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 from replication.figures.data import FigureData
 from replication.figures.registry import ANIMATIONS
 from replication.figures.style import style
-from replication.settings.artifacts import read_index
+from replication.settings.artifacts import Artifact
 
-artifact = read_index(snakemake.input.index).artifacts[snakemake.wildcards.animation]
+artifact = Artifact(**snakemake.params.artifact)
 paths = {kind: [Path(path) for path in snakemake.input[kind]] for kind in ("runs", "predictions")}
 data = FigureData.read(artifact, **paths)
 with style(snakemake.params.style):

@@ -9,11 +9,11 @@ sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 from replication.figures.data import FigureData
 from replication.figures.registry import draw
 from replication.figures.style import save, style
-from replication.settings.artifacts import read_index
+from replication.settings.artifacts import Artifact
 
 kinds = "runs", "layers", "spectra", "eigenvalues", "predictions"
 paths = {kind: [Path(path) for path in snakemake.input.get(kind)] for kind in kinds}
-artifact = read_index(snakemake.input.index).artifacts[snakemake.wildcards.figure]
+artifact = Artifact(**snakemake.params.artifact)
 data = FigureData.read(artifact, published=Path(snakemake.input.published), **paths)
 data.table().to_csv(snakemake.output.csv, index=False)
 with style(snakemake.params.style):

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.report.report import Sources, render
-from replication.settings.artifacts import read_index
+from replication.settings.artifacts import Index
 from replication.statistics.cells import read_runs, read_stacked, read_table
 from replication.statistics.overview import read_overview
 
@@ -37,5 +37,5 @@ sources = Sources(
     missing=snakemake.params.missing,
     animations=by_artifact(inputs.animations, ".gif"),
 )
-page = render(read_index(inputs.index), sources, Path(inputs.template))
+page = render(Index.from_plain(snakemake.params.artifacts), sources, Path(inputs.template))
 Path(snakemake.output[0]).write_text(page, encoding="utf-8")

@@ -8,7 +8,7 @@ sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.report.render import to_latex, to_markdown
 from replication.report.verdicts import as_table, with_evidence
-from replication.settings.artifacts import read_index
+from replication.settings.artifacts import Artifact
 from replication.statistics.cells import read_runs
 from replication.statistics.estimates import estimate_table
 from replication.statistics.overview import gain_table, measured_table
@@ -16,8 +16,7 @@ from replication.statistics.published import read_published
 from replication.statistics.verdicts import verdict_table
 
 runs, paper, outputs = read_runs(snakemake.input.runs), read_published(snakemake.input.published), snakemake.output
-plan = read_index(snakemake.input.index).plan(sorted(set(runs["experiment"])), scale=snakemake.params.scale)
-artifacts = [*plan.figures.values(), *plan.tables.values()]
+artifacts = [Artifact(**fields) for fields in snakemake.params.artifacts]
 for name, make in {"gains": gain_table, "measured": measured_table, "estimates": estimate_table}.items():
     make(runs, paper, artifacts).to_csv(outputs[name], index=False)
 verdicts = verdict_table(runs, paper, artifacts)

@@ -18,7 +18,7 @@ from replication.settings.paths import RunPath
 from replication.statistics.artifact import Numbers
 from replication.statistics.cells import read_runs, read_stacked, spread_of, title_of, with_companions
 from replication.statistics.paired import Pair
-from replication.runs.records import files_of_runs
+from replication.runs.records import check_file, files_of_runs
 from replication.runs.predictions import Rollout, error_table, read_rollout
 from replication.statistics.published import read_published
 from replication.errors import DataError
@@ -205,6 +205,7 @@ def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
     """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError where it is damaged."""
+    check_file(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             last = {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}

@@ -40,7 +40,10 @@ def _curve(
 def _require(data: FigureData, value: str) -> None:
     lost = (data.shown["status"] == "diverged").all()
     if not lost and (value not in data.shown or data.shown[value].notna().sum() == 0):
-        raise DataError(f"{data.artifact.name}: no run has a value of '{value}'; collect the runs again")
+        raise DataError(
+            f"{data.artifact.name}: no run has a value of '{value}'; where that is an exponent, no layer of the models is "
+            "large enough for one (the runs' layers.csv say why), and nothing was balanced"
+        )
 
 
 def _methods_and_gain(data: FigureData, value: str) -> Figure:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.runs.records import RUN_COLUMNS
+from replication.runs.records import RUN_COLUMNS, check_file
 from replication.settings.artifacts import Artifact
 from replication.settings.grid import Cell, Experiment
 from replication.settings.paths import RunPath
@@ -133,6 +133,7 @@ def read_rollout(path: Path, position: int = 0) -> Rollout:
 
     Raises DataError, naming the file, where it is damaged or its arrays do not fit each other.
     """
+    check_file(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays: dict[str, NDArray[Any]] = {name: stored[name] for name in ARRAYS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
+from replication.runs.checkpoint import sha256
 from replication.runs.select import CHOSEN_ON, Record, best_trial, score, trial_mean
 from replication.settings.grid import Cell, Experiment, Grid
 from replication.settings.hyper import resolved_hyper
@@ -18,18 +20,65 @@ from replication.settings.paths import RUNS, RunPath
 if TYPE_CHECKING:
     import pandas as pd
 
+#: The record of a finished run; it is published last.
+RECORD = "metrics.json"
 #: Columns of a stacked table that name the run of each row.
 RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")
 
 
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Hash of a record without the hash that it carries itself, by which a record edited by hand is told."""
+    text = json.dumps({key: value for key, value in record.items() if key != "digest"})
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
+
+
 def read_record(path: Path) -> Record:
-    """A run's ``metrics.json``. Raises DataError where it is missing or damaged."""
+    """A run's ``metrics.json``. Raises DataError where it is missing, damaged or was changed by another hand."""
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
         record["run"]["seed"], record["metrics"], record["status"], record["primary"], record["provenance"]
+        changed = record_digest(record) != record.get("digest", record_digest(record))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a run's record ({error}); delete it and run again") from None
+    if changed:
+        raise DataError(f"{path}: was changed after the run had written it; delete it and run again")
     return record
+
+
+def check_file(path: Path, record: Record | None = None, *, content: bool = True) -> None:
+    """Compare a run's file with what the run wrote.
+
+    Args:
+        path: the file.
+        record: the run's record, by default the one beside the file; without one nothing is compared.
+        content: compare the SHA-256 too, not the size alone.
+
+    Raises DataError, naming the file, where it is another one.
+    """
+    beside = path.with_name(RECORD)
+    try:
+        written = (json.loads(beside.read_text(encoding="utf-8")) if record is None else record)["files"][path.name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not path.is_file():
+        return
+    size = path.stat().st_size
+    if size != written["bytes"]:
+        raise DataError(
+            f"{path}: has {size} bytes, {written['bytes']} were written, so it was damaged or changed; "
+            f"delete {beside} and run again"
+        )
+    if content and sha256(path) != written["sha256"]:
+        raise DataError(f"{path}: was damaged or changed after the run had written it; delete {beside} and run again")
+
+
+def check_sizes(folder: Path, record: Record) -> None:
+    """Compare the sizes of a run's files with what the run wrote; not their content, as weights may be gigabytes.
+
+    Raises DataError for a file of another size. A missing file is no error: weights may be deleted.
+    """
+    for name in record.get("files", {}):
+        check_file(folder / name, record, content=False)
 
 
 @dataclass(frozen=True)
@@ -80,7 +129,9 @@ def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tupl
     import pandas as pd
 
     folder = results / RUNS
-    records = {path: read_record(folder / path / "metrics.json") for path in experiment.runs}
+    records = {path: read_record(folder / path / RECORD) for path in experiment.runs}
+    for path, record in records.items():
+        check_sizes(folder / path, record)
     rows: list[dict[str, Any]] = []
     trials: list[dict[str, Any]] = []
     for cell in experiment.cells:
@@ -184,12 +235,13 @@ def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    check_file(path)
     try:
         return pd.read_csv(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        record = path.with_name("metrics.json")
+        record = path.with_name(RECORD)
         raise DataError(f"{path}: cannot be read ({error}); delete {record} and run again") from None
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import BusyError, TerminatedError
-from replication.runs.checkpoint import Checkpoints, fsync, write_atomically
+from replication.runs.checkpoint import Checkpoints, fsync, sha256, write_atomically
 from replication.runs.provenance import peak_memory_mb, provenance
+from replication.runs.records import RECORD, record_digest
 from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
 from replication.runs.tracking import Sink, block_scalars, epoch_scalars
@@ -31,8 +32,6 @@ from replication.settings.spec import RunSpec, digest
 
 Row = Mapping[str, Any]
 
-#: The record of a finished run; it is published last.
-RECORD = "metrics.json"
 REPORT_EVERY_S = 5.0
 
 
@@ -215,8 +214,12 @@ class RunDir:
             "wall_s": round(self._elapsed_s(), 3),
             "peak_memory_mb": round(peak_memory_mb(self.device), 1),
             "provenance": provenance(self.device),
+            "files": {
+                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                for path in sorted(self.sealed.iterdir())
+            },
         }
-        self._write(RECORD, json.dumps(record, indent=1))
+        self._write(RECORD, json.dumps({**record, "digest": record_digest(record)}, indent=1))
         self.checkpoints.clear()
         (self.folder / "heartbeat.json").unlink(missing_ok=True)
 

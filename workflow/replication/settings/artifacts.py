@@ -1,9 +1,14 @@
-"""The artifact index: every figure and table of the paper (and ours), what it is made from, and what it needs."""
+"""The artifact index: every figure and table of the paper (and ours), what it is made from, and what it needs.
+
+The index names no experiment. An experiment's key ``artifact`` says where its runs are shown; one without it has
+figures and a table of its own (:func:`own_artifacts`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,18 +24,24 @@ from replication.settings.checks import (
     FileName,
     FileNames,
     Model,
+    Options,
     Text,
     known_keys,
+    suggestion,
     validate,
 )
 from replication.settings.yamlfile import read_yaml
 
 Claim = Literal["better", "low_data", "balances", "imbalance"]
+INDEX = Path(__file__).parents[2] / "resources/artifacts.yaml"
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
 class Artifact:
-    """One figure or table; fields as in ``workflow/resources/artifacts.yaml``, and its key there as ``name``."""
+    """One figure or table; fields as in ``workflow/resources/artifacts.yaml``, and its key there as ``name``.
+
+    ``experiments`` and ``companions`` name experiments; :meth:`Index.of` fills them from ``shows`` and ``borrows``.
+    """
 
     name: SkipJsonSchema[str]
     kind: Literal["figure", "table", "animation"]
@@ -41,10 +52,12 @@ class Artifact:
     ]
     needs: Annotated[Text, Field(description="what it takes to build it at full size")]
     caption: str = Field("", description="the text below it")
-    experiments: FileNames = Field(
-        (), description="experiments that it is about; it shows those that are configured, and needs one"
+    shows: FileNames = Field(
+        (), description="what experiments declare as `artifact`; it shows those that are configured, and needs one"
     )
-    companions: FileNames = Field((), description="experiments that lend methods for the same cells")
+    borrows: FileNames = Field((), description="the same, of experiments that lend methods for the same cells")
+    experiments: Annotated[FileNames, SkipJsonSchema()] = Field(())
+    companions: Annotated[FileNames, SkipJsonSchema()] = Field(())
     published: str | None = Field(None, description="id in the published table")
     pairs: tuple[tuple[Text, Text], ...] = Field((), description="[method compared with, method]")
     claims: Annotated[tuple[Claim, ...], *UNIQUE] = Field((), description="claims of the paper that it tests")
@@ -66,6 +79,10 @@ class Artifact:
         """Every experiment whose runs it shows, those that it is about first."""
         return (*self.experiments, *self.companions)
 
+    def plain(self) -> Options:
+        """Its fields as a rule hands them to a script, which makes them an artifact again."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -79,9 +96,47 @@ class Plan:
 
 @dataclass(frozen=True)
 class Index:
-    """All artifacts, in the paper's order."""
+    """All artifacts, in the paper's order, and then the experiments' own."""
 
     artifacts: Mapping[str, Artifact]
+
+    @classmethod
+    def from_plain(cls, artifacts: Iterable[Options]) -> Index:
+        """The index of :meth:`Artifact.plain`."""
+        return cls({values["name"]: Artifact(**values) for values in artifacts})
+
+    def of(self, declared: Mapping[str, str | None], own: Mapping[str, Artifact] | None = None) -> Index:
+        """The index for some experiments.
+
+        Args:
+            declared: experiment -> its key ``artifact``.
+            own: artifacts of experiments that declare none.
+
+        Raises ConfigError where an experiment declares what no artifact shows, or a name stands twice.
+        """
+        known = sorted({item for artifact in self.artifacts.values() for item in artifact.shows})
+        for name, item in declared.items():
+            if item is not None and item not in known:
+                raise ConfigError(
+                    f"experiment {name}: key 'artifact' is {item!r}{suggestion(item, known)}; without the key the "
+                    f"experiment has figures and a table of its own, else one of {', '.join(known)} was expected"
+                )
+        if twice := sorted({*self.artifacts} & {*(own or {})}):
+            raise ConfigError(f"two figures or tables would be called '{twice[0]}'; rename the experiment")
+
+        def names(given: Collection[str], items: Collection[str]) -> tuple[str, ...]:
+            found = [name for wanted in items for name, item in declared.items() if item == wanted]
+            return tuple(dict.fromkeys([*given, *found]))
+
+        filled = {
+            key: replace(
+                artifact,
+                experiments=names(artifact.experiments, artifact.shows),
+                companions=names(artifact.companions, artifact.borrows),
+            )
+            for key, artifact in self.artifacts.items()
+        }
+        return Index({**filled, **(own or {})})
 
     def plan(
         self,
@@ -115,11 +170,14 @@ class Index:
                 companions = tuple(item for item in artifact.companions if item in present)
                 built[artifact.kind][name] = replace(artifact, experiments=own, companions=companions)
             else:
-                why = "; ".join(
-                    f"experiment {item} has no {artifact.flow_dimension}-D flow at scale {scale}"
-                    if item in present
-                    else f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
-                    for item in artifact.experiments
+                why = (
+                    "; ".join(
+                        f"experiment {item} has no {artifact.flow_dimension}-D flow at scale {scale}"
+                        if item in present
+                        else f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
+                        for item in artifact.experiments
+                    )
+                    or f"no configured experiment declares {' or '.join(artifact.shows)} as its artifact"
                 )
                 missing[name] = f"{why}. It needs {artifact.needs}"
         return Plan(built["figure"], built["table"], built["animation"], missing)
@@ -131,8 +189,69 @@ class ArtifactsFile(Model):
     artifacts: dict[FileName, Artifact] = Field(min_length=1)
 
 
-def read_index(path: Path | str) -> Index:
-    """The index of a file.
+def own_artifacts(experiment: str, title: str, family: Family, methods: Mapping[str, Options]) -> dict[str, Artifact]:
+    """Figures of scores and of the STD of alpha, and a table, of an experiment that declares no artifact.
+
+    Args:
+        experiment: its name, with which theirs begin.
+        title: its title.
+        family: its family.
+        methods: id -> options of the methods of its runs.
+    """
+    pairs = own_pairs(methods)
+    score, spread = OWN_LAYOUTS[family]
+    shared: Options = {
+        "family": family,
+        "needs": "what its experiment names",
+        "experiments": (experiment,),
+        "pairs": pairs,
+        "ours": True,
+        "unavailable": "" if pairs else f"{experiment} has no method that balances beside one that does not",
+    }
+    entries: dict[str, Options] = {
+        "score": {
+            "kind": "figure", "title": title, "layout": score, "caption": SCORES, "claims": ("better", "low_data"),
+        },
+        "alpha_std": {
+            "kind": "figure", "title": f"{title}: STD of alpha", "layout": spread, "caption": SPREADS,
+            "claims": ("balances",),
+        },
+        "table": {
+            "kind": "table", "title": f"{title}: numbers", "layout": "by_ratio", "claims_of": f"{experiment}_score",
+        },
+    }  # fmt: skip
+    named = {f"{experiment}_{suffix}": entry for suffix, entry in entries.items()}
+    return {name: Artifact(name=name, **entry, **shared) for name, entry in named.items()}
+
+
+#: Family -> layouts of an experiment's own figures, of scores and of the STD of alpha.
+OWN_LAYOUTS = {
+    "nlp": ("fig3_glue_ratio", "fig7_alpha_std_tb_nlp"),
+    "sciml": ("fig4_cfd_ratio", "fig8_alpha_std_tb_sciml"),
+}
+SCORES = (
+    "Test score against the data ratio: mean over seeds, bars one standard deviation, dots single seeds. The last "
+    "panel shows the gain with its bootstrap 95 % interval."
+)
+SPREADS = (
+    "Standard deviation of alpha after training with each method, and before training (dotted). The last panel shows "
+    "its reduction with the bootstrap 95 % interval."
+)
+
+
+def own_pairs(methods: Mapping[str, Options]) -> tuple[tuple[str, str], ...]:
+    """(plain, balanced) methods: beside each balanced one those that differ in nothing else, or every plain one."""
+    plain = {name: options for name, options in methods.items() if options.get("balance") is None}
+    pairs = []
+    for name in (name for name in methods if name not in plain):
+        alike = [one for one in plain if {**plain[one], "balance": None} == {**methods[name], "balance": None}]
+        pairs += [(one, name) for one in alike or plain]
+    return tuple(pairs)
+
+
+@cache
+def read_index(path: Path | str = INDEX) -> Index:
+    """The index of a file; :meth:`Index.of` adds what a configuration has.
 
     Raises ConfigError where it is not valid, or an artifact takes its claims from one that does not exist.
     """
@@ -145,6 +264,6 @@ def read_index(path: Path | str) -> Index:
     for name, artifact in artifacts.items():
         if artifact.claims_of is not None and artifact.claims_of not in artifacts:
             raise ConfigError(f"{path}: artifacts.{name}.claims_of names '{artifact.claims_of}', which is no artifact")
-        if not artifact.experiments and not artifact.unavailable:
-            raise ConfigError(f"{path}: artifacts.{name} has neither experiments nor a reason why it is unavailable")
+        if not artifact.shows and not artifact.unavailable:
+            raise ConfigError(f"{path}: artifacts.{name} shows nothing and gives no reason why it is unavailable")
     return Index(artifacts)

@@ -60,6 +60,9 @@ class Config:
     experiments: Annotated[FileNames, Field(min_length=1)] | Literal["all"] = Field(
         description="names of files under experiments/ (without .yaml), or the word all: those that declare the scale"
     )
+    study_dir: Text | None = Field(
+        None, description="your own folder, anywhere, whose experiments/ and catalog/ are read beside the repository's"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes a GPU when there is one, cpu never does, cuda demands one"
     )
@@ -95,7 +98,14 @@ class Config:
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
                 raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
-        known = available_experiments(root)
+        for key, folder in {"study_dir": config.study_dir or "", **config.data_folders}.items():
+            try:
+                Path(folder).expanduser()
+            except RuntimeError:
+                raise ConfigError(f"{source}: the folder of {key} is {folder!r}, and that user has no home") from None
+        if config.study_dir and not list((config.study(root)[-1] / "experiments").glob("*.yaml")):
+            raise ConfigError(f"{source}: key 'study_dir' is {config.study_dir!r}, which has no experiments/*.yaml")
+        known = [*available_experiments(root, config)]
         for name in config.experiments if config.experiments != "all" else ():
             if name not in known:
                 raise ConfigError(
@@ -104,16 +114,37 @@ class Config:
                 )
         return config
 
+    def study(self, root: Path) -> tuple[Path, ...]:
+        """The folders with ``experiments/`` and ``catalog/``: the repository, and the user's own."""
+        return (root, Path(self.study_dir).expanduser()) if self.study_dir else (root,)
 
-def available_experiments(root: Path) -> list[str]:
-    """Names of the experiment files, sorted. Raises ConfigError for a file whose name cannot be a folder's."""
-    names = sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
-    for name in names:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name):
-            raise ConfigError(
-                f"experiments/: the file name {name + '.yaml'!r} is not allowed; use small letters, digits and _ only"
-            )
-    return names
+
+#: Folders below the results folder, where an experiment's tables are in a folder of its name.
+RESERVED = ("data", "logs", "runs", "subsets", "tables", "trivial")
+
+
+def available_experiments(root: Path, config: Config) -> dict[str, Path]:
+    """Name -> file of every experiment, sorted; the repository's, then the user's own.
+
+    Raises ConfigError for a file whose name cannot be a folder's, or that stands in both.
+    """
+    files: dict[str, Path] = {}
+    for folder in config.study(root):
+        for path in sorted((folder / "experiments").glob("*.yaml")):
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", path.stem):
+                raise ConfigError(
+                    f"experiments/: the file name {path.name!r} is not allowed; use small letters, digits and _ only"
+                )
+            if path.stem in RESERVED:
+                raise ConfigError(
+                    f"experiments/: the file name {path.name!r} is not allowed; results have a folder of that name"
+                )
+            if path.stem in files:
+                raise ConfigError(
+                    f"{path}: the repository has an experiment {path.stem} too; rename yours (study_dir in config.yaml)"
+                )
+            files[path.stem] = path
+    return files
 
 
 def read_config(path: Path, root: Path) -> Config:
@@ -178,14 +209,14 @@ class Catalog:
 
     @classmethod
     def read(cls, root: Path, config: Config) -> Catalog:
-        """The files of ``catalog/``, with the configuration's own entries laid over them.
+        """The files of every ``catalog/``, with the configuration's own entries laid over them.
 
         Raises ConfigError for a file that is not valid, or where two files declare one id.
         """
         tables: dict[str, dict[str, Options]] = {
             kind: {family: {} for family in FAMILIES} for kind in CatalogFile.model_fields
         }
-        for path in sorted((root / "catalog").glob("*.yaml")):
+        for path in (path for folder in config.study(root) for path in sorted((folder / "catalog").glob("*.yaml"))):
             content = read_yaml(path)
             validate(CatalogFile, content, f"catalog/{path.name}")
             for kind, entries in content.items():

@@ -44,13 +44,19 @@ class When(Filter, NotEmpty):
     """The runs that an override changes."""
 
 
+# `snakemake --config` hands over numbers inside a mapping as text.
+_Ratio = Annotated[float, Field(strict=False, gt=0, le=1)]
+_Seed = Annotated[int, Field(strict=False, ge=0)]
+
+
 class Only(Filter):
     """The part of the grid that is trained and shown."""
 
-    # `snakemake --config` hands over numbers inside a mapping as text.
-    ratio: Annotated[tuple[Annotated[float, Field(strict=False, gt=0, le=1)], ...], Field(strict=False)] | None = None
-    seed: Annotated[tuple[Annotated[int, Field(strict=False, ge=0)], ...], Field(strict=False)] | None = None
-    artifact: FileNames | None = Field(None, description="figures and tables: what other artifacts show is left out")
+    ratio: Annotated[tuple[_Ratio, ...], Field(strict=False, min_length=1)] | None = None
+    seed: Annotated[tuple[_Seed, ...], Field(strict=False, min_length=1)] | None = None
+    artifact: Annotated[FileNames, Field(min_length=1)] | None = Field(
+        None, description="figures and tables: what other artifacts show is left out"
+    )
 
 
 class Override(Model):
@@ -94,7 +100,11 @@ class ExperimentFile(Model):
 
     title: Text = Field(description="what figures, tables and the report call it")
     family: Family = Field(description="nlp: language models; sciml: operators")
-    artifact: str | None = Field(None, description="id in the published table; null: nothing is published")
+    artifact: str | None = Field(
+        None,
+        description="id in the published table; it is shown in the paper's figures and tables of that id. null: "
+        "nothing is published, and it has figures and a table of its own",
+    )
     scales: dict[Scale, ScaleGrid] = Field(min_length=1, description="what is trained at each scale")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import ConfigError
-from replication.settings.artifacts import read_index
+from replication.settings.artifacts import Artifact, Index, own_artifacts, read_index
 from replication.settings.checks import Family, Options, suggestion, validate
 from replication.settings.config import Catalog, Config, available_experiments
 from replication.settings.experiment import Block, ExperimentFile, experiment_type
@@ -63,7 +63,7 @@ class Experiment:
 
     name: str
     title: str
-    family: str
+    family: Family
     artifact: str | None
     scale: str
     stand_in: str
@@ -77,12 +77,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Grid:
-    """All experiments of a configuration; ``skipped`` says why the others were left out."""
+    """All experiments of a configuration and what shows them; ``skipped`` says why the others were left out."""
 
     config: Config
     catalog: Catalog
     experiments: Mapping[str, Experiment]
     skipped: Mapping[str, str]
+    index: Index
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
@@ -126,16 +127,19 @@ class Grid:
 def load_grid(root: Path, config: Config) -> Grid:
     """Expand the configured experiments.
 
-    Raises ConfigError for an unknown model, data set, method or scale, an override that matches nothing, or a cell
-    that an experiment has twice.
+    Raises ConfigError for an unknown model, data set, method, artifact or scale, an override that matches nothing, or a
+    cell that an experiment has twice.
     """
     catalog = Catalog.read(root, config)
     experiments: dict[str, Experiment] = {}
     skipped: dict[str, str] = {}
+    declared: dict[str, str | None] = {}
     every = config.experiments == "all"
-    for name in available_experiments(root) if every else config.experiments:
+    files = available_experiments(root, config)
+    for name in files if every else config.experiments:
         source = f"experiments/{name}.yaml"
-        content = validate(experiment_type(), read_yaml(root / source), source)
+        content = validate(experiment_type(), read_yaml(files[name]), source)
+        declared[name] = content.artifact
         if config.scale not in content.scales:
             skipped[name] = f"it declares no {config.scale} scale"
             continue
@@ -148,19 +152,30 @@ def load_grid(root: Path, config: Config) -> Grid:
             skipped[name] = f"data_folders in config.yaml names no folder of {', '.join(missing)}"
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
+    index = read_index().of(declared, _own(experiments))
     if only := config.only.given():
-        experiments, left_out = _slice(experiments, only, root)
+        experiments, left_out = _slice(experiments, only, index)
         skipped |= left_out
+        index = read_index().of(declared, _own(experiments))
     if not experiments:
         raise ConfigError(
             f"config.yaml: key 'experiments' is {'all' if every else list(config.experiments)}, "
             f"but none of them declares the scale '{config.scale}'"
         )
-    return Grid(config, catalog, experiments, skipped)
+    return Grid(config, catalog, experiments, skipped, index)
+
+
+def _own(experiments: Mapping[str, Experiment]) -> dict[str, Artifact]:
+    found: dict[str, Artifact] = {}
+    for experiment in experiments.values():
+        if experiment.artifact is None:
+            methods = {run.method: run.method_options for run in experiment.runs.values()}
+            found |= own_artifacts(experiment.name, experiment.title, experiment.family, methods)
+    return found
 
 
 def _slice(
-    experiments: Mapping[str, Experiment], only: Options, root: Path
+    experiments: Mapping[str, Experiment], only: Options, index: Index
 ) -> tuple[dict[str, Experiment], dict[str, str]]:
     """The runs that the configuration keeps, and why each of the other experiments is left out.
 
@@ -170,9 +185,8 @@ def _slice(
     all_names = list(experiments)
     artifacts = only.pop("artifact", None)
     if artifacts is not None:
-        index = read_index(root / "workflow/resources/artifacts.yaml").artifacts
-        _check_only("artifact", artifacts, index)
-        wanted = {source for name in artifacts for source in index[name].sources}
+        _check_only("artifact", artifacts, {name for name, artifact in index.artifacts.items() if artifact.sources})
+        wanted = {source for name in artifacts for source in index.artifacts[name].sources}
         experiments = {name: experiment for name, experiment in experiments.items() if name in wanted}
     for key, values in only.items():
         _check_only(key, values, {getattr(run, key) for chosen in experiments.values() for run in chosen.runs.values()})
@@ -214,8 +228,10 @@ def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog
             if name_of_cell in cells:
                 raise ConfigError(f"{where} gives {name_of_cell} a second time")
             cells[name_of_cell] = cell
+    # Without this text, figures and verdicts would call it the paper's setting.
+    stand_in = scale.stand_in or ("" if content.artifact else "own models and data, not the paper's")
     return Experiment(
-        name, content.title, content.family, content.artifact, config.scale, scale.stand_in, tuple(cells.values())
+        name, content.title, content.family, content.artifact, config.scale, stand_in, tuple(cells.values())
     )
 
 

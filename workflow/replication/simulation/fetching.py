@@ -1,9 +1,10 @@
-"""PDEBench's published files: taken from a user's folder, or downloaded, resumed and checked."""
+"""PDE files that are not simulated here: the user's own, or PDEBench's, from a folder or downloaded and checked."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -91,17 +92,27 @@ def _receive(response: Any, part: Path, mode: str, start: int) -> None:
 
 
 def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) -> None:
-    """Store a published file as ``out``, check it, and write its manifest ``<out>.json``.
+    """Store a published file, or the user's own, as ``out``, check it, and write its manifest ``<out>.json``.
 
     Args:
-        options: ``file``, ``url``, ``md5`` of the published file.
+        options: ``file``, ``url``, ``md5`` of the published file; or ``source: file`` and the ``file`` of the user.
         out: where the file is stored.
         folder: folder with the user's own copy; if given, nothing is downloaded.
 
     Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
     """
-    name, url, md5 = _source(options)
     out.parent.mkdir(parents=True, exist_ok=True)
+    if options.get("source") == "file":
+        own = Path(str(options.get("file", ""))).expanduser()
+        if not own.is_file():
+            raise DataError(f"{own}: no such file; data set option 'file' names it, relative to the working directory")
+        # Not linked: a file that its owner changes in place must not change the data of finished runs.
+        part = out.with_name(out.name + ".partial")
+        shutil.copyfile(own, part)
+        part.replace(out)
+        _describe(out, options)
+        return
+    name, url, md5 = _source(options)
     if folder is not None:
         own = folder.expanduser() / name
         if not own.is_file():
@@ -111,6 +122,10 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
         link_or_copy(own, out)
     else:
         download(url, out, md5)
+    _describe(out, options)
+
+
+def _describe(out: Path, options: Mapping[str, Any]) -> None:
     with PDEFile(out) as file:
         rows = file.rows
     write_atomically(

@@ -1,0 +1,89 @@
+"""What a configuration would train: counts, hours and disk space, and what it needs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from test_rundir import finish
+
+from replication.cli import app
+from replication.runs.plan import needs_table, origin, plan_table, read_finished
+from tempbalance.cli import guarded
+
+LIMITS = {"nlp": 60.0, "sciml": 120.0}
+
+
+@pytest.fixture
+def grid(repository):
+    repository.block["search"] = {"lr": [0.001, 0.002]}
+    return repository.grid()
+
+
+def test_without_a_finished_run_the_rule_of_thumb_is_the_time_limit_by_share_of_the_rows(grid, tmp_path):
+    table = plan_table(grid, read_finished(grid, tmp_path), LIMITS)
+    row, total = table.iloc[0], table.iloc[-1]
+    # Two ratios, two methods, two seeds, two rates.
+    assert (row["trainings"], row["trials"], row["finished"], row["from"]) == (16, 8, 0, "rule of thumb")
+    assert row["hours"] == pytest.approx(8 * 2.0 * (0.5 + 1.0))
+    assert math.isnan(row["GB"])
+    assert (total["model"], total["hours"]) == ("all", row["hours"])
+
+
+def test_hours_come_from_the_finished_runs_of_the_nearest_ratio(grid, tmp_path):
+    half = next(run for run in grid.runs.values() if run.ratio == 0.5)
+    folder = finish(tmp_path, half, epochs=half.hyper["epochs"]).folder
+    finished = read_finished(grid, tmp_path)
+    table = plan_table(grid, finished.assign(seconds=3600.0), LIMITS)
+    row = table.iloc[0]
+    assert (row["finished"], row["from"]) == (1, "finished runs")
+    assert row["hours"] == pytest.approx(7 * 1.0 + 8 * 2.0)
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".csv", ".npz", ".safetensors"))
+    assert row["GB"] == pytest.approx(16 * size / 1e9)
+
+
+def test_the_command_prints_the_slice(repository, root, tmp_path, monkeypatch, capsys):
+    repository.config["only"] = {"method": ["tb"], "seed": [2]}
+    (repository.write() / "profiles").mkdir()
+    (repository.path / "profiles/resources.yaml").write_text((root / "profiles/resources.yaml").read_text())
+    monkeypatch.chdir(repository.path)
+    monkeypatch.setattr("sys.argv", ["replication", "plan"])
+    assert guarded(app) == 0
+    said = capsys.readouterr().out
+    assert said.startswith('A part of the grid: {"method": ["tb"], "seed": [2]}')
+    assert "simulated here" in said
+    assert [line.split()[:5] for line in said.splitlines() if line.startswith("fno")] == [["fno", "pde", "2", "2", "0"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "source", "there"),
+    [
+        ({"source": "simulate"}, "dataset", "simulated here", "yes"),
+        ({"source": "pdebench", "url": "https://x"}, "dataset", "https://x", "download"),
+        ({"source": "file", "file": "/no/such.h5"}, "dataset", "/no/such.h5", "no"),
+        ({"source": {"file": __file__}}, "dataset", __file__, "yes"),
+        ({"source": {"files": {"train": __file__, "test": "/no.csv"}}}, "dataset", f"{__file__}, /no.csv", "no"),
+        ({"source": {"package": "numpy"}}, "dataset", "package numpy", "yes"),
+        ({"source": {"parts": [{"package": "numpy"}, {"package": "none-1"}]}}, "model", "package numpy, none-1", "no"),
+        ({"source": {"hub": "no-such/model"}}, "model", "hub no-such/model", "download"),
+        ({"source": {"random": "bert"}}, "model", "made here", "yes"),
+        ({"kind": "fno"}, "model", "made here", "yes"),
+        ({"weights": None}, "model", "weights under `models:` in config.yaml", "no"),
+        ({"weights": __file__}, "model", __file__, "yes"),
+        ({}, "dataset", "its folder, under `data_folders:` in config.yaml", "no"),
+    ],
+)  # fmt: skip
+def test_what_is_needed_and_whether_it_is_there(options, kind, source, there):
+    assert origin(options, kind) == (source, there)
+
+
+def test_data_that_is_made_already_and_folders_that_are_named_come_first(repository, tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    repository.config["data_folders"] = {"pde": "/no/such/folder"}
+    needs = needs_table(repository.grid(), results).set_index("id")
+    assert tuple(needs.loc["pde", ["source", "there"]]) == ("/no/such/folder", "no")
+    (results / "data/pde").mkdir(parents=True)
+    (results / "data/pde/data.h5").touch()
+    needs = needs_table(repository.grid(), results).set_index("id")
+    assert tuple(needs.loc["pde", ["source", "there"]]) == (str(results / "data/pde/data.h5"), "yes")
+    assert needs.loc["fno", "there"] == "yes"
