@@ -194,14 +194,16 @@ def check(
 def plan(
     config: Annotated[Path, typer.Option(help="configuration file")] = Path("config.yaml"),
     root: Annotated[Path, typer.Option(help="the repository")] = Path(),
+    scale: Annotated[str | None, typer.Option(help="another scale than the configuration's")] = None,
 ) -> None:
     """What the configuration, or its slice (`only`), would train: runs, hours, disk space, and what it needs."""
     from replication.runs.plan import needs_table, plan_table, read_finished
-    from replication.settings.config import read_config
+    from replication.settings.config import Config
     from replication.settings.grid import load_grid
     from replication.settings.yamlfile import read_yaml
 
-    grid = load_grid(root, read_config(config, root))
+    content = read_yaml(config) | ({"scale": scale} if scale else {})
+    grid = load_grid(root, Config.from_mapping(content, root, str(config)))
     results, rules = Path(grid.config.results_dir), read_yaml(root / "profiles/resources.yaml")["rules"]
     limits = {family: rules[f"train_{family}"][grid.config.scale]["runtime"] for family in ("nlp", "sciml")}
     table = plan_table(grid, read_finished(grid, results), limits)
