@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from replication.settings.artifacts import read_index
 from replication.statistics.estimates import decide, equivalent, estimate_table, interquartile_mean, smallest_gain
 from replication.statistics.mixed import Coefficient, fit_gains
 from replication.statistics.published import read_published
-from synthetic_tables import synthetic_runs
+from synthetic_tables import shipped_index, synthetic_runs
 
 
 def study(models: int, datasets: int, seeds: int, *, seed_sd: float = 1.5, trend: float = 0.0) -> pd.DataFrame:
@@ -123,7 +122,7 @@ def test_interquartile_mean_leaves_out_the_outer_quarters() -> None:
 
 
 def test_the_table_of_known_truths(root) -> None:
-    index = read_index(root / "workflow/resources/artifacts.yaml")
+    index = shipped_index(root)
     published = read_published(root / "workflow/resources/published_results.csv")
     plan = index.plan(["fig3_glue_ratio"], scale="smoke")
     artifacts = [*plan.figures.values(), *plan.tables.values()]

@@ -16,14 +16,14 @@ from scipy import stats
 
 from replication.report.findings import CONCLUSIONS, TRENDS, mean_sentence
 from replication.report.report import Sources, render
-from replication.settings.artifacts import Index, read_index
+from replication.settings.artifacts import Index
 from replication.statistics.cells import records
 from replication.statistics.estimates import estimate_table
 from replication.statistics.overview import gain_table, measured_table
 from replication.statistics.published import read_published
 from replication.statistics.trivial import join_trivial
 from replication.statistics.verdicts import verdict_table
-from synthetic_tables import synthetic_runs
+from synthetic_tables import shipped_index, synthetic_runs
 
 MAJORITY = 0.71
 #: Words that say more than a caption may.
@@ -53,7 +53,7 @@ class Report:
 
 @pytest.fixture(scope="module")
 def index(root) -> Index:
-    return read_index(root / "workflow/resources/artifacts.yaml")
+    return shipped_index(root)
 
 
 @pytest.fixture(scope="module")
