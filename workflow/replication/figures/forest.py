@@ -101,8 +101,8 @@ def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, colo
     """An interval that leaves the panel: an arrow at its edge, and the number where it ends."""
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
-        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 0), textcoords="offset points",
-        ha="right" if marker == ">" else "left", va="center", color="0.3",
+        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 1), textcoords="offset points",
+        ha="right" if marker == ">" else "left", va="bottom", color="0.3",
     )  # fmt: skip
 
 
