@@ -80,7 +80,7 @@ def small_multiples(
 def _legend_below(figure: Figure, columns: int) -> None:
     handles = legend_handles(figure)
     if handles:
-        per_row = min(3 if columns > 1 else 2, len(handles))
+        per_row = min(3 if columns > 1 else 1, len(handles))
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
         )  # fmt: skip
