@@ -151,7 +151,7 @@ def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tupl
                 **_labels(grid, run.family, cell),
                 **_scores(records[run.path]),
                 "score_paper": score(paper.get(run.seed, records[run.path]), "test", "paper"),
-                **alpha_summary(_read_csv(folder / run.path / "layers.csv"), run.family),
+                **alpha_summary(_read_csv(folder / run.path / "layers.csv", records[run.path]), run.family),
                 **_facts(records[run.path]),
                 "run": run.path,
             }
@@ -232,17 +232,16 @@ def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(RUN_COLUMNS))
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, record: Record | None = None) -> pd.DataFrame:
     import pandas as pd
 
-    check_file(path)
+    check_file(path, record)
     try:
         return pd.read_csv(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        record = path.with_name(RECORD)
-        raise DataError(f"{path}: cannot be read ({error}); delete {record} and run again") from None
+        raise DataError(f"{path}: cannot be read ({error}); delete {path.with_name(RECORD)} and run again") from None
 
 
 def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple[dict[str, Any], Path]]:

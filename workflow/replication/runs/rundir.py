@@ -75,8 +75,8 @@ class RunDir:
     ) -> Iterator[RunDir]:
         """The run's folder, locked against a second writer until the block ends.
 
-        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name. The
-        weights of a RoBERTa take 500 MB.
+        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name.
+        ``keep_model`` says whether the trained weights are kept; those of a RoBERTa take 500 MB.
 
         Raises BusyError where another live process holds the run.
         """
