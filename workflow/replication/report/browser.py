@@ -87,7 +87,7 @@ def _entry(
         spectra = _thin(spectra)
         entry["epochs"] = sorted(int(epoch) for epoch in spectra["epoch"].unique())
         trajectories = _trajectories(spectra, entry["epochs"])
-        entry["blocks"] = _block_rates(spectra, entry["epochs"])
+        entry["blocks"] = _blocks(spectra, entry["epochs"])
     if layers is not None:
         entry["layers"] = [
             _layer(line, values.get(str(line["layer"]), {}), trajectories.get(str(line["layer"]), []))
@@ -123,17 +123,19 @@ def _trajectories(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[fl
     return {str(layer): [short(value) for value in row] for layer, row in zip(wide.index, wide.to_numpy(), strict=True)}
 
 
-def _block_rates(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
-    """Block (a layer of its own where it belongs to none) -> its learning rate at each epoch."""
-    if "lr" not in spectra:
-        return {}
+def _blocks(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, dict[str, list[float | None]]]:
+    """Block (a layer of its own where it belongs to none) -> its learning rate and mean exponent at each epoch."""
     named = spectra.assign(block=spectra["block"].fillna(spectra["layer"]))
     order = list(dict.fromkeys(named["block"]))
-    wide = named.pivot_table(index="block", columns="epoch", values="lr", aggfunc="mean").reindex(columns=epochs)
-    rates = {
-        str(block): [short(value) for value in row] for block, row in zip(wide.index, wide.to_numpy(), strict=True)
+    wide = {
+        name: named.pivot_table(index="block", columns="epoch", values=name, aggfunc="mean").reindex(order, columns=epochs)
+        for name in ("lr", "alpha")
+        if name in named
     }
-    return {str(block): rates[str(block)] for block in order if str(block) in rates}
+    return {
+        str(block): {name: [short(value) for value in table.loc[block]] for name, table in wide.items()}
+        for block in order
+    }
 
 
 def _curves(history: pd.DataFrame, metric: str) -> dict[str, list[Any]]:

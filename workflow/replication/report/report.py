@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from replication.errors import DataError
 from replication.report.browser import browser_data
+from replication.report.explorer import explorer_data
 from replication.report.findings import findings
 from replication.report.player import read_frames
 from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
@@ -76,7 +77,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
     Args:
         index: all artifacts.
         sources: see :class:`Sources`.
-        template: the Jinja2 template; ``report.css`` and ``report.js`` lie beside it.
+        template: the Jinja2 template; ``report.css``, ``report.js`` and ``explorer.js`` lie beside it.
 
     Raises DataError where an input is damaged, or the page would be larger than 20 MB.
     """
@@ -124,6 +125,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
             "runs": data["runs"],
             "titles": {kind: _titles(runs, kind) for kind in ("model", "dataset", "method")},
             "downloads": downloads,
+            "explorer": explorer_data(runs, sources.measured),
             "players": {name: asdict(frames) for name, frames in players.items()},
         }),
     }  # fmt: skip
