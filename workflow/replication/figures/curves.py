@@ -165,7 +165,12 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
             continue
         edges = axis.get_xlim() if wide else (position - 0.35, position + 0.35)
         axis.plot(edges, [score] * 2, color="0.3", linestyle=":", linewidth=1.0, label=TRIVIAL, gid="trivial")
-        axis.annotate(name, (position, score), xytext=(0, 1.5), textcoords="offset points", va="bottom", **style)
+        # On the side without points.
+        below = score < low
+        axis.annotate(
+            name, (position, score), xytext=(0, -1.5 if below else 1.5), textcoords="offset points",
+            va="top" if below else "bottom", **style,
+        )  # fmt: skip
 
 
 def sides(methods: Sequence[str], ticks: Ticks) -> list[tuple[str, float, Look]]:

@@ -23,6 +23,8 @@ BINS = 40
 NOISE = 1e-7
 #: More names than this on an axis are drawn as numbers.
 NAMES = 14
+#: A sign with spaces at which no title breaks.
+TIMES = "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"
 
 Array = NDArray[np.floating]
 
@@ -102,7 +104,7 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     layers = data.layers[(data.layers[list(here)] == pd.Series(here)).all(axis=1)]
     layers = layers[layers["method"].isin(data.pair)]
     chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)])
-    subplots: list[Subplot | None] = []
+    subplots: list[Subplot] = []
     limits = common_limits([data.eigenvalues[run][str(layer)] for layer in chosen["layer"]])
     for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
         values = data.eigenvalues[run][str(row["layer"])]
@@ -110,7 +112,7 @@ def spectra_and_exponents(data: FigureData) -> Figure:
             draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]), limits=limits
         )
         title = f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}"
-        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', ' × ')})", draw))
+        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', TIMES)})", draw))
     unit = "block" if layers["block"].notna().any() else "layer"
     subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
     notes = [f"Stand-in: {text}" for text in data.stand_ins]

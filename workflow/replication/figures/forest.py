@@ -17,8 +17,10 @@ from replication.statistics.numbers import number, percent_text
 ROW = 0.135
 MARGINS = 0.62
 TITLES = {"nlp": "Language: gain in points", "sciml": "PDEs: error cut in %"}
-#: An axis reaches beyond its gains by this share of their range; a longer interval ends in an arrow.
-REACH = 0.3
+#: An interval this many times as long as its panel's median one does not widen the axis; it ends in an arrow.
+WIDE = 4.0
+#: Room beside what is shown, as a share of its range.
+MARGIN = 0.06
 NOT_LEARNED = "0.6"
 
 
@@ -55,11 +57,19 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
     return found
 
 
+def _limits(cells: list[Line]) -> tuple[float, float]:
+    """Ends of the axis of a family: they hold zero, every gain and published gain, and all but very wide intervals."""
+    values = pd.DataFrame(cells).reindex(columns=["gain", "published", "ci_low", "ci_high"]).astype(float)
+    lengths = values["ci_high"] - values["ci_low"]
+    wide = lengths > WIDE * lengths.median()
+    values.loc[wide, ["ci_low", "ci_high"]] = math.nan
+    low, high = min(0.0, values.min(axis=None)), max(0.0, values.max(axis=None))
+    room = MARGIN * (high - low) or 1.0
+    return low - room, high + room
+
+
 def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
-    shown = [row[name] for row in rows if not isinstance(row, str) for name in ("gain", "published")]
-    shown = [0.0, *(value for value in shown if math.isfinite(value))]
-    reach = REACH * (max(shown) - min(shown)) or 1.0
-    low, high = min(shown) - reach, max(shown) + reach
+    low, high = _limits([row for row in rows if not isinstance(row, str)])
     axis.axvline(0, color="0.35", linewidth=0.7)
     labels = []
     for position, row in enumerate(rows):
@@ -101,8 +111,9 @@ def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, colo
     """An interval that leaves the panel: an arrow at its edge, and the number where it ends."""
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
-        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 1), textcoords="offset points",
-        ha="right" if marker == ">" else "left", va="bottom", color="0.3",
+        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 0), textcoords="offset points",
+        ha="right" if marker == ">" else "left", va="center", color="0.3",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )  # fmt: skip
 
 

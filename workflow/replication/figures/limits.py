@@ -17,6 +17,8 @@ REACH, BARS = 0.35, 3.0
 #: Panels share an axis where each fills at least this share of it; else small differences would vanish.
 FILLS = 0.5
 MARGIN = 0.08
+#: Room for the name of a trivial predictor beside its line, likewise.
+NAME_ROOM = 0.2
 #: Room for a row of a panel's own legend, as a share of its height.
 LEGEND_ROOM = 0.16
 #: Entries in a row of that legend.
@@ -55,7 +57,14 @@ def limits(axis: Axes) -> tuple[float, float]:
     low = max(float(everything.min()), float(core.min()) - reach)
     high = min(float(everything.max()), float(core.max()) + reach)
     room = MARGIN * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + room
+    ends = [low - room, high + room]
+    # The name of a trivial predictor stands above its line, or below where nothing else is there.
+    for line in axis.get_lines():
+        if line.get_gid() == "trivial":
+            level = float(np.asarray(line.get_ydata())[0])
+            side, sign = (0, -1) if level <= everything.min() else (1, 1)
+            ends[side] = sign * max(sign * ends[side], sign * level + NAME_ROOM * (high - low))
+    return ends[0], ends[1]
 
 
 def _apply(axis: Axes, pair: tuple[float, float]) -> None:

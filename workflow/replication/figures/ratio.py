@@ -53,7 +53,7 @@ def _methods_and_gain(data: FigureData, value: str) -> Figure:
     """
     _require(data, value)
     pair = data.pair
-    subplots: list[Subplot | None] = [
+    subplots = [
         Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), pair, value)) for panel in data.panels
     ]
 
@@ -66,22 +66,21 @@ def _methods_and_gain(data: FigureData, value: str) -> Figure:
 
 
 def score_and_spread(data: FigureData) -> Figure:
-    """Figures 2 and 6: the baseline's test score, and below it the STD of its exponents.
+    """Figures 2 and 6: the baseline's test score, and beside or below it the STD of its exponents.
 
     Raises DataError where no run has exponents.
     """
     _require(data, data.spread)
     baseline = data.pair[:1]
-    columns = columns_for(len(data.panels))
-    subplots: list[Subplot | None] = []
-    for start in range(0, len(data.panels), columns):
-        row: list[Panel | None] = [*data.panels[start : start + columns]]
-        row += [None] * (columns - len(row))
-        for value in ("score", data.spread):
-            subplots += [
-                Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value)) if panel else None
-                for panel in row
-            ]
+    # Three panels in a row, with the deviations below the scores; other numbers would leave places free, so each panel
+    # has a row of its own, score and deviation side by side.
+    columns, abreast = (3, 3) if len(data.panels) % 3 == 0 else (2, 1)
+    subplots = [
+        Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value))
+        for start in range(0, len(data.panels), abreast)
+        for value in ("score", data.spread)
+        for panel in data.panels[start : start + abreast]
+    ]
     return small_multiples(subplots, columns=columns, notes=_notes(data, "score"))
 
 
@@ -92,7 +91,7 @@ def domain_sets(data: FigureData) -> Figure:
     """
     _require(data, "score")
     pair = data.pair
-    subplots: list[Subplot | None] = []
+    subplots: list[Subplot] = []
     for model, runs in data.shown.groupby("model", sort=False):
         panel = Panel(data.title("model", str(model)), runs)
         ticks = dataset_ticks(data, runs)
