@@ -63,7 +63,8 @@ def _limits(cells: list[Line]) -> tuple[float, float]:
     lengths = values["ci_high"] - values["ci_low"]
     wide = lengths > WIDE * lengths.median()
     values.loc[wide, ["ci_low", "ci_high"]] = math.nan
-    low, high = min(0.0, values.min(axis=None)), max(0.0, values.max(axis=None))
+    shown = [0.0, *values.stack().dropna()]
+    low, high = min(shown), max(shown)
     room = MARGIN * (high - low) or 1.0
     return low - room, high + room
 

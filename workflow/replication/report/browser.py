@@ -128,7 +128,7 @@ def _blocks(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, dict[str, lis
     named = spectra.assign(block=spectra["block"].fillna(spectra["layer"]))
     order = list(dict.fromkeys(named["block"]))
     wide = {
-        name: named.pivot_table(index="block", columns="epoch", values=name, aggfunc="mean").reindex(order, columns=epochs)
+        name: named.pivot_table(index="block", columns="epoch", values=name).reindex(order, columns=epochs)
         for name in ("lr", "alpha")
         if name in named
     }

@@ -80,7 +80,7 @@ def _measure(runs: pd.DataFrame, measured: pd.DataFrame, name: str, label: str) 
         }
         for line in records(summarise(runs, name))
     ]  # fmt: skip
-    measure = {"name": name, "label": label, "points": points, "trivial": None, "published": []}
+    measure: dict[str, Any] = {"name": name, "label": label, "points": points, "trivial": None, "published": []}
     if name in BESIDE:
         trivial, mean, deviation = BESIDE[name]
         best = against_trivial(runs).iloc[0]
