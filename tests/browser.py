@@ -38,8 +38,9 @@ ON_A_PHONE = """
     frame.srcdoc = document.documentElement.outerHTML;
     document.body.replaceChildren(frame);
   } else {
-    const wide = [...document.querySelectorAll("html, body *")].filter((item) => !item.closest(".scroll, .figure, nav, svg")
-      && Math.max(item.getBoundingClientRect().right, item === document.documentElement ? item.scrollWidth : 0) > innerWidth);
+    const right = (item) => (item === document.documentElement ? item.scrollWidth : item.getBoundingClientRect().right);
+    const wide = [...document.querySelectorAll("html, body *")]
+      .filter((item) => !item.closest(".scroll, .figure, nav, svg") && right(item) > innerWidth);
     parent.document.body.dataset.phone = [innerWidth, ...wide.map((item) => item.tagName)].join(" ");
   }
 """

@@ -196,6 +196,9 @@ def test_browser_numbers_are_the_runs_own(sources) -> None:
     assert sum(layer["esd"]["last"][2:]) == layer["n"] == len(values)
     assert layer["tail"] == (values >= 1.0).sum()
     assert layer["trajectory"][-1] == layer["alpha"]
+    block = run["blocks"][layers["block"].iloc[2]]
+    assert block["alpha"][-1] == pytest.approx(layers["alpha"].iloc[[2, 5]].mean(), rel=1e-4)
+    assert block["lr"] == pytest.approx([1e-3 * (1 - epoch / 4) for epoch in run["epochs"]])
 
 
 def test_histograms() -> None:
