@@ -8,7 +8,7 @@
   const note = document.getElementById("explorer-note");
   const MINUS = "\u2212";
   const SMALLEST_TICK = 34, DODGE = 6;
-  const shown = (value) => shortNumber(+value.toPrecision(4)).replace("-", MINUS);
+  const shown = (value, digits = 4) => shortNumber(+value.toPrecision(digits)).replace("-", MINUS);
   const unique = (items) => [...new Set(items)];
 
   function draw() {
@@ -28,9 +28,9 @@
     const head = `${title("method", point.method)}, ${percent(point.ratio)} (${point.n} samples): `;
     const lost = point.diverged ? ` ${point.diverged} diverged.` : "";
     if (!point.seeds.length) return `${head}no finished run.${lost}`;
-    const spread = point.sd === null ? "" : ` ± ${shown(point.sd)}`;
+    const spread = point.sd === null ? "" : ` ± ${shown(point.sd, 2)}`;
     const seeds = point.seeds.map(([seed, value]) => `${seed}: ${shown(value)}`).join(", ");
-    const paper = published ? ` Published: ${shown(published[2])}${published[3] === null ? "" : ` ± ${shown(published[3])}`}.` : "";
+    const paper = published ? ` Published: ${shown(published[2])}${published[3] === null ? "" : ` ± ${shown(published[3], 2)}`}.` : "";
     return `${head}${shown(point.mean)}${spread}. Seeds ${seeds}.${lost}${paper}`;
   }
 

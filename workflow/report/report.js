@@ -142,7 +142,7 @@ const reportParts = (() => {
       return;
     }
     const width = Math.max(280, host.clientWidth || 480);
-    const box = { left: 58, right: width - 12, top: 26, bottom: height - (xLabel ? 42 : 24) };
+    const box = { left: 70, right: width - 12, top: 26, bottom: height - (xLabel ? 42 : 24) };
     const extent = (index) => {
       const values = all.map((point) => point[index]);
       let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
@@ -155,7 +155,7 @@ const reportParts = (() => {
     const x = (value) => box.left + (value - xLow) / (xHigh - xLow) * (box.right - box.left);
     const y = (value) => box.bottom - (value - yLow) / (yHigh - yLow) * (box.bottom - box.top);
     const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title }, null);
-    node("text", { x: box.left, y: 14, class: "title" }, svg, title);
+    node("text", { x: 2, y: 14, class: "title" }, svg, title);
     const label = (value, log) => (log ? shortNumber(10 ** value) : shortNumber(value));
     for (const tick of (yLog ? logTicks : linearTicks)(yLow, yHigh)) {
       node("line", { x1: box.left, x2: box.right, y1: y(tick), y2: y(tick), stroke: "#e6e9ec" }, svg);
@@ -329,7 +329,7 @@ const reportParts = (() => {
     return `rgb(${mixed.join(",")})`;
   }
 
-  // Four charts on one time axis: loss and score of both methods, a line a seed; rates and exponents of one run.
+  // Four charts on one time axis: loss and score of both methods, one line per seed; rates and exponents of one run.
   function drawCurves({ here, run }) {
     const methods = unique(here.map((item) => item.method));
     const lines = (name) => here.filter((item) => item.curves[name]).map((item) => ({
@@ -344,12 +344,13 @@ const reportParts = (() => {
         points: values[name].map((value, at) => [run.epochs[at], value === null ? NaN : value]),
       }));
     };
-    const metric = here.length ? here[0].metric : "", whose = run ? `${title("method", run.method)}, seed ${run.seed}` : "";
+    const metric = here.length ? here[0].metric : "", called = metric.replace("nrmse", "nRMSE").replaceAll("_", " ");
+    const whose = run ? `${title("method", run.method)}, seed ${run.seed}` : "";
     const epochs = here.flatMap((item) => [...item.epochs, ...(item.curves.epoch || [])]);
     const xRange = [0, Math.max(1, ...epochs)];
     const put = (id, height, options) => chart(document.getElementById(`chart-${id}`), { xRange, height, ...options });
-    put("loss", 190, { title: "Training loss, a line a seed", yLabel: "loss", series: lines("train_loss"), named: false });
-    put("score", 190, { title: `Validation ${metric}, a line a seed`, yLabel: metric, series: lines(`val_${metric}`) });
+    put("loss", 190, { title: "Training loss, one line per seed", yLabel: "loss", series: lines("train_loss"), named: false });
+    put("score", 190, { title: `Validation ${called}, one line per seed`, yLabel: called, series: lines(`val_${metric}`) });
     put("rates", 190, { title: `Learning rate of every block: ${whose}`, yLabel: "learning rate", series: blocks("lr"), named: false });
     put("exponents", 210, { title: `Exponent (PL_Alpha_Hill) of every block: ${whose}`, xLabel: "epoch", yLabel: "alpha", series: blocks("alpha"), empty: "no block has an exponent" });
   }

@@ -9,13 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from replication.figures.style import BALANCED, PAGE
+from replication.figures.style import BALANCED
 from replication.statistics.cells import Line, records
 from replication.statistics.numbers import number, percent_text
 
-#: Inches of one row, and of everything else in a panel.
+#: Inches across (on a phone it fits the screen), of one row, and of everything else in a panel.
+WIDTH = 3.8
 ROW = 0.135
 MARGINS = 0.62
+#: Points from a group's name to the left end of the axis: below it stand the labels of its cells.
+INDENT = 66
 TITLES = {"nlp": "Language: gain in points", "sciml": "PDEs: error cut in %"}
 #: An interval this many times as long as its panel's median one does not widen the axis; it ends in an arrow.
 WIDE = 4.0
@@ -36,7 +39,7 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
     families = [family for family in TITLES if (gains["family"] == family).any()]
     rows = {family: _rows(gains[gains["family"] == family]) for family in families}
     heights = [ROW * len(rows[family]) + MARGINS for family in families]
-    figure = Figure(figsize=(PAGE, sum(heights) + 0.4 if families else 1.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.5 if families else 1.0), layout="constrained")
     if not families:
         figure.text(0.5, 0.5, "no cell has runs of both methods", ha="center", va="center")
         return figure
@@ -44,7 +47,7 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
     for axis, family in zip(axes, families, strict=True):
         _draw_family(axis, rows[family])
         axis.set_title(TITLES[family], loc="left", fontweight="bold")
-    figure.legend(handles=_legend(gains), loc="outside lower center", ncols=3, columnspacing=1.5)
+    figure.legend(handles=_legend(gains), loc="outside lower center", ncols=2, columnspacing=1.2)
     return figure
 
 
@@ -72,22 +75,26 @@ def _limits(cells: list[Line]) -> tuple[float, float]:
 def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
     low, high = _limits([row for row in rows if not isinstance(row, str)])
     axis.axvline(0, color="0.35", linewidth=0.7)
-    labels = []
     for position, row in enumerate(rows):
         if isinstance(row, str):
-            labels.append(row)
-            continue
-        labels.append(f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}")
-        _draw_cell(axis, position, row, (low, high))
-    axis.set_yticks(range(len(rows)), labels)
-    for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if isinstance(row, str) else "normal")
+            axis.annotate(
+                row, (0, position), xycoords=axis.get_yaxis_transform(), xytext=(-INDENT, 0), textcoords="offset points",
+                va="center", fontweight="bold", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, gid="group",
+            )  # fmt: skip
+        else:
+            _draw_cell(axis, position, row, (low, high))
+    axis.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(low, high)
-    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)  # names of groups would cross it; zero is the line to look at
+    axis.tick_params(axis="y", length=0, pad=5)
     axis.grid(visible=False, axis="y")
     axis.grid(visible=True, axis="x")
     axis.set_xlabel("worse  ←  TB  →  better", x=-low / (high - low))
+
+
+def _label(row: Line | str) -> str:
+    return "" if isinstance(row, str) else f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}"
 
 
 def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]) -> None:

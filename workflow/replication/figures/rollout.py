@@ -25,6 +25,8 @@ from replication.figures.style import BALANCED, BASELINE, ERROR_COLORS, FIELD_CO
 DPI = 120
 HEIGHT = 3.8
 FRAME_MS = 600
+#: Inches that a line of small print grows at most by because letters are rounded to pixels.
+ROUNDING = 0.4
 #: The channel that is shown: the first, which is density in PDEBench's layout.
 CHANNEL = 0
 
@@ -107,7 +109,7 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
     figure.supxlabel(
-        small_print(sample.stand_ins_and_setting(), PAGE), fontsize=7, style="italic", color="0.25"
+        small_print(sample.stand_ins_and_setting(), PAGE - ROUNDING), fontsize=7, style="italic", color="0.25"
     )
 
     def show(frame: int) -> None:

@@ -113,7 +113,8 @@ def _sentence(text: str) -> str:
 def to_html(table: Table) -> str:
     """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes."""
     classes = [
-        [("value" if at >= table.labels else "") + " rule" * row.rule for at in range(len(table.heads))]
+        [" rule" * row.rule for _ in row.labels]
+        + ["value" + " words" * (" (" in entry.text) + " rule" * row.rule for entry in row.entries]
         for row in table.rows
     ]
     styler = table.frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
