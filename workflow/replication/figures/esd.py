@@ -19,11 +19,11 @@ from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
 
 BINS = 40
-#: Eigenvalues below this share of the largest are rounding, not spectrum.
+#: Eigenvalues below this share of the largest are rounding errors.
 NOISE = 1e-7
-#: More names than this on an axis are drawn as numbers.
+#: If an axis has more names than this, numbers replace them.
 NAMES = 14
-#: A sign with spaces at which no title breaks.
+#: With no-break spaces, so that titles do not wrap here.
 TIMES = "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"
 
 Array = NDArray[np.floating]
@@ -55,7 +55,7 @@ Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 def common_limits(layers: Sequence[Array]) -> Limits:
-    """Limits of eigenvalue and density that hold every layer, so that their panels can be compared."""
+    """Limits of both axes that include every layer, so that panels can be compared."""
     edges, heights = (np.concatenate(arrays) for arrays in zip(*(density(layer) for layer in layers), strict=True))
     shown = heights[heights > 0]
     return (edges.min() / 1.2, edges.max() * 1.2), (shown.min() / 3, shown.max() * 3)
@@ -80,7 +80,7 @@ def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
     One shape, because an exponent depends on the shape too (larger for flatter matrices): a difference between
     shapes says nothing of training.
 
-    Raises DataError where fewer than two layers have an exponent.
+    Raises DataError if fewer than two layers have an exponent.
     """
     known = layers.dropna(subset=["alpha"])
     if len(known) < 2:
@@ -93,7 +93,7 @@ def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
 def spectra_and_exponents(data: FigureData) -> Figure:
     """Figure 1 from one baseline run's eigenvalues and the exponents of all seeds in the same setting.
 
-    Raises DataError where the baseline's eigenvalues or exponents are missing.
+    Raises DataError if the baseline's eigenvalues or exponents are missing.
     """
     baseline = data.pair[0]
     run = next((key for key in data.eigenvalues if key.method == baseline), None)

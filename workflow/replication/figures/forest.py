@@ -13,16 +13,16 @@ from replication.figures.style import BALANCED
 from replication.statistics.cells import Line, records
 from replication.statistics.numbers import number, percent_text
 
-#: Inches across (on a phone it fits the screen), of one row, and of everything else in a panel.
+#: In inches: the width (chosen to fit a phone screen), the height of a row, and of everything else in a panel.
 WIDTH = 3.8
 ROW = 0.135
 MARGINS = 0.62
-#: Points from a group's name to the left end of the axis: below it stand the labels of its cells.
+#: Group names start this many points to the left of the axis, above the labels of their cells.
 INDENT = 66
 TITLES = {"nlp": "Language: gain in points", "sciml": "PDEs: error cut in %"}
-#: An interval this many times as long as its panel's median one does not widen the axis; it ends in an arrow.
+#: Intervals longer than this many times the panel's median do not widen the axis; they end in an arrow.
 WIDE = 4.0
-#: Room beside what is shown, as a share of its range.
+#: Margin on both sides, as a share of the range shown.
 MARGIN = 0.06
 NOT_LEARNED = "0.6"
 
@@ -52,7 +52,7 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
 
 
 def _rows(gains: pd.DataFrame) -> list[Line | str]:
-    """Cells in order, largest ratio first, each group below its name."""
+    """The rows from top to bottom: each group's name, then its cells, largest ratio first."""
     found: list[Line | str] = []
     for (model, dataset), group in gains.groupby(["model_title", "dataset_title"], sort=False):
         found.append(f"{model}, {dataset}" + " (stand-in)" * bool((group["stand_in"] != "").any()))
@@ -61,7 +61,7 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
 
 
 def _limits(cells: list[Line]) -> tuple[float, float]:
-    """Ends of the axis of a family: they hold zero, every gain and published gain, and all but very wide intervals."""
+    """Limits that include zero, every gain and published gain, and all but the very wide intervals of a family."""
     values = pd.DataFrame(cells).reindex(columns=["gain", "published", "ci_low", "ci_high"]).astype(float)
     lengths = values["ci_high"] - values["ci_low"]
     wide = lengths > WIDE * lengths.median()
@@ -116,7 +116,7 @@ def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]
 
 
 def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, color: str) -> None:
-    """An interval that leaves the panel: an arrow at its edge, and the number where it ends."""
+    """Mark an interval that leaves the panel by an arrow at the edge, with the value at its end."""
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
         number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 0), textcoords="offset points",
@@ -126,7 +126,7 @@ def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, colo
 
 
 def _legend(gains: pd.DataFrame) -> list[Line2D]:
-    """Only what the plot shows."""
+    """Entries for what the plot shows, and no others."""
     stand_in, learned = gains["stand_in"] != "", gains["learned"].astype(bool)
     shown = [
         ((~stand_in & learned).any(), "the paper's setting", BALANCED.color, BALANCED.color, "o"),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from replication.figures.limits import fit_panels, hide_crowded_labels
 from replication.figures.style import PAGE, PANEL
 
-#: Characters of small print, and of a panel's title, to an inch.
+#: Characters per inch of small print, and of a panel's title.
 CHARACTERS = 20.5
 TITLE_CHARACTERS = 17
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -22,14 +22,14 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class Subplot:
-    """A panel: its title, and the function that draws it into an axis."""
+    """A panel: its title, and the function that draws it."""
 
     title: str
     draw: Callable[[Axes], None]
 
 
 def columns_for(count: int) -> int:
-    """Number of columns: at most three, and so that at most one place stays free, for the legend."""
+    """Number of columns, at most three, such that at most one place is left over (for the legend)."""
     return 2 if count == 2 or (count % 3 == 1 and count > 1) else min(count, 3)
 
 
@@ -82,7 +82,7 @@ def _legend_below(figure: Figure) -> None:
 
 
 def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
-    """The legend in the free place of the grid below one panel and beside another, once the layout is known."""
+    """Put the legend into the empty place below one panel and beside another, once the layout is known."""
     handles = legend_handles(figure)
     if not handles:
         return
@@ -96,7 +96,7 @@ def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
 
 
 def small_print(notes: Sequence[str], width: float) -> str:
-    """All notes in one line of a figure ``width`` inches wide, the last one whole; captions have what does not fit."""
+    """All notes in one line, ``width`` inches wide. The last note is never cut; captions have the rest in full."""
     if not notes:
         return ""
     *first, last = notes
@@ -114,7 +114,7 @@ def _wrapped(text: str, characters: float) -> str:
 
 
 def legend_handles(figure: Figure) -> dict[str, Any]:
-    """Label -> artist of all panels without their own legend; lines with error bars come first."""
+    """Label -> artist, from all panels without a legend of their own; lines with error bars come first."""
     handles: dict[str, Any] = {}
     for axis in figure.axes:
         if axis.get_legend() is None:

@@ -47,9 +47,9 @@ def _require(data: FigureData, value: str) -> None:
 
 
 def _methods_and_gain(data: FigureData, value: str) -> Figure:
-    """Both methods in every panel, then the improvement of all panels in one.
+    """Both methods in every panel, and a last panel with the improvement of all.
 
-    Raises DataError where no run has the value.
+    Raises DataError if no run has the value.
     """
     _require(data, value)
     pair = data.pair
@@ -68,12 +68,12 @@ def _methods_and_gain(data: FigureData, value: str) -> Figure:
 def score_and_spread(data: FigureData) -> Figure:
     """Figures 2 and 6: the baseline's test score, and beside or below it the STD of its exponents.
 
-    Raises DataError where no run has exponents.
+    Raises DataError if no run has exponents.
     """
     _require(data, data.spread)
     baseline = data.pair[:1]
-    # Three panels in a row, with the deviations below the scores; other numbers would leave places free, so each panel
-    # has a row of its own, score and deviation side by side.
+    # With a multiple of three panels, rows of three scores alternate with rows of three STDs. Other counts would leave
+    # empty places in that grid, so there each panel has its own row: score on the left, STD on the right.
     columns, abreast = (3, 3) if len(data.panels) % 3 == 0 else (2, 1)
     subplots = [
         Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value))
@@ -87,7 +87,7 @@ def score_and_spread(data: FigureData) -> Figure:
 def domain_sets(data: FigureData) -> Figure:
     """Figure 5: both methods on each domain set, and the improvement.
 
-    Raises DataError where no run has a score.
+    Raises DataError if no run has a score.
     """
     _require(data, "score")
     pair = data.pair
@@ -111,5 +111,5 @@ def scores_and_gain(data: FigureData) -> Figure:
 
 
 def spread_and_gain(data: FigureData) -> Figure:
-    """Figures 7 and 8: the STD of alpha with both methods (over blocks in language, as in the paper), and its reduction."""
+    """Figures 7 and 8: the STD of alpha of both methods (over blocks in language, as in the paper), and its reduction."""
     return _methods_and_gain(data, data.spread)

@@ -19,7 +19,7 @@ BANDS = {
     f"test_selected_frmse_{band}": f"Fourier RMSE, {band} band ({wavenumbers})"
     for band, wavenumbers in (("low", "wavenumbers below 4"), ("mid", "4 to 11"), ("high", "from 12"))
 }
-#: Measure -> columns of its trivial predictor, of the published value, and of the published deviation.
+#: Measure -> the columns with its trivial predictor, published value and published deviation.
 BESIDE = {
     "score": ("trivial_score", "published", "published_sd"),
     ROLLOUT: ("trivial_undiluted", "published_undiluted", "no deviation"),
@@ -27,10 +27,10 @@ BESIDE = {
 
 
 def explorer_data(runs: pd.DataFrame, measured: pd.DataFrame) -> list[dict[str, Any]]:
-    """One entry per model and data set; numbers as figures show them, scores of language tasks in per cent.
+    """One entry per model and data set, in the units of the figures (language scores in per cent).
 
     Args:
-        runs: tidy table of all runs; of a setting with the paper's two methods only these are shown.
+        runs: tidy table of all runs. If a model and data set have the paper's methods, only these are shown.
         measured: of :func:`replication.statistics.overview.measured_table`.
     """
     once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])

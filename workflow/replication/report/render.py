@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """Labels in the first columns, then entries; ``rule`` draws a line above."""
+    """Labels in the first columns, then entries; ``rule`` means a line above the row."""
 
     labels: tuple[str, ...]
     entries: tuple[Entry, ...] = ()
@@ -51,7 +51,7 @@ class Table:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All text."""
+        """The text of all cells."""
         return pd.DataFrame(
             [[*row.labels, *(entry.text for entry in row.entries)] for row in self.rows], columns=list(self.heads)
         )
