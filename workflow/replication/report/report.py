@@ -94,9 +94,8 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         for path in (*sources.figures.values(), *sources.tables.values())
     }
     downloads = _downloads(sources, numbers)
-    data = browser_data(
-        runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues, budget=BROWSER_BUDGET
-    )
+    tables = runs, sources.layers, sources.spectra, sources.history
+    data = browser_data(*tables, sources.eigenvalues, budget=BROWSER_BUDGET)
     context = {
         "raw": raw,
         "scale": sources.scale,
