@@ -230,6 +230,16 @@ def test_an_interval_that_leaves_the_panel_ends_in_an_arrow_with_its_number():
     assert not [text for text in draw(figure_data(datasets=("d1", "d2"))).axes[2].texts if text.get_gid() == "arrow"]
 
 
+@pytest.mark.parametrize("count", range(1, 7))
+@pytest.mark.parametrize("layout", ["fig2_alpha_std_nlp", "fig3_glue_ratio"])
+def test_no_place_of_the_grid_is_empty(layout, count):
+    """At most one place has no panel, and the legend is there."""
+    figure = draw(figure_data(layout, datasets=tuple(f"d{number}" for number in range(count))))
+    rows, columns = figure.axes[0].get_gridspec().get_geometry()
+    free = rows * columns - len(figure.axes)
+    assert free == 0 or (free == 1 and layout != "fig2_alpha_std_nlp" and figure.legends[0].get_in_layout() is False)
+
+
 def test_the_legend_takes_a_free_place_of_the_grid():
     figure = draw(figure_data(datasets=("d1", "d2", "d3", "d4")))
     figure.draw_without_rendering()
@@ -276,6 +286,10 @@ def test_the_best_trivial_predictor_is_a_dotted_line_with_its_name(layout, score
     assert line.get_linestyle() == ":"
     assert "persistence" in [text.get_text() for text in axis.texts]
     # Far off the panel it is an arrow, so that the curves keep their room.
+    name = next(text for text in axis.texts if text.get_gid() == "trivial")
+    axis.figure.draw_without_rendering()
+    edges, box = axis.get_window_extent(), name.get_window_extent()
+    assert edges.y0 < box.y0 < box.y1 < edges.y1 + 1
     far = draw(FigureData(data.artifact, runs.assign(trivial_score=50.0), published=data.published)).axes[0]
     assert not [line for line in far.get_lines() if line.get_gid() == "trivial"]
     assert any(text.get_text().startswith("↑ persistence") for text in far.texts)
@@ -392,6 +406,16 @@ def test_a_cell_that_has_learned_nothing_is_grey_and_a_wide_interval_ends_in_an_
     assert axis.get_xlim()[1] < 50
 
 
+def test_a_family_in_the_forest_has_room_for_its_own_intervals():
+    gains = forest_gains()
+    gains.loc[gains["family"] == "nlp", "ci_high"] += 3.0
+    for axis, family in zip(draw_forest(gains).axes, ("nlp", "sciml"), strict=True):
+        own = gains[gains["family"] == family]
+        assert axis.get_xlim()[0] < own["ci_low"].min()
+        assert own["ci_high"].max() < axis.get_xlim()[1]
+        assert not [line for line in axis.get_lines() if line.get_gid() == "arrow"]
+
+
 def test_a_point_for_every_cell_with_a_published_value():
     data = figure_data(stand_in="")
     table = published_table(data)
@@ -441,7 +465,7 @@ def test_fonts_are_embedded_as_truetype(tmp_path):
 
 def test_figures_fit_the_page():
     assert draw(figure_data(datasets=("d1", "d2", "d3"))).get_figwidth() == pytest.approx(6.3)
-    assert draw(figure_data("fig2_alpha_std_nlp")).get_figwidth() == pytest.approx(3.03)
+    assert draw_agreement(pd.DataFrame({"family": []})).get_figwidth() == pytest.approx(3.03)
 
 
 def test_a_users_style_is_laid_over_ours_and_taken_off_again():
@@ -479,7 +503,7 @@ def test_small_texts():
     assert seeds_text(pd.Series([3, 3])) == "3 seeds"
     assert seeds_text(pd.Series([1, 3])) == "1–3 seeds"
     assert seeds_text(pd.Series([1])) == "1 seed"
-    assert [columns_for(count) for count in range(1, 8)] == [1, 2, 3, 2, 3, 3, 3]
+    assert [columns_for(count) for count in range(1, 8)] == [1, 2, 3, 2, 3, 3, 2]
     assert esd.short_name("bert.encoder.layer.3.attention.self.key") == "block 3, attention.self.key"
     assert esd.short_name("w.0") == "w.0"
 

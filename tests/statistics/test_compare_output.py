@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
+from browser import ON_A_PHONE, in_browser, needs_browser
 from replication import cli
 from replication.report.comparison import comparison_page
 from replication.statistics.compare import compare, comparison_lines
@@ -72,6 +73,25 @@ def test_the_page_shows_every_cell_and_loads_nothing(folders, tmp_path, monkeypa
     assert f'cx="{80 + 76 * 2 / 4.484:.1f}"' in text
     same = comparison_page(compare(folders[0], folders[0]), *folders)
     assert "No cell differs." in same
+
+
+@needs_browser
+def test_the_page_opens_in_a_browser_and_fits_a_phone(folders, tmp_path):
+    """Without a script of its own: differences are drawn inside their column, and equal cells open on demand."""
+    page = comparison_page(compare(*folders), *folders)
+    # The page allows no script; only the test's may run.
+    page = re.sub(r"<meta http-equiv[^>]*>", "", page)
+    probe = """
+      const inside = [...document.querySelectorAll("td svg")].every((drawing) => {
+        const [cell, own] = [drawing.parentElement, drawing].map((item) => item.getBoundingClientRect());
+        return own.width > 100 && own.left >= cell.left && own.right <= cell.right;
+      });
+      document.querySelector("details").open = true;
+      const shown = [...document.querySelectorAll("details li")].filter((item) => item.offsetHeight > 0).length;
+      document.body.dataset.seen = `${inside} ${shown}`;
+    """
+    assert 'data-seen="true 4"' in in_browser(page, probe, tmp_path)
+    assert 'data-phone="390"' in in_browser(page, ON_A_PHONE, tmp_path)
 
 
 def test_a_folder_without_results_is_one_sentence(tmp_path, monkeypatch, capsys):

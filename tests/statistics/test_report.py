@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from markupsafe import escape
 from PIL import Image
 
+from browser import ON_A_PHONE, in_browser, needs_browser
 from replication.errors import DataError
 from replication.figures.data import FigureData
 from replication.figures.rollout import Animation
@@ -196,6 +196,9 @@ def test_browser_numbers_are_the_runs_own(sources) -> None:
     assert sum(layer["esd"]["last"][2:]) == layer["n"] == len(values)
     assert layer["tail"] == (values >= 1.0).sum()
     assert layer["trajectory"][-1] == layer["alpha"]
+    block = run["blocks"][layers["block"].iloc[2]]
+    assert block["alpha"][-1] == pytest.approx(layers["alpha"].iloc[[2, 5]].mean(), rel=1e-4)
+    assert block["lr"] == pytest.approx([1e-3 * (1 - epoch / 4) for epoch in run["epochs"]])
 
 
 def test_histograms() -> None:
@@ -227,26 +230,7 @@ def test_width_of_a_figure_in_css_pixels(tmp_path) -> None:
     assert page_width(tiny_png(tmp_path / "x.png").read_bytes()) == 300 * 96 / 200
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def in_browser(page: str, probe: str, folder: Path, *flags: str) -> str:
-    """The page's DOM after a script at its end has run; nothing may be written to the console."""
-    path = folder / "report.html"
-    path.write_text(page.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
-    run = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-         f"--user-data-dir={folder}/profile", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000",
-         *flags, "--dump-dom", f"file://{path}"],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert not re.findall(r".*CONSOLE.*", run.stderr)
-    return run.stdout
-
-
-@pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
-)
+@needs_browser
 def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
     """Charts are drawn, a click sorts, and nothing is written to the console."""
     probe = """
@@ -255,10 +239,128 @@ def test_the_page_runs_in_a_browser_without_an_error(page, tmp_path) -> None:
       document.querySelector('[data-picker=spectra]').dispatchEvent(new Event("change"));
     """
     dom = in_browser(page, probe, tmp_path)
-    for chart in ("chart-esd", "chart-alpha", "chart-loss", "chart-score", "chart-rates"):
+    for chart in (
+        "chart-esd",
+        "chart-alpha",
+        "chart-loss",
+        "chart-score",
+        "chart-rates",
+        "chart-exponents",
+        "chart-explorer",
+    ):
         assert re.search(rf'id="{chart}"><svg', dom), chart
     assert 'aria-sort="ascending"' in dom
     assert "tail fit, alpha" in dom
+
+
+# ---- the explorer ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def explored(sources, root) -> str:
+    """A page with a flow of the paper's own setting too: diluted scores, Fourier bands, published values."""
+    runs = synthetic_runs(
+        "fig4_cfd_ratio", "sciml", models=("fno",), datasets=("flow",), methods=("baseline", "tb"), stand_in=""
+    )
+    bands = {
+        f"test_selected_frmse_{band}": runs["score"] * part for band, part in (("low", 3), ("mid", 2), ("high", 1))
+    }
+    runs = runs.assign(
+        test_selected_nrmse_rollout=2 * runs["score"], **bands, trivial="persistence", trivial_score=0.2,
+        trivial_undiluted=0.4,
+    )  # fmt: skip
+    measured = pd.DataFrame({
+        "model": "fno", "dataset": "flow", "ratio": [0.01, 0.05], "method": ["baseline", "tb"],
+        "published": [0.19, 0.07], "published_sd": [0.01, np.nan], "published_undiluted": [0.38, 0.14], "stand_in": "",
+    })  # fmt: skip
+    own = replace(sources, runs=pd.concat([sources.runs, runs], ignore_index=True), measured=measured)
+    return render(shipped_index(root), own, root / "workflow/report/template.html.j2")
+
+
+def test_the_explorer_has_every_measure_and_its_numbers_are_those_of_the_runs(explored, sources) -> None:
+    data = json.loads(explored[explored.index('id="data">') + 10 :].split("</script>")[0].lstrip(">"))
+    text, flow = data["explorer"]
+    assert [measure["name"] for measure in text["measures"]] == ["score", "alpha_std_block"]
+    score = text["measures"][0]
+    assert score["trivial"] == ["the majority class", 71.0]
+    lost = next(point for point in score["points"] if (point["ratio"], point["method"]) == (0.01, "tb"))
+    own = sources.runs[(sources.runs["ratio"] == 0.01) & (sources.runs["method"] == "tb")].dropna(subset=["score"])
+    assert [lost["diverged"], [seed for seed, _ in lost["seeds"]]] == [1, [13, 43]]
+    assert lost["mean"] == pytest.approx(100 * own["score"].mean(), rel=1e-4)
+    assert lost["sd"] == pytest.approx(100 * own["score"].std(ddof=1), rel=1e-4)
+
+    diluted, undiluted, *bands, spread = flow["measures"]
+    assert ("diluted" in diluted["label"], "undiluted" in undiluted["label"], len(bands)) == (True, True, 3)
+    assert (diluted["trivial"][1], undiluted["trivial"][1], spread["trivial"]) == (0.2, 0.4, None)
+    assert diluted["published"] == [[0.01, "baseline", 0.19, 0.01], [0.05, "tb", 0.07, None]]
+    assert undiluted["published"] == [[0.01, "baseline", 0.38, None], [0.05, "tb", 0.14, None]]
+    assert [point["mean"] for point in undiluted["points"]] == pytest.approx(
+        [2 * point["mean"] for point in diluted["points"]], rel=1e-4
+    )
+
+
+EXPLORER = """
+  const host = document.querySelector("[data-picker=explorer]");
+  const choose = (name, value) => {
+    const select = host.querySelector(`[data-role=${name}]`);
+    select.value = value;
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const points = () => [...document.querySelectorAll("#chart-explorer .point")];
+  const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const said = () => document.getElementById("explorer-said").textContent;
+  const seen = [];
+"""
+
+
+@needs_browser
+def test_the_explorer_works_with_the_keyboard(explored, tmp_path) -> None:
+    """Arrows go from mean to mean, each with its seeds; Enter shows the cell's learning curves."""
+    keys = """
+      points()[0].focus(); seen.push(said());
+      press("ArrowRight"); seen.push(said());
+      press("ArrowLeft"); press("ArrowLeft"); seen.push(said());
+      press("Enter");
+      seen.push(document.querySelector("[data-picker=curves] [data-role=setting]").value.split("\\n")[3]);
+      seen.push(document.querySelector("#chart-exponents .title").textContent);
+      seen.push(points().filter((point) => point.tabIndex === 0).length);
+      document.body.dataset.seen = JSON.stringify(seen);
+    """
+    first, second, last, ratio, whose, reached = seen_in(in_browser(explored, EXPLORER + keys, tmp_path))
+    assert first.startswith("ft, 1 % (100 samples): ")
+    assert re.search(r"Seeds 13: [\d.]+, 37: [\d.]+, 43: [\d.]+\.$", first)
+    assert second.startswith("ft, 2 % (200 samples): ")
+    assert last.startswith("tb, 5 % (500 samples): ")  # around the first comes the last
+    assert (ratio, reached) == ("0.05", 1)
+    assert "tb, seed 13" in whose
+
+
+@needs_browser
+def test_the_explorer_shows_what_a_measure_has_to_be_compared_with(explored, tmp_path) -> None:
+    measures = """
+      const count = (name) => document.querySelectorAll(`#chart-explorer .${name}`).length;
+      const note = () => seen.push([points().length, count("trivial"), count("published")]);
+      note(); choose("model", "fno"); note();
+      points()[0].dispatchEvent(new MouseEvent("mouseenter")); seen.push(said());
+      choose("measure", "test_selected_frmse_low"); note(); seen.push(said());
+      choose("measure", "alpha_std"); note();
+      document.body.dataset.seen = JSON.stringify(seen);
+    """
+    text, flow, words, band, silent, spread = seen_in(in_browser(explored, EXPLORER + measures, tmp_path))
+    assert (text, flow, band, spread) == ([6, 1, 0], [6, 1, 2], [6, 0, 0], [6, 0, 0])
+    assert words.endswith(" Published: 0.19 ± 0.01.")
+    assert silent == ""
+
+
+def seen_in(dom: str) -> list:
+    """What a probe noted."""
+    return json.loads(html.unescape(re.search(r'data-seen="([^"]*)"', dom)[1]))
+
+
+@needs_browser
+def test_the_page_fits_a_phone(explored, tmp_path) -> None:
+    dom = in_browser(explored, ON_A_PHONE, tmp_path)
+    assert re.search(r'data-phone="([^"]*)"', dom)[1] == "390"
 
 
 # ---- the player ------------------------------------------------------------------------------------------
@@ -321,9 +423,7 @@ PLAYER = """
 """
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
-)
+@needs_browser
 def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> None:
     come = PLAYER + "coming(true);"
     dom = in_browser(played.replace("<head>", IN_VIEW), come, tmp_path, "--force-prefers-reduced-motion")
@@ -333,9 +433,7 @@ def test_the_player_rests_for_those_who_want_less_motion(played, tmp_path) -> No
     assert 'class="controls" hidden' not in player
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium (chromium, chromium-browser or google-chrome) on this machine"
-)
+@needs_browser
 def test_the_player_plays_pauses_and_steps(played, tmp_path) -> None:
     page = played.replace("<head>", IN_VIEW)
     # In view it starts; once, so that it does not start again after a reader has stopped it.

@@ -1,5 +1,6 @@
 "use strict";
-(() => {
+// What the explorer's script uses is returned at the end.
+const reportParts = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
   const BASE = "#4D4D4D", TB = "#D55E00", FIT = "#B2182B";
@@ -129,7 +130,7 @@
 
   // series: {name, color, dash, points: [[x, y], ...], marks}; bars: {name, color, edges, heights, outline};
   // rules: {x, name, dash}. On a logarithmic axis values are given as log10.
-  function chart(host, { title, xLabel, yLabel, series = [], bars = [], rules = [], xLog = false, yLog = false, empty }) {
+  function chart(host, { title, xLabel, yLabel, series = [], bars = [], rules = [], xLog = false, yLog = false, xRange, height = 290, named = true, empty }) {
     host.replaceChildren();
     const all = [...series.flatMap((line) => line.points), ...bars.flatMap((bar) => bar.corners)]
       .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
@@ -140,21 +141,21 @@
       host.append(note);
       return;
     }
-    const width = Math.max(280, host.clientWidth || 480), height = 290;
-    const box = { left: 58, right: width - 12, top: 26, bottom: height - 42 };
+    const width = Math.max(280, host.clientWidth || 480);
+    const box = { left: 70, right: width - 12, top: 26, bottom: height - (xLabel ? 42 : 24) };
     const extent = (index) => {
       const values = all.map((point) => point[index]);
       let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
       if (high - low < 1e-12) { const pad = Math.abs(high) * 0.05 || 0.5; low -= pad; high += pad; }
       return [low, high];
     };
-    let [xLow, xHigh] = extent(0), [yLow, yHigh] = extent(1);
+    let [xLow, xHigh] = xRange || extent(0), [yLow, yHigh] = extent(1);
     const pad = (yHigh - yLow) * 0.06;
     yLow -= pad; yHigh += pad;
     const x = (value) => box.left + (value - xLow) / (xHigh - xLow) * (box.right - box.left);
     const y = (value) => box.bottom - (value - yLow) / (yHigh - yLow) * (box.bottom - box.top);
     const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title }, null);
-    node("text", { x: box.left, y: 14, "font-weight": 600 }, svg, title);
+    node("text", { x: 2, y: 14, class: "title" }, svg, title);
     const label = (value, log) => (log ? shortNumber(10 ** value) : shortNumber(value));
     for (const tick of (yLog ? logTicks : linearTicks)(yLow, yHigh)) {
       node("line", { x1: box.left, x2: box.right, y1: y(tick), y2: y(tick), stroke: "#e6e9ec" }, svg);
@@ -165,7 +166,7 @@
       node("text", { x: x(tick), y: box.bottom + 16, "text-anchor": "middle" }, svg, label(tick, xLog));
     }
     node("path", { d: `M${box.left},${box.top}V${box.bottom}H${box.right}`, fill: "none", stroke: "#57606a" }, svg);
-    node("text", { x: (box.left + box.right) / 2, y: height - 8, "text-anchor": "middle" }, svg, xLabel);
+    if (xLabel) node("text", { x: (box.left + box.right) / 2, y: height - 8, "text-anchor": "middle" }, svg, xLabel);
     const middle = (box.top + box.bottom) / 2;
     node("text", { x: 13, y: middle, "text-anchor": "middle", transform: `rotate(-90 13 ${middle})` }, svg, yLabel);
     const clip = `clip-${host.id}`;
@@ -195,7 +196,8 @@
       if (!Number.isFinite(rule.x)) continue;
       node("line", { x1: x(rule.x), x2: x(rule.x), y1: box.top, y2: box.bottom, stroke: "#000", "stroke-dasharray": "2 3" }, plot);
     }
-    host.append(svg, legend([...bars, ...series, ...rules]));
+    host.append(svg);
+    if (named) host.append(legend([...bars, ...series, ...rules]));
   }
 
   function legend(items) {
@@ -262,7 +264,13 @@
     };
     host.addEventListener("change", update);
     update();
-    return update;
+    const choose = (run) => {
+      setting.value = run.setting;
+      update();
+      method.value = run.method;
+      update();
+    };
+    return { update, choose };
   }
 
   // ---- what the charts show ----------------------------------------------------------------------------
@@ -313,18 +321,6 @@
     chart(trajectory, { title: `Alpha over training, seed ${run.seed}`, xLabel: "epoch", yLabel: "alpha", series, empty: "the layer has no exponent" });
   }
 
-  function drawCurves({ here }) {
-    const methods = unique(here.map((run) => run.method));
-    const lines = (name) => here.filter((run) => run.curves[name]).map((run) => ({
-      name: title("method", run.method), color: color(run.method, methods.indexOf(run.method)), opacity: 0.75, width: 1.3,
-      dash: balanced(run.method) ? "" : "5 3",
-      points: run.curves.epoch.map((epoch, at) => [epoch, run.curves[name][at] === null ? NaN : run.curves[name][at]]),
-    }));
-    const metric = here.length ? here[0].metric : "";
-    chart(document.getElementById("chart-loss"), { title: "Training loss, a line a seed", xLabel: "epoch", yLabel: "loss", series: lines("train_loss") });
-    chart(document.getElementById("chart-score"), { title: `Validation ${metric}, a line a seed`, xLabel: "epoch", yLabel: metric, series: lines(`val_${metric}`) });
-  }
-
   // Stops of viridis, dark to light; the light end is left out, it vanishes on white.
   const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [190, 215, 50]];
   function shade(part) {
@@ -333,16 +329,45 @@
     return `rgb(${mixed.join(",")})`;
   }
 
-  function drawRates({ run }) {
-    const names = run ? Object.keys(run.blocks) : [];
-    chart(document.getElementById("chart-rates"), { title: "Learning rate", xLabel: "epoch", yLabel: "learning rate",
-      series: names.map((name, index) => ({ name, color: shade(names.length > 1 ? index / (names.length - 1) : 0),
-        dash: index % 2 ? "6 3" : "", points: run.blocks[name].map((rate, at) => [run.epochs[at], rate === null ? NaN : rate]) })) });
+  // Four charts on one time axis: loss and score of both methods, one line per seed; rates and exponents of one run.
+  function drawCurves({ here, run }) {
+    const methods = unique(here.map((item) => item.method));
+    const lines = (name) => here.filter((item) => item.curves[name]).map((item) => ({
+      name: title("method", item.method), color: color(item.method, methods.indexOf(item.method)), opacity: 0.75, width: 1.3,
+      dash: balanced(item.method) ? "" : "5 3",
+      points: item.curves.epoch.map((epoch, at) => [epoch, item.curves[name][at] === null ? NaN : item.curves[name][at]]),
+    }));
+    const blocks = (name) => {
+      const known = Object.entries(run ? run.blocks : {}).filter(([, values]) => values[name]);
+      return known.map(([block, values], index) => ({
+        name: block, color: shade(known.length > 1 ? index / (known.length - 1) : 0), dash: index % 2 ? "6 3" : "",
+        points: values[name].map((value, at) => [run.epochs[at], value === null ? NaN : value]),
+      }));
+    };
+    const metric = here.length ? here[0].metric : "", called = metric.replace("nrmse", "nRMSE").replaceAll("_", " ");
+    const whose = run ? `${title("method", run.method)}, seed ${run.seed}` : "";
+    const epochs = here.flatMap((item) => [...item.epochs, ...(item.curves.epoch || [])]);
+    const xRange = [0, Math.max(1, ...epochs)];
+    const put = (id, height, options) => chart(document.getElementById(`chart-${id}`), { xRange, height, ...options });
+    put("loss", 190, { title: "Training loss, one line per seed", yLabel: "loss", series: lines("train_loss"), named: false });
+    put("score", 190, { title: `Validation ${called}, one line per seed`, yLabel: called, series: lines(`val_${metric}`) });
+    put("rates", 190, { title: `Learning rate of every block: ${whose}`, yLabel: "learning rate", series: blocks("lr"), named: false });
+    put("exponents", 210, { title: `Exponent (PL_Alpha_Hill) of every block: ${whose}`, xLabel: "epoch", yLabel: "alpha", series: blocks("alpha"), empty: "no block has an exponent" });
+  }
+
+  let curves;
+  // The curves of a cell of the explorer, where its runs are in the page.
+  function showCell({ model, dataset }, { ratio, method }) {
+    const run = runs.find((item) => item.model === model && item.dataset === dataset && item.ratio === ratio && item.method === method);
+    if (run) curves.choose(run);
   }
 
   if (runs.length) {
-    const redraw = [picker("spectra", drawSpectra), picker("curves", drawCurves), picker("rates", drawRates)];
+    curves = picker("curves", drawCurves);
+    const redraw = [picker("spectra", drawSpectra), curves];
     let timer;
-    addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => redraw.forEach((draw) => draw()), 150); });
+    addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => redraw.forEach(({ update }) => update()), 150); });
   }
+
+  return { data, node, fill, linearTicks, shortNumber, title, percent, balanced, color, legend, showCell };
 })();

@@ -117,7 +117,10 @@ rule report:
         trivial=[f"{RESULTS}/trivial/{name}.csv" for name in GRID.datasets],
         verdicts=f"{RESULTS}/tables/verdicts.csv",
         template=f"{ROOT}/workflow/report/template.html.j2",
-        parts=multiext(f"{ROOT}/workflow/report/report", ".css", ".js"),
+        parts=[
+            f"{ROOT}/workflow/report/{name}"
+            for name in ("report.css", "report.js", "explorer.js")
+        ],
     output:
         html=f"{RESULTS}/report.html",
     log:

@@ -1,1 +1,1 @@
-"""Figures: one style, one module a figure."""
+"""Figures: one style, and one module for each kind of figure."""

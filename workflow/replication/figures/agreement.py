@@ -13,14 +13,14 @@ from replication.statistics.cells import records
 
 TITLES = {"nlp": "Language: score in %", "sciml": "PDEs: nRMSE"}
 HEIGHT = 2.7
-#: Room around the points, as a share of their range.
+#: Margin around the points, as a share of their range.
 MARGIN = 0.08
-#: From this ratio of the largest to the smallest error on the axes are logarithmic.
+#: The axes are logarithmic if the largest error is at least this many times the smallest.
 DECADES = 20.0
 
 
 def draw_agreement(measured: pd.DataFrame) -> Figure:
-    """Published values across, ours upwards; on the diagonal they agree.
+    """Our values against the published ones; on the diagonal they agree.
 
     Args:
         measured: of :func:`replication.statistics.overview.measured_table`.
@@ -61,7 +61,7 @@ def _draw_family(axis: Axes, rows: pd.DataFrame) -> None:
             marker=look.marker, markerfacecolor="white" if row["stand_in"] else color, linestyle="none",
             elinewidth=0.6, gid="cell",
         )  # fmt: skip
-    # Bars may leave the panel: a square one with its diagonal from corner to corner is the easiest to read.
+    # Bars may leave the panel. A square panel with a corner-to-corner diagonal is the easiest to read.
     axis.set(xlim=ends, ylim=ends, xlabel="published", ylabel="measured", box_aspect=1)
     axis.grid(visible=True)
 
@@ -71,7 +71,7 @@ def _bar(deviation: float) -> float | None:
 
 
 def _legend(measured: pd.DataFrame) -> list[Line2D]:
-    """Only what the plot shows."""
+    """Entries for what the plot shows, and no others."""
     base, stand_in = measured["base"].astype(bool), measured["stand_in"] != ""
     beats = measured["beats_trivial"].astype(bool)
     shown = [

@@ -1,4 +1,4 @@
-"""Values of methods against data ratios or data sets, and the gain of one method over the other."""
+"""Curves of each method against data ratio or data set, and of the gain of one method over the other."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from replication.figures.limits import LEGEND_COLUMNS
 from replication.figures.multiples import LETTERS
 from replication.figures.style import BALANCED, BASELINE, DIVERGED, PUBLISHED, SERIES, Look
 
-#: Half the distance between two methods' points at one tick, in steps of the axis: their bars do not cover each other.
+#: Half the distance between two methods' points at one tick, in units of the tick spacing, so that bars do not overlap.
 DODGE = 0.06
 TRIVIAL = "best trivial predictor"
-#: Columns of the table of pairs that are drawn; with too few seeds for a claim it has no interval.
+#: Columns of the paired table that are drawn. With too few seeds there is no interval.
 KEPT = ("gain", "ci_low", "ci_high")
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """The horizontal axis: labelled ticks, one a data ratio (on a logarithmic scale), data set or block."""
+    """The horizontal axis: one labelled tick for each data ratio (on a logarithmic scale), data set or block."""
 
     column: str
     places: Mapping[Any, float]
@@ -46,7 +46,7 @@ class Ticks:
 
     @property
     def edges(self) -> tuple[float, float]:
-        """Ends of the axis."""
+        """Limits of the axis."""
         return min(self.places.values()) - 0.4 * self.step, max(self.places.values()) + 0.4 * self.step
 
     def apply(self, axis: Axes) -> None:
@@ -62,7 +62,7 @@ def even_ticks(column: str, keys: Sequence[Any], labels: Sequence[str], title: s
 
 
 def ratio_ticks(runs: pd.DataFrame) -> Ticks:
-    """Data ratios in per cent, to a logarithmic scale; below each the number of samples where all data sets agree on it."""
+    """Data ratios in per cent on a logarithmic scale, with sample counts below if all data sets have the same."""
     counts = runs.groupby("ratio")["n_train"].agg(["min", "max"])
     same = (counts["min"] == counts["max"]).all()
     labels = [
@@ -80,7 +80,7 @@ def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
-    """Draw a mean with its bar at each position, and every seed as a faint point.
+    """Draw the mean and its error bar at each position, and every seed as a faint point.
 
     Args:
         axis: where to draw.
@@ -142,12 +142,12 @@ def _of_panel(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def deviation_column(data: FigureData, value: str) -> str:
-    """The deviation of a bar: with ``ddof=0``, the paper's, where published scores stand beside ours."""
+    """The column for error bars: with ``ddof=0``, as in the paper, if published scores are drawn too."""
     return "sd_ddof0" if value == "score" and len(data.reference) else "sd"
 
 
 def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: Ticks) -> None:
-    """Draw the best trivial predictor of each data set as a dotted line, or as an arrow where it is far off the panel."""
+    """Draw the best trivial predictor of each data set as a dotted line, or as an arrow if it is far off the panel."""
     rows = trivial.dropna(subset=["trivial_score"]).drop_duplicates("dataset")
     low, high = values.min(), values.max()
     reach = (high - low) or abs(high)
@@ -165,7 +165,12 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
             continue
         edges = axis.get_xlim() if wide else (position - 0.35, position + 0.35)
         axis.plot(edges, [score] * 2, color="0.3", linestyle=":", linewidth=1.0, label=TRIVIAL, gid="trivial")
-        axis.annotate(name, (position, score), xytext=(0, 1.5), textcoords="offset points", va="bottom", **style)
+        # The name goes on the side of the line that has no points.
+        below = score < low
+        axis.annotate(
+            name, (position, score), xytext=(0, -1.5 if below else 1.5), textcoords="offset points",
+            va="top" if below else "bottom", **style,
+        )  # fmt: skip
 
 
 def sides(methods: Sequence[str], ticks: Ticks) -> list[tuple[str, float, Look]]:
@@ -184,7 +189,7 @@ def mean_label(data: FigureData, method: str, value: str = "score") -> str:
 
 
 def seeds_text(counts: pd.Series) -> str:
-    """``3 seeds``, or ``2-3 seeds`` where cells differ."""
+    """``3 seeds``, or ``2-3 seeds`` if cells differ."""
     low, high = int(counts.min()), int(counts.max())
     return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low}–{high} seeds"
 
@@ -248,7 +253,7 @@ def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Tic
 
 
 def gain_label(data: FigureData, pair: Pair, value: str) -> str:
-    """Label of the axis of gains, with the unit; positive is better."""
+    """Axis label for gains, with the unit; positive is better."""
     method, base = data.title("method", pair[1]), data.title("method", pair[0])
     if value != "score":
         return f"STD(α) cut by {method}, %"

@@ -37,7 +37,7 @@ METRICS = {
 }
 
 
-#: Figures of scores; the other figures with a data ratio are of the STD of alpha.
+#: Layouts that show scores. The other layouts with a data ratio show the STD of alpha.
 SCORE_LAYOUTS = ("fig3_glue_ratio", "fig4_cfd_ratio", "fig5_domain")
 
 
@@ -84,7 +84,7 @@ class FigureData:
         predictions: Sequence[Path] = (),
         published: Path | None = None,
     ) -> FigureData:
-        """The data of an artifact from its files. Raises DataError where one cannot be read."""
+        """The data of an artifact from its files. Raises DataError if one cannot be read."""
         table = read_runs(runs)
         return cls(
             artifact=artifact,
@@ -98,7 +98,7 @@ class FigureData:
 
     @cached_property
     def pair(self) -> Pair:
-        """Baseline and balanced method. Raises DataError where the runs have none of the artifact's pairs."""
+        """Baseline and balanced method. Raises DataError if the runs have none of the artifact's pairs."""
         present = set(self.runs["method"])
         for pair in self.artifact.pairs:
             if set(pair) <= present:
@@ -116,7 +116,7 @@ class FigureData:
 
     @cached_property
     def panels(self) -> list[Panel]:
-        """One per model and data set, in the order of the tables."""
+        """One panel per model and data set, in the order of the tables."""
         mixed = 0 < (self.shown["stand_in"] != "").sum() < len(self.shown)
         panels = []
         for (model, dataset), runs in self.shown.groupby(["model", "dataset"], sort=False):
@@ -126,7 +126,7 @@ class FigureData:
 
     @cached_property
     def stand_ins(self) -> list[str]:
-        """Stand-in texts of the figure's runs, each once."""
+        """The distinct stand-in texts of the figure's runs."""
         return [text for text in dict.fromkeys(self.shown["stand_in"]) if text]
 
     @cached_property
@@ -151,7 +151,7 @@ class FigureData:
         return spread_of(self.artifact.family)
 
     def spread_before(self, runs: pd.DataFrame) -> float | None:
-        """STD of the exponents before training, mean over a panel's runs; None where it is not recorded.
+        """STD of the exponents before training, mean over a panel's runs; None if it was not recorded.
 
         Over the layers that count after training, so that the two compare.
         """
@@ -185,7 +185,7 @@ class FigureData:
         return title_of(self.runs, kind, name)
 
     def score_label(self, runs: pd.DataFrame) -> str:
-        """Label of the axis of scores, with the unit."""
+        """Axis label for scores, with the unit."""
         labels = [METRICS.get(name, str(name).replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
         if all(label.endswith(", %") for label in labels):
             labels = [label.removesuffix(", %") for label in labels[:-1]] + labels[-1:]
@@ -193,7 +193,7 @@ class FigureData:
 
 
 def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Mean exponent of every block at the smallest ratio: mean and deviation over seeds, one row per method and block."""
+    """Exponent of each block at the smallest ratio: mean and SD over seeds, one row per method and block."""
     first = runs.iloc[0]
     here = layers[(layers["model"] == first["model"]) & (layers["dataset"] == first["dataset"])]
     here = here[(here["experiment"] == first["experiment"]) & (here["ratio"] == here["ratio"].min())]
@@ -204,7 +204,7 @@ def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
-    """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError where it is damaged."""
+    """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError if it is damaged."""
     check_file(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -19,10 +19,12 @@ from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
 
 BINS = 40
-#: Eigenvalues below this share of the largest are rounding, not spectrum.
+#: Eigenvalues below this share of the largest are rounding errors.
 NOISE = 1e-7
-#: More names than this on an axis are drawn as numbers.
+#: If an axis has more names than this, numbers replace them.
 NAMES = 14
+#: With no-break spaces, so that titles do not wrap here.
+TIMES = "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"
 
 Array = NDArray[np.floating]
 
@@ -53,7 +55,7 @@ Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 def common_limits(layers: Sequence[Array]) -> Limits:
-    """Limits of eigenvalue and density that hold every layer, so that their panels can be compared."""
+    """Limits of both axes that include every layer, so that panels can be compared."""
     edges, heights = (np.concatenate(arrays) for arrays in zip(*(density(layer) for layer in layers), strict=True))
     shown = heights[heights > 0]
     return (edges.min() / 1.2, edges.max() * 1.2), (shown.min() / 3, shown.max() * 3)
@@ -78,7 +80,7 @@ def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
     One shape, because an exponent depends on the shape too (larger for flatter matrices): a difference between
     shapes says nothing of training.
 
-    Raises DataError where fewer than two layers have an exponent.
+    Raises DataError if fewer than two layers have an exponent.
     """
     known = layers.dropna(subset=["alpha"])
     if len(known) < 2:
@@ -91,7 +93,7 @@ def two_layers(layers: pd.DataFrame) -> pd.DataFrame:
 def spectra_and_exponents(data: FigureData) -> Figure:
     """Figure 1 from one baseline run's eigenvalues and the exponents of all seeds in the same setting.
 
-    Raises DataError where the baseline's eigenvalues or exponents are missing.
+    Raises DataError if the baseline's eigenvalues or exponents are missing.
     """
     baseline = data.pair[0]
     run = next((key for key in data.eigenvalues if key.method == baseline), None)
@@ -102,7 +104,7 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     layers = data.layers[(data.layers[list(here)] == pd.Series(here)).all(axis=1)]
     layers = layers[layers["method"].isin(data.pair)]
     chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)])
-    subplots: list[Subplot | None] = []
+    subplots: list[Subplot] = []
     limits = common_limits([data.eigenvalues[run][str(layer)] for layer in chosen["layer"]])
     for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
         values = data.eigenvalues[run][str(row["layer"])]
@@ -110,7 +112,7 @@ def spectra_and_exponents(data: FigureData) -> Figure:
             draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]), limits=limits
         )
         title = f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}"
-        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', ' × ')})", draw))
+        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', TIMES)})", draw))
     unit = "block" if layers["block"].notna().any() else "layer"
     subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
     notes = [f"Stand-in: {text}" for text in data.stand_ins]

@@ -9,16 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from replication.figures.style import BALANCED, PAGE
+from replication.figures.style import BALANCED
 from replication.statistics.cells import Line, records
 from replication.statistics.numbers import number, percent_text
 
-#: Inches of one row, and of everything else in a panel.
+#: In inches: the width (chosen to fit a phone screen), the height of a row, and of everything else in a panel.
+WIDTH = 3.8
 ROW = 0.135
 MARGINS = 0.62
+#: Group names start this many points to the left of the axis, above the labels of their cells.
+INDENT = 66
 TITLES = {"nlp": "Language: gain in points", "sciml": "PDEs: error cut in %"}
-#: An axis reaches beyond its gains by this share of their range; a longer interval ends in an arrow.
-REACH = 0.3
+#: Intervals longer than this many times the panel's median do not widen the axis; they end in an arrow.
+WIDE = 4.0
+#: Margin on both sides, as a share of the range shown.
+MARGIN = 0.06
 NOT_LEARNED = "0.6"
 
 
@@ -34,7 +39,7 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
     families = [family for family in TITLES if (gains["family"] == family).any()]
     rows = {family: _rows(gains[gains["family"] == family]) for family in families}
     heights = [ROW * len(rows[family]) + MARGINS for family in families]
-    figure = Figure(figsize=(PAGE, sum(heights) + 0.4 if families else 1.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.5 if families else 1.0), layout="constrained")
     if not families:
         figure.text(0.5, 0.5, "no cell has runs of both methods", ha="center", va="center")
         return figure
@@ -42,12 +47,12 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
     for axis, family in zip(axes, families, strict=True):
         _draw_family(axis, rows[family])
         axis.set_title(TITLES[family], loc="left", fontweight="bold")
-    figure.legend(handles=_legend(gains), loc="outside lower center", ncols=3, columnspacing=1.5)
+    figure.legend(handles=_legend(gains), loc="outside lower center", ncols=2, columnspacing=1.2)
     return figure
 
 
 def _rows(gains: pd.DataFrame) -> list[Line | str]:
-    """Cells in order, largest ratio first, each group below its name."""
+    """The rows from top to bottom: each group's name, then its cells, largest ratio first."""
     found: list[Line | str] = []
     for (model, dataset), group in gains.groupby(["model_title", "dataset_title"], sort=False):
         found.append(f"{model}, {dataset}" + " (stand-in)" * bool((group["stand_in"] != "").any()))
@@ -55,28 +60,41 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
     return found
 
 
+def _limits(cells: list[Line]) -> tuple[float, float]:
+    """Limits that include zero, every gain and published gain, and all but the very wide intervals of a family."""
+    values = pd.DataFrame(cells).reindex(columns=["gain", "published", "ci_low", "ci_high"]).astype(float)
+    lengths = values["ci_high"] - values["ci_low"]
+    wide = lengths > WIDE * lengths.median()
+    values.loc[wide, ["ci_low", "ci_high"]] = math.nan
+    shown = [0.0, *values.stack().dropna()]
+    low, high = min(shown), max(shown)
+    room = MARGIN * (high - low) or 1.0
+    return low - room, high + room
+
+
 def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
-    shown = [row[name] for row in rows if not isinstance(row, str) for name in ("gain", "published")]
-    shown = [0.0, *(value for value in shown if math.isfinite(value))]
-    reach = REACH * (max(shown) - min(shown)) or 1.0
-    low, high = min(shown) - reach, max(shown) + reach
+    low, high = _limits([row for row in rows if not isinstance(row, str)])
     axis.axvline(0, color="0.35", linewidth=0.7)
-    labels = []
     for position, row in enumerate(rows):
         if isinstance(row, str):
-            labels.append(row)
-            continue
-        labels.append(f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}")
-        _draw_cell(axis, position, row, (low, high))
-    axis.set_yticks(range(len(rows)), labels)
-    for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if isinstance(row, str) else "normal")
+            axis.annotate(
+                row, (0, position), xycoords=axis.get_yaxis_transform(), xytext=(-INDENT, 0), textcoords="offset points",
+                va="center", fontweight="bold", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, gid="group",
+            )  # fmt: skip
+        else:
+            _draw_cell(axis, position, row, (low, high))
+    axis.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(low, high)
-    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)  # names of groups would cross it; zero is the line to look at
+    axis.tick_params(axis="y", length=0, pad=5)
     axis.grid(visible=False, axis="y")
     axis.grid(visible=True, axis="x")
     axis.set_xlabel("worse  ←  TB  →  better", x=-low / (high - low))
+
+
+def _label(row: Line | str) -> str:
+    return "" if isinstance(row, str) else f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}"
 
 
 def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]) -> None:
@@ -98,16 +116,17 @@ def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]
 
 
 def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, color: str) -> None:
-    """An interval that leaves the panel: an arrow at its edge, and the number where it ends."""
+    """Mark an interval that leaves the panel by an arrow at the edge, with the value at its end."""
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
-        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 1), textcoords="offset points",
-        ha="right" if marker == ">" else "left", va="bottom", color="0.3",
+        number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 0), textcoords="offset points",
+        ha="right" if marker == ">" else "left", va="center", color="0.3",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )  # fmt: skip
 
 
 def _legend(gains: pd.DataFrame) -> list[Line2D]:
-    """Only what the plot shows."""
+    """Entries for what the plot shows, and no others."""
     stand_in, learned = gains["stand_in"] != "", gains["learned"].astype(bool)
     shown = [
         ((~stand_in & learned).any(), "the paper's setting", BALANCED.color, BALANCED.color, "o"),

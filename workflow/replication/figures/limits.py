@@ -1,4 +1,4 @@
-"""Vertical limits of panels: shared by panels of one measure, and not ruled by one wide interval."""
+"""Vertical limits of panels: shared by panels of one measure, and not dominated by one wide interval."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-#: A panel reaches beyond its means by this share of their range, or this many typical bars, whichever is more.
+#: A panel extends beyond its means by this share of their range or by this many median bars, whichever is larger.
 REACH, BARS = 0.35, 3.0
-#: Panels share an axis where each fills at least this share of it; else small differences would vanish.
+#: Panels share an axis if each fills at least this share of it; otherwise small differences would vanish.
 FILLS = 0.5
 MARGIN = 0.08
-#: Room for a row of a panel's own legend, as a share of its height.
+#: Space for the name of a trivial predictor next to its line, as a share of the range.
+NAME_ROOM = 0.2
+#: Height of one row of a panel's own legend, as a share of the panel.
 LEGEND_ROOM = 0.16
-#: Entries in a row of that legend.
+#: Entries per row of that legend.
 LEGEND_COLUMNS = 4
-#: A number beside an arrow has this many characters at most.
+#: Significant digits of the number beside an arrow.
 DIGITS = 3
 
 
 def fit_panels(panels: Sequence[Axes]) -> None:
-    """Set the limits of panels with means and bars, panels with equal labels alike; mark what leaves them.
+    """Set the limits of panels with means and error bars; panels with the same axis label may share them.
 
-    A bar that ends outside its panel gets an arrow at the edge and the number where it ends.
+    A bar that ends outside its panel gets an arrow at the edge and the value at its end.
     """
     groups: dict[str, list[Axes]] = {}
     for axis in panels:
@@ -43,7 +45,7 @@ def fit_panels(panels: Sequence[Axes]) -> None:
 
 
 def limits(axis: Axes) -> tuple[float, float]:
-    """Limits that hold every mean and line of a panel, and its bars and seeds as far as they are not far off."""
+    """Limits that include all means and lines of a panel, and its bars and seeds unless they are far away."""
     means, bars = _means(axis), _bars(axis)
     lines = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if _is_level(line)]
     core = np.concatenate([means, *lines])
@@ -55,13 +57,20 @@ def limits(axis: Axes) -> tuple[float, float]:
     low = max(float(everything.min()), float(core.min()) - reach)
     high = min(float(everything.max()), float(core.max()) + reach)
     room = MARGIN * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + room
+    ends = [low - room, high + room]
+    # The name of a trivial predictor is above its line, or below if the line is the lowest thing in the panel.
+    for line in axis.get_lines():
+        if line.get_gid() == "trivial":
+            level = float(np.asarray(line.get_ydata())[0])
+            side, sign = (0, -1) if level <= everything.min() else (1, 1)
+            ends[side] = sign * max(sign * ends[side], sign * level + NAME_ROOM * (high - low))
+    return ends[0], ends[1]
 
 
 def _apply(axis: Axes, pair: tuple[float, float]) -> None:
     low, high = pair
     legend = axis.get_legend()
-    # Above the lines: among many of them matplotlib finds no empty corner.
+    # Above the curves: with many of them matplotlib finds no empty corner.
     rows = -(-len(legend.get_texts()) // LEGEND_COLUMNS) if legend is not None else 0
     room = LEGEND_ROOM * rows
     axis.set_ylim(low, high + (high - low) * room / (1 - room))
@@ -117,13 +126,13 @@ def _bars(axis: Axes) -> Array:
 
 
 def _is_level(line: Line2D) -> bool:
-    """Whether a line is a level to compare with: zero, a trivial predictor, the value before training."""
+    """Whether a line is a reference level: zero, a trivial predictor, or the value before training."""
     values = np.asarray(line.get_ydata(), float)
     return len(values) == 2 and values[0] == values[1] and line.get_marker() in ("None", "", None)
 
 
 def hide_crowded_labels(figure: Figure, panels: Sequence[Axes]) -> None:
-    """Hide tick labels that would overlap on a horizontal axis; the ticks stay, and so do the first and last label."""
+    """Hide horizontal tick labels that would overlap; all ticks and the first and last label stay."""
     figure.draw_without_rendering()
     gap = 1.5 * figure.dpi / 72
     for axis in panels:

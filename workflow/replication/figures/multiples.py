@@ -12,9 +12,9 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 from replication.figures.limits import fit_panels, hide_crowded_labels
-from replication.figures.style import COLUMN, PAGE, PANEL
+from replication.figures.style import PAGE, PANEL
 
-#: Characters of small print, and of a panel's title, to an inch.
+#: Characters per inch of small print, and of a panel's title.
 CHARACTERS = 20.5
 TITLE_CHARACTERS = 17
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -22,28 +22,28 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class Subplot:
-    """A panel: its title, and the function that draws it into an axis."""
+    """A panel: its title, and the function that draws it."""
 
     title: str
     draw: Callable[[Axes], None]
 
 
 def columns_for(count: int) -> int:
-    """Number of columns: at most three, and never one panel alone below a row of three."""
-    return 2 if count in (2, 4) else min(count, 3)
+    """Number of columns, at most three, such that at most one place is left over (for the legend)."""
+    return 2 if count == 2 or (count % 3 == 1 and count > 1) else min(count, 3)
 
 
 def small_multiples(
-    subplots: Sequence[Subplot | None],
+    subplots: Sequence[Subplot],
     *,
     columns: int,
     notes: Sequence[str] = (),
     panel_height: float = PANEL,
 ) -> Figure:
-    """A figure of panels, row by row, lettered (a), (b), ...
+    """A page-wide figure of panels, row by row, lettered (a), (b), ...
 
     Args:
-        subplots: the panels; None leaves a gap.
+        subplots: the panels.
         columns: panels in a row.
         notes: small print above the panels (what the figure's data stand in for).
         panel_height: inches.
@@ -52,42 +52,37 @@ def small_multiples(
     artists of all panels, each label once: in the last place of the grid where that is free, else below the panels.
     """
     rows = -(-len(subplots) // columns)
-    width = COLUMN if columns == 1 else PAGE
-    line = small_print(notes, width)
-    figure = Figure(figsize=(width, rows * panel_height + 0.35), layout="constrained")
+    line = small_print(notes, PAGE)
+    figure = Figure(figsize=(PAGE, rows * panel_height + 0.35), layout="constrained")
     grid = figure.add_gridspec(rows, columns)
-    letters = iter(LETTERS)
     panels = []
     for number, subplot in enumerate(subplots):
-        if subplot is None:
-            continue
         axis = figure.add_subplot(grid[number])
         subplot.draw(axis)
-        axis.set_title(_wrapped(f"({next(letters, '·')}) {subplot.title}", width / columns * TITLE_CHARACTERS))
+        letter = LETTERS[number] if number < len(LETTERS) else "·"
+        axis.set_title(_wrapped(f"({letter}) {subplot.title}", PAGE / columns * TITLE_CHARACTERS))
         panels.append(axis)
     fit_panels(panels)
     if line:
         figure.suptitle(line, style="italic", color="0.25")
-    free = len(subplots) < rows * columns or subplots[-1] is None
+    free = len(subplots) < rows * columns
     if not free:
-        _legend_below(figure, columns)
+        _legend_below(figure)
     hide_crowded_labels(figure, panels)
     if free:
         _legend_in_gap(figure, column=panels[columns - 1], row=panels[-1])
     return figure
 
 
-def _legend_below(figure: Figure, columns: int) -> None:
+def _legend_below(figure: Figure) -> None:
     handles = legend_handles(figure)
     if handles:
-        per_row = min(3 if columns > 1 else 1, len(handles))
-        figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
-        )  # fmt: skip
+        per_row = min(3, len(handles))
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5)
 
 
 def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
-    """The legend in the free place of the grid below one panel and beside another, once the layout is known."""
+    """Put the legend into the empty place below one panel and beside another, once the layout is known."""
     handles = legend_handles(figure)
     if not handles:
         return
@@ -101,7 +96,7 @@ def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
 
 
 def small_print(notes: Sequence[str], width: float) -> str:
-    """All notes in one line of a figure ``width`` inches wide, the last one whole; captions have what does not fit."""
+    """All notes in one line, ``width`` inches wide. The last note is never cut; captions have the rest in full."""
     if not notes:
         return ""
     *first, last = notes
@@ -119,7 +114,7 @@ def _wrapped(text: str, characters: float) -> str:
 
 
 def legend_handles(figure: Figure) -> dict[str, Any]:
-    """Label -> artist of all panels without their own legend; lines with error bars come first."""
+    """Label -> artist, from all panels without a legend of their own; lines with error bars come first."""
     handles: dict[str, Any] = {}
     for axis in figure.axes:
         if axis.get_legend() is None:

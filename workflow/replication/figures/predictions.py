@@ -22,7 +22,7 @@ from replication.figures.samples import (
 )
 from replication.figures.style import BALANCED, BASELINE, PAGE
 
-#: Inches of one row of panels.
+#: Height of a row of panels, in inches.
 PROFILE_ROW = 1.55
 FIELD_ROW = 1.08
 LAST = -1
@@ -31,7 +31,7 @@ LAST = -1
 def profiles_and_errors(data: FigureData) -> Figure:
     """1-D: profiles at the last predicted frame, and both methods' errors over space and time; one row per channel.
 
-    Raises DataError where a method's sample predictions are missing, or not of a 1-D flow.
+    Raises DataError if a method's sample predictions are missing or not of a 1-D flow.
     """
     sample = Sample.of(data, 1)
     channels = sample.truth.channels
@@ -48,11 +48,11 @@ def profiles_and_errors(data: FigureData) -> Figure:
 def fields_and_errors(data: FigureData) -> Figure:
     """2-D, at the last predicted frame: target, both predictions, both errors; one row per channel.
 
-    Raises DataError where a method's sample predictions are missing, or not of a 2-D flow.
+    Raises DataError if a method's sample predictions are missing or not of a 2-D flow.
     """
     sample = Sample.of(data, 2)
     channels = sample.truth.channels
-    # Compressed: square panels leave no gaps between them.
+    # The compressed layout leaves no gaps between square panels.
     figure, grid, line = _page(len(channels), 5, FIELD_ROW, "compressed", sample)
     for channel, row in enumerate(grid):
         _draw_fields(figure, list(row), sample, channel)

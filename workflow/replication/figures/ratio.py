@@ -47,13 +47,13 @@ def _require(data: FigureData, value: str) -> None:
 
 
 def _methods_and_gain(data: FigureData, value: str) -> Figure:
-    """Both methods in every panel, then the improvement of all panels in one.
+    """Both methods in every panel, and a last panel with the improvement of all.
 
-    Raises DataError where no run has the value.
+    Raises DataError if no run has the value.
     """
     _require(data, value)
     pair = data.pair
-    subplots: list[Subplot | None] = [
+    subplots = [
         Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), pair, value)) for panel in data.panels
     ]
 
@@ -66,33 +66,32 @@ def _methods_and_gain(data: FigureData, value: str) -> Figure:
 
 
 def score_and_spread(data: FigureData) -> Figure:
-    """Figures 2 and 6: the baseline's test score, and below it the STD of its exponents.
+    """Figures 2 and 6: the baseline's test score, and beside or below it the STD of its exponents.
 
-    Raises DataError where no run has exponents.
+    Raises DataError if no run has exponents.
     """
     _require(data, data.spread)
     baseline = data.pair[:1]
-    columns = columns_for(len(data.panels))
-    subplots: list[Subplot | None] = []
-    for start in range(0, len(data.panels), columns):
-        row: list[Panel | None] = [*data.panels[start : start + columns]]
-        row += [None] * (columns - len(row))
-        for value in ("score", data.spread):
-            subplots += [
-                Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value)) if panel else None
-                for panel in row
-            ]
+    # With a multiple of three panels, rows of three scores alternate with rows of three STDs. Other counts would leave
+    # empty places in that grid, so there each panel has its own row: score on the left, STD on the right.
+    columns, abreast = (3, 3) if len(data.panels) % 3 == 0 else (2, 1)
+    subplots = [
+        Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value))
+        for start in range(0, len(data.panels), abreast)
+        for value in ("score", data.spread)
+        for panel in data.panels[start : start + abreast]
+    ]
     return small_multiples(subplots, columns=columns, notes=_notes(data, "score"))
 
 
 def domain_sets(data: FigureData) -> Figure:
     """Figure 5: both methods on each domain set, and the improvement.
 
-    Raises DataError where no run has a score.
+    Raises DataError if no run has a score.
     """
     _require(data, "score")
     pair = data.pair
-    subplots: list[Subplot | None] = []
+    subplots: list[Subplot] = []
     for model, runs in data.shown.groupby("model", sort=False):
         panel = Panel(data.title("model", str(model)), runs)
         ticks = dataset_ticks(data, runs)
@@ -112,5 +111,5 @@ def scores_and_gain(data: FigureData) -> Figure:
 
 
 def spread_and_gain(data: FigureData) -> Figure:
-    """Figures 7 and 8: the STD of alpha with both methods (over blocks in language, as in the paper), and its reduction."""
+    """Figures 7 and 8: the STD of alpha of both methods (over blocks in language, as in the paper), and its reduction."""
     return _methods_and_gain(data, data.spread)

@@ -26,7 +26,7 @@ ANIMATIONS: Mapping[str, Callable[[FigureData], rollout.Animation]] = {"rollout_
 
 
 def draw(data: FigureData) -> Figure:
-    """The figure of an artifact. Raises ConfigError where its layout has no function, DataError for unfit runs."""
+    """The figure of an artifact. Raises ConfigError for an unknown layout, DataError for unsuitable runs."""
     try:
         function = REGISTRY[data.artifact.layout]
     except KeyError:

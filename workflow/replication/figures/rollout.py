@@ -21,17 +21,19 @@ from replication.figures.multiples import small_print
 from replication.figures.samples import MINUS, Sample, draw_error, draw_field, draw_words, edges, number_text
 from replication.figures.style import BALANCED, BASELINE, ERROR_COLORS, FIELD_COLORS, PAGE
 
-#: Pixels an inch; with it a page-wide picture stays far below a megabyte.
+#: Pixels per inch; keeps a page-wide animation far below a megabyte.
 DPI = 120
 HEIGHT = 3.8
 FRAME_MS = 600
-#: The channel that is shown: the first, which is density in PDEBench's layout.
+#: At this resolution glyphs are rounded to whole pixels, which makes a line of small print up to this much longer (in).
+ROUNDING = 0.4
+#: The channel shown: the first, which is density in PDEBench.
 CHANNEL = 0
 
 
 @dataclass(frozen=True)
 class Animation:
-    """Pictures of one size, each with a label."""
+    """Pictures of equal size, each with a label."""
 
     pictures: list[Image.Image]
     labels: list[str]
@@ -50,14 +52,14 @@ class Animation:
 def animate(data: FigureData) -> Animation:
     """The first channel of a 2-D sample over its predicted frames, all scales fixed.
 
-    Raises DataError where a method's sample predictions are missing, or not of a 2-D flow.
+    Raises DataError if a method's sample predictions are missing or not of a 2-D flow.
     """
     sample = Sample.of(data, 2)
     truth = sample.truth
     figure = Figure(figsize=(PAGE, HEIGHT), dpi=DPI, layout="compressed")
     canvas = FigureCanvasAgg(figure)
     show = _build(figure, sample)
-    # The layout is computed once: otherwise panels would jump when a title changes.
+    # The layout is computed once; otherwise panels would jump when a title changes.
     show(0)
     canvas.draw()
     figure.set_layout_engine("none")
@@ -71,7 +73,7 @@ def animate(data: FigureData) -> Animation:
 
 
 def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
-    """Draw the first frame; returns a function that shows another."""
+    """Draw the first frame. Returns a function that shows another one."""
     truth = sample.truth
     extent = (*edges(truth.grid[:, 0, 0]), *edges(truth.grid[0, :, 1]))
     grid = figure.subplots(2, 3)
@@ -107,7 +109,7 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
         figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
     figure.supxlabel(
-        small_print(sample.stand_ins_and_setting(), PAGE), fontsize=7, style="italic", color="0.25"
+        small_print(sample.stand_ins_and_setting(), PAGE - ROUNDING), fontsize=7, style="italic", color="0.25"
     )
 
     def show(frame: int) -> None:
@@ -120,7 +122,7 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
 
 
 def _draw_errors(axis: Axes, sample: Sample) -> Line2D:
-    """Each method's nRMSE over the predicted frames; returns the line that marks the frame shown."""
+    """Draw each method's nRMSE over the predicted frames. Returns the line that marks the current frame."""
     moments = sample.truth.time_axis
     for method, look, rollout in zip(sample.methods, (BASELINE, BALANCED), sample.rollouts, strict=True):
         nrmse = rollout.nrmse()
@@ -156,7 +158,7 @@ def _with_one_palette(pixels: list[np.ndarray]) -> list[Image.Image]:
     With a palette per picture colours would flicker, and the rare ends of the maps would get too few entries.
     """
     maps = [mpl.colormaps[name](np.linspace(0, 1, 96))[:, :3] for name in (FIELD_COLORS, ERROR_COLORS)]
-    # From each colour of lines and letters to white: their edges are smoothed.
+    # Shades from each colour of lines and text to white, for their smoothed edges.
     inks = [np.linspace(mpl.colors.to_rgb(color), (1, 1, 1), 21) for color in ("k", BASELINE.color, BALANCED.color)]
     colors = (255 * np.concatenate([*maps, *inks])).round().astype(np.uint8)
     holder = Image.new("P", (1, 1))

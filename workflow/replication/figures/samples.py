@@ -39,7 +39,7 @@ class Sample:
     def of(cls, data: FigureData, ndim: int) -> Sample:
         """The sample of a figure's data.
 
-        Raises DataError where a method's rollout is missing, has not ``ndim`` space dimensions, or is of another
+        Raises DataError if a method's rollout is missing, has not ``ndim`` space dimensions, or is of another
         sample than the other method's.
         """
         found = {run.method: (run, rollout) for run, rollout in data.predictions.items()}
@@ -55,7 +55,7 @@ class Sample:
 
     @property
     def truth(self) -> Rollout:
-        """A rollout whose target, grid and names are both methods'."""
+        """The rollout whose target, grid and names stand for both methods."""
         return self.rollouts[0]
 
     @cached_property
@@ -131,7 +131,7 @@ def _image(axis: Axes, values: Array, extent: tuple[float, ...], limits: tuple[f
 
 
 def draw_words(axis: Axes, words: str, extent: tuple[float, ...]) -> None:
-    """Draw an empty panel with a text that says why."""
+    """Draw an empty panel with a text that says why it is empty."""
     axis.set_xlim(extent[0], extent[1])
     axis.set_ylim(extent[2], extent[3])
     _few_ticks(axis)

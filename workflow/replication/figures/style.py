@@ -18,7 +18,7 @@ from replication.settings.checks import suggestion
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Widths in inches of the ACL template: one column, and the page's text.
+#: Widths of the ACL template in inches: one column, and the full text width.
 COLUMN = 3.03
 PAGE = 6.30
 #: Height in inches of one panel of a small-multiples figure.
@@ -33,7 +33,7 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "tempbalance",  # equal data give equal files
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so a figure looks alike on every machine
-    # Figures are printed at the size they are drawn in, so no text is smaller than 7 pt on paper.
+    # Figures are printed at the size at which they are drawn, so no text on paper is smaller than 7 pt.
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"), 7),
     **dict.fromkeys(("legend.fontsize", "figure.titlesize"), 7),
     "axes.linewidth": 0.6,
@@ -57,13 +57,13 @@ RC: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.05,
 }
 
-#: A line's dashes: a name, or lengths of strokes and gaps.
+#: A matplotlib line style: a name, or the lengths of dashes and gaps.
 Dashes = str | tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a method, or a line of a panel, is drawn. Two looks differ in more than colour."""
+    """How a curve is drawn. Any two looks differ in more than colour."""
 
     color: str
     dashes: Dashes
@@ -73,7 +73,7 @@ class Look:
 #: The colours also differ in lightness, for greyscale printing. They are Okabe and Ito's, the baseline's darkened.
 BASELINE = Look("#123a5e", "--", "s")
 BALANCED = Look("#d55e00", "-", "o")
-#: For lines other than methods, such as the panels in a panel of improvements.
+#: For curves that are not methods, such as those in a panel of improvements.
 SERIES = (
     Look("#d55e00", "-", "o"),
     Look("#0072b2", "--", "s"),
@@ -91,7 +91,7 @@ DIVERGED: dict[str, Any] = {
     "color": "#b30000", "marker": "x", "linestyle": "none", "markersize": 4.5, "markeredgewidth": 1.2,
     "clip_on": False, "gid": "diverged",
 }  # fmt: skip
-#: Colour maps of fields and of signed errors: even in lightness, and told apart by colour-blind readers.
+#: Colour maps of fields and of signed errors: uniform in lightness and safe for colour-blind readers.
 FIELD_COLORS = "viridis"
 ERROR_COLORS = "RdBu_r"
 

@@ -17,7 +17,7 @@ from replication.statistics.cells import Line, records
 
 IDENTITY = ("experiment", "model", "dataset", "ratio", "method", "seed")
 BINS = 40
-#: Epochs shown of a run; a longer run is thinned evenly, first and last kept.
+#: At most this many epochs of a run are shown, evenly spaced, always with the first and the last.
 MAX_EPOCHS = 60
 #: Eigenvalues below this share of a layer's largest are rounding noise.
 NOISE = 1e-9
@@ -43,7 +43,7 @@ def browser_data(
     *,
     budget: int,
 ) -> dict[str, Any]:
-    """Histograms, exponents, rates and learning curves of as many runs as fit ``budget`` bytes of JSON.
+    """Histograms, exponents, rates and learning curves of as many runs as fit into ``budget`` bytes of JSON.
 
     Each cell's first seed comes first, so that a large grid keeps one run per cell. ``shown`` and ``total`` count runs.
     """
@@ -87,7 +87,7 @@ def _entry(
         spectra = _thin(spectra)
         entry["epochs"] = sorted(int(epoch) for epoch in spectra["epoch"].unique())
         trajectories = _trajectories(spectra, entry["epochs"])
-        entry["blocks"] = _block_rates(spectra, entry["epochs"])
+        entry["blocks"] = _blocks(spectra, entry["epochs"])
     if layers is not None:
         entry["layers"] = [
             _layer(line, values.get(str(line["layer"]), {}), trajectories.get(str(line["layer"]), []))
@@ -99,7 +99,7 @@ def _entry(
 
 
 def _layer(line: Line, values: dict[str, NDArray[np.floating]], trajectory: list[float | None]) -> dict[str, Any]:
-    """Facts of a layer, its two histograms (:func:`esd_histogram`), and the number of eigenvalues in its tail."""
+    """A layer's fit, its two histograms (:func:`esd_histogram`), and the number of eigenvalues in its tail."""
     start, reason = short(line.get("lambda_min")), line.get("reason")
     tail = None if start is None or "last" not in values else int((values["last"] >= line["lambda_min"]).sum())
     return {
@@ -123,17 +123,19 @@ def _trajectories(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[fl
     return {str(layer): [short(value) for value in row] for layer, row in zip(wide.index, wide.to_numpy(), strict=True)}
 
 
-def _block_rates(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
-    """Block (a layer of its own where it belongs to none) -> its learning rate at each epoch."""
-    if "lr" not in spectra:
-        return {}
+def _blocks(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, dict[str, list[float | None]]]:
+    """Block -> its learning rate and mean exponent at each epoch. A layer outside all blocks counts as a block."""
     named = spectra.assign(block=spectra["block"].fillna(spectra["layer"]))
     order = list(dict.fromkeys(named["block"]))
-    wide = named.pivot_table(index="block", columns="epoch", values="lr", aggfunc="mean").reindex(columns=epochs)
-    rates = {
-        str(block): [short(value) for value in row] for block, row in zip(wide.index, wide.to_numpy(), strict=True)
+    wide = {
+        name: named.pivot_table(index="block", columns="epoch", values=name).reindex(order, columns=epochs)
+        for name in ("lr", "alpha")
+        if name in named
     }
-    return {str(block): rates[str(block)] for block in order if str(block) in rates}
+    return {
+        str(block): {name: [short(value) for value in table.loc[block]] for name, table in wide.items()}
+        for block in order
+    }
 
 
 def _curves(history: pd.DataFrame, metric: str) -> dict[str, list[Any]]:
@@ -158,7 +160,7 @@ def _eigenvalues(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
 
 
 def esd_histogram(eigenvalues: NDArray[np.floating]) -> list[float]:
-    """``[low, high, counts...]``: edges as log10, counts of :data:`BINS` bins; empty where nothing is positive."""
+    """``[low, high, counts...]``: edges as log10, counts of :data:`BINS` bins; empty if no eigenvalue is positive."""
     values = np.asarray(eigenvalues, dtype=np.float64)
     values = values[values > NOISE * values.max()] if len(values) and values.max() > 0 else values[:0]
     if not len(values):
@@ -172,7 +174,7 @@ def esd_histogram(eigenvalues: NDArray[np.floating]) -> list[float]:
 
 
 def short(value: Any) -> float | None:
-    """A number to five significant figures; None where there is none (JSON knows no NaN)."""
+    """A number to five significant figures; None for NaN and infinity, which JSON does not have."""
     try:
         number = float(value)
     except (TypeError, ValueError):

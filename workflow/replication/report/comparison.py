@@ -1,4 +1,4 @@
-"""Two results folders compared, as one self-contained page that needs no script."""
+"""A comparison of two results folders as one self-contained page without scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from replication.statistics.cells import Line, records
 from replication.statistics.numbers import gain_text, p_text, percent_text, with_uncertainty
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "comparison.html.j2"
-#: Half the width of a row's drawing of its difference.
+#: Half the width of the small drawing of a difference, in CSS pixels.
 HALF = 80.0
 UNITS = {"nlp": "points", "sciml": "nRMSE"}
 
@@ -28,7 +28,7 @@ def comparison_page(table: pd.DataFrame, a: Path, b: Path) -> str:
         a: the folder called A.
         b: the folder called B.
 
-    Cells that differ stand first, largest difference on top; differences of a family are drawn to one scale.
+    Cells that differ come first, the largest difference on top. Within a family all differences have one scale.
     """
     loader = FileSystemLoader(TEMPLATE.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

@@ -1,4 +1,4 @@
-"""The first screen's sentences. Each says what its verdict or estimate says, and no more."""
+"""The sentences of the first screen. None claims more than its verdict or estimate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from replication.statistics.estimates import GAIN, LOSS, NO_DIFFERENCE, UNDECIDE
 from replication.statistics.numbers import gain_text, number
 
 FAMILIES = {"nlp": "Language models", "sciml": "Neural operators on PDEs"}
-#: What may be said of a result; nothing else on the page says whether TB does better.
+#: How each result is put into words; nothing else on the page says whether TB does better.
 CONCLUSIONS = {
     GAIN: "TB does better",
     LOSS: "TB does worse",
@@ -52,11 +52,13 @@ def mean_sentence(line: Mapping[str, Any]) -> str:
         return text
     small = line["equivalence_high"] < line["smallest"] and -line["smallest"] < line["equivalence_low"]
     less = ", but by less than matters" if line["result"] in (GAIN, LOSS) and small else ""
-    return f"{text}{less} (of interest: {number(line['smallest'], 2)} or more, half of the published gain)"
+    return (
+        f"{text}{less} (of interest: {number(line['smallest'], 2)} {line['unit']} or more, half of the published gain)"
+    )
 
 
 def trend_sentence(line: Mapping[str, Any]) -> str:
-    """The change of the gain with every halving of the data, and its conclusion; empty where there is one ratio."""
+    """The change of the gain with each halving of the data, and its conclusion; empty for a single ratio."""
     if pd.isna(line["trend"]):
         return ""
     change = _with_unit(gain_text(line["trend"], line["trend_low"], line["trend_high"]), line)

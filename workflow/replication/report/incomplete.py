@@ -1,4 +1,4 @@
-"""The page that replaces the report where jobs failed: which, why, and the progress of every experiment."""
+"""The page that replaces the report if jobs failed: which ones, why, and the progress of every experiment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from replication.runs.checkpoint import write_atomically
 from replication.settings.grid import Experiment
 from replication.settings.paths import RUNS
 
-#: Older than any input of the report, so that the workflow makes the real one as soon as it can.
+#: A time stamp older than any input, so that the workflow makes the real report as soon as it can.
 LONG_AGO = 1
 LOG_LINES, LOG_BYTES = 15, 64_000
 
@@ -28,7 +28,7 @@ class FailedJob:
     Attributes:
         rule: its rule.
         label: the folders of its runs, or its first output.
-        reason: exit status or signal; empty where it is not known.
+        reason: exit status or signal; empty if unknown.
         logs: path of each log -> its last lines.
     """
 
@@ -39,12 +39,12 @@ class FailedJob:
 
 
 def tail(path: str) -> list[str]:
-    """The last lines of a log without control characters; [] where it is empty or missing."""
+    """The last lines of a log without control characters; [] if it is empty or missing."""
     try:
         end = Path(path).read_bytes()[-LOG_BYTES:].decode(errors="replace").rstrip().split("\n")
     except OSError:
         return []
-    # A progress bar overwrites its line: only what it showed last is kept.
+    # A progress bar overwrites its line; only its last state is kept.
     return [Text.from_ansi(line).plain for line in end[-LOG_LINES:] if line]
 
 
@@ -58,7 +58,7 @@ def describe_failure(
         job_id: Snakemake's number of the job.
         output: its output files.
         logs: its log files.
-        command: its shell command, where it has one.
+        command: its shell command, if it has one.
         said: the text of Snakemake's own log file.
     """
     blocks = [block for block in said.split("Error in rule ") if block.startswith(f"{rule}:\n")]
@@ -79,7 +79,7 @@ def describe_failure(
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of an experiment: finished of planned trainings."""
+    """Progress of an experiment: finished and planned trainings."""
 
     experiment: str
     title: str
@@ -117,6 +117,6 @@ def write_incomplete_report(
 
 
 def clear_incomplete_report(out: Path) -> None:
-    """Remove the page where it still stands in the report's place; the report itself stays."""
+    """Remove the page if it is still there in place of the report; never remove a real report."""
     if out.is_file() and out.stat().st_mtime == LONG_AGO:
         out.unlink()

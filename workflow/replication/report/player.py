@@ -1,4 +1,4 @@
-"""An animation for the report's player: single pictures, so that a reader can stop at one."""
+"""An animation as single pictures for the report's player, so that a reader can stop at any of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Frames:
 def read_frames(path: Path) -> Frames:
     """The pictures of a GIF; their labels are the lines of its comment.
 
-    Raises DataError, naming the file, where it is no GIF or has not one label per picture.
+    Raises DataError, naming the file, if it is not a GIF or does not have one label per picture.
     """
     try:
         with Image.open(path, formats=["GIF"]) as gif:

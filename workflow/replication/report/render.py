@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """Labels in the first columns, then entries; ``rule`` draws a line above."""
+    """Labels in the first columns, then entries; ``rule`` means a line above the row."""
 
     labels: tuple[str, ...]
     entries: tuple[Entry, ...] = ()
@@ -51,7 +51,7 @@ class Table:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All text."""
+        """The text of all cells."""
         return pd.DataFrame(
             [[*row.labels, *(entry.text for entry in row.entries)] for row in self.rows], columns=list(self.heads)
         )
@@ -113,7 +113,8 @@ def _sentence(text: str) -> str:
 def to_html(table: Table) -> str:
     """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes."""
     classes = [
-        [("value" if at >= table.labels else "") + " rule" * row.rule for at in range(len(table.heads))]
+        [" rule" * row.rule for _ in row.labels]
+        + ["value" + " words" * (" (" in entry.text) + " rule" * row.rule for entry in row.entries]
         for row in table.rows
     ]
     styler = table.frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from replication.errors import DataError
 from replication.report.browser import browser_data
+from replication.report.explorer import explorer_data
 from replication.report.findings import findings
 from replication.report.player import read_frames
 from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
@@ -25,7 +26,7 @@ from replication.statistics.numbers import number
 from replication.statistics.trivial import TITLES, published_sentences, sentences
 from replication.statistics.verdicts import VERDICTS
 
-#: Bytes of JSON that the browser of spectra may take, and the size a report may not pass.
+#: Limits in bytes: JSON of the browser of spectra, and the whole report.
 BROWSER_BUDGET = 10_000_000
 LARGEST = 20_000_000
 
@@ -40,7 +41,7 @@ class Sources:
         verdicts: the table of verdicts.
         gains: every cell's gain.
         measured: measured scores beside the published ones.
-        estimates: one estimate a family.
+        estimates: one estimate per family.
         trivial: scores of the trivial predictors.
         forest: PNG of the forest plot.
         agreement: PNG of published against measured scores.
@@ -76,9 +77,9 @@ def render(index: Index, sources: Sources, template: Path) -> str:
     Args:
         index: all artifacts.
         sources: see :class:`Sources`.
-        template: the Jinja2 template; ``report.css`` and ``report.js`` lie beside it.
+        template: the Jinja2 template; ``report.css``, ``report.js`` and ``explorer.js`` lie beside it.
 
-    Raises DataError where an input is damaged, or the page would be larger than 20 MB.
+    Raises DataError if an input is damaged or the page would be larger than 20 MB.
     """
     loader = FileSystemLoader(template.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -93,9 +94,8 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         for path in (*sources.figures.values(), *sources.tables.values())
     }
     downloads = _downloads(sources, numbers)
-    data = browser_data(
-        runs, sources.layers, sources.spectra, sources.history, sources.eigenvalues, budget=BROWSER_BUDGET
-    )
+    tables = runs, sources.layers, sources.spectra, sources.history
+    data = browser_data(*tables, sources.eigenvalues, budget=BROWSER_BUDGET)
     context = {
         "raw": raw,
         "scale": sources.scale,
@@ -124,6 +124,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
             "runs": data["runs"],
             "titles": {kind: _titles(runs, kind) for kind in ("model", "dataset", "method")},
             "downloads": downloads,
+            "explorer": explorer_data(runs, sources.measured),
             "players": {name: asdict(frames) for name, frames in players.items()},
         }),
     }  # fmt: skip
@@ -144,7 +145,7 @@ def _json(value: Any) -> Markup:
 
 
 def _downloads(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
-    """File name -> type and text of everything that a button saves."""
+    """File name -> type and text of every download button."""
     tables = {
         **numbers, "verdicts": sources.verdicts, "gains": sources.gains, "measured": sources.measured,
         "estimates": sources.estimates, "runs": sources.runs,
@@ -160,7 +161,7 @@ def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> di
     tidy = [table for table in numbers.values() if "beats_trivial" in table]
     title = partial(title_of, sources.runs)
     cells = [line for table in tidy for line in sentences(table, title)]
-    # A table without any published value or trivial predictor lacks the column.
+    # A table without published values or trivial predictors lacks these columns.
     both = [table for table in tidy if {"published_mean", "trivial_score"} <= set(table)]
     published = [line for table in both for line in published_sentences(table, title)]
     rows = [
@@ -214,7 +215,7 @@ def _image(path: Path) -> dict[str, Any]:
 
 
 def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
-    """Name, title, caption and notes of a picture, with the stand-ins among its runs."""
+    """Name, title, caption and notes of a picture, including the stand-ins among its runs."""
     own = runs[runs["experiment"].isin(artifact.sources)]
     stand_ins = sorted(set(own["stand_in"]) - {""})
     notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in stand_ins)]
@@ -222,9 +223,9 @@ def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def page_width(png: bytes) -> int:
-    """Width of a PNG in CSS pixels, by its resolution where it says one (pHYs), else 200 dpi.
+    """Width of a PNG in CSS pixels, from its resolution (pHYs) if it has one, else at 200 dpi.
 
-    Raises DataError for bytes that are no PNG.
+    Raises DataError for bytes that are not a PNG.
     """
     if png[:8] != b"\x89PNG\r\n\x1a\n":
         raise DataError("a figure for the report is no PNG; delete the figures folder and draw them again")

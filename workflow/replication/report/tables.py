@@ -39,11 +39,11 @@ class Entries:
 
     @property
     def ddof(self) -> int:
-        """Of the standard deviations: 0, the paper's, where its values stand beside ours, else 1."""
+        """Of standard deviations: 0, as in the paper, if published values are shown too, else 1."""
         return 0 if self._published else 1
 
     def score(self, setting: Setting, method: str) -> Entry:
-        """Mean and deviation; bold where the method wins a comparison whose interval excludes zero."""
+        """Mean and deviation; bold if the method wins a comparison whose interval excludes zero."""
         key = (*setting, method)
         if key not in self._cells:
             return Entry()
@@ -57,7 +57,7 @@ class Entries:
 
     @staticmethod
     def _sd0(row: Line) -> float:
-        """A single run has no deviation, in either convention."""
+        """Deviation with ddof 0; a single run has none."""
         return float(row["sd_ddof0"]) if row["n"] > 1 else math.nan
 
     def _wins(self, setting: Setting, pair: Pair, method: str) -> bool:
@@ -68,7 +68,7 @@ class Entries:
         return bool(excludes_zero(row) and (row["gain"] > 0) == (method == pair[1]))
 
     def gain(self, setting: Setting, pair: Pair) -> Entry:
-        """Gain with its bootstrap interval; bold where it excludes zero, a dagger where significant after Holm."""
+        """Gain with its bootstrap interval; bold if it excludes zero, a dagger if significant after Holm."""
         key = (*pair, *setting)
         if key not in self._gains:
             return Entry()
@@ -99,7 +99,7 @@ class Entries:
         return Entry(f"{row['published_undiluted']:.3g}" if known and row is not None else "")
 
     def diluted(self, settings: Sequence[Setting]) -> bool | None:
-        """Whether the score of these settings averages over initial steps too; None where that was not recorded."""
+        """Whether the score of these settings averages over initial steps too; None if that was not recorded."""
         own = self.numbers.runs
         if ROLLOUT not in own:
             return None
@@ -122,7 +122,7 @@ def _keyed(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], Line]:
 def build_table(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
     """A table in the paper's arrangement, and its numbers as tidy rows.
 
-    Raises ConfigError for an unknown layout, DataError where the runs have no method of the artifact.
+    Raises ConfigError for an unknown layout, DataError if the runs have no method of the artifact.
     """
     if artifact.layout not in LAYOUTS:
         raise ConfigError(
@@ -200,11 +200,11 @@ def _method_rows(
 
 
 def _other_convention_rows(entries: Entries, settings: Sequence[Setting]) -> list[tuple[str, list[Entry]]]:
-    """The errors in the convention that the score does not have: predicted frames only, or PDEBench's."""
+    """Errors in the other convention than the score's: predicted frames only, or PDEBench's."""
     diluted = entries.diluted(settings)
     if diluted is None:
         return []
-    # Darcy's score is the prediction's error; PDEBench's code counts the coefficient as a frame without error.
+    # Darcy's score is the error of the prediction; PDEBench's code counts the coefficient as an error-free frame.
     factor, column = (1.0, ROLLOUT) if diluted else (0.5, "score")
     label = "predicted frames only" if diluted else "as PDEBench averages (coefficient counted as a frame)"
     return [
@@ -277,7 +277,7 @@ def _unit(entries: Entries) -> str:
 
 
 def notes(entries: Entries) -> list[str]:
-    """What a reader must know: stand-ins, seeds, rounding, the marks, the paper's inconsistencies."""
+    """What a reader must know: stand-ins, seeds, rounding, marks, and inconsistencies in the paper."""
     numbers = entries.numbers
     runs = numbers.runs
     found = [f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""})]

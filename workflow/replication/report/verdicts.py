@@ -12,7 +12,7 @@ from replication.statistics.cells import records
 from replication.statistics.numbers import interval, number
 
 HEADS = ("Claim", "Verdict", "Artifact", "Estimate", "Published", "About")
-#: Claim -> head of its column in the matrix.
+#: Claim -> its column heading in the matrix.
 CLAIMS = {
     "better": "TB does better",
     "low_data": "more so with less data",
@@ -50,7 +50,7 @@ def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
 
 
 def estimate_text(line: Mapping[Any, Any]) -> str:
-    """``+0.8 points [-0.2, +1.8], 5 of 6 cells``; empty where nothing is claimed."""
+    """``+0.8 points [-0.2, +1.8], 5 of 6 cells``; empty if nothing is claimed."""
     if pd.isna(line["estimate"]):
         return ""
     if line["unit"].startswith("rank"):
@@ -61,7 +61,7 @@ def estimate_text(line: Mapping[Any, Any]) -> str:
 
 
 def matrix(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per artifact: its name, whether it is of stand-ins, and for every claim its verdicts with evidence.
+    """One row per artifact: its name, its stand-in text, and for every claim its verdicts with evidence.
 
     An artifact that compares several pairs of methods has several verdicts on one claim.
     """

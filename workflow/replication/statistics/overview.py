@@ -15,6 +15,7 @@ from replication.statistics.trivial import against_trivial, learned
 
 #: The paper's comparison in either family.
 MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
+PUBLISHED = ["published", "published_sd", "published_undiluted"]
 
 
 def read_overview(path: Path | str) -> pd.DataFrame:
@@ -62,8 +63,8 @@ def measured_table(
     """Measured beside published scores: one row per cell and method of the pairs that has a published value.
 
     Returns columns ``family``, of the cell, ``method``, ``base`` (whether it is the baseline), ``mean``, ``sd``
-    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``stand_in`` and ``beats_trivial``, in the paper's
-    unit.
+    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``published_undiluted`` (the error of the predicted
+    frames alone, missing for other measures), ``stand_in`` and ``beats_trivial``, in the paper's unit.
     """
     once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
     once = once[once["method"].isin([name for pair in pairs for name in pair])]
@@ -77,8 +78,7 @@ def measured_table(
         beats = against_trivial(own)[[*SETTING, "method", "beats_trivial"]]
         keys = [*SETTING, "method"]
         tables.append(cells.merge(found, on=keys).merge(marks, on=keys).merge(beats, on=keys).dropna(subset="mean"))
-    columns = ["family", *SETTING, "method", "base", "mean", "sd", "n", "published", "published_sd", "stand_in",
-               "beats_trivial"]  # fmt: skip
+    columns = ["family", *SETTING, "method", "base", "mean", "sd", "n", *PUBLISHED, "stand_in", "beats_trivial"]
     if not tables:
         return pd.DataFrame(columns=columns)
     table = pd.concat(tables, ignore_index=True)
@@ -107,6 +107,6 @@ def _published_scores(
     ]
     keys = [*SETTING, "method"]
     if not found:
-        return pd.DataFrame(columns=[*keys, "published", "published_sd"])
+        return pd.DataFrame(columns=[*keys, *PUBLISHED])
     rows = pd.concat(found, ignore_index=True).dropna(subset="published_mean").drop_duplicates(keys)
-    return rows.rename(columns={"published_mean": "published"})[[*keys, "published", "published_sd"]]
+    return rows.rename(columns={"published_mean": "published"})[[*keys, *PUBLISHED]]

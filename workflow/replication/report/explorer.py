@@ -1,0 +1,95 @@
+"""Data of the report's explorer: every measure of every cell against the data ratio, with its seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from replication.report.browser import short
+from replication.report.tables import ROLLOUT
+from replication.statistics.cells import SETTING, records, spread_of, summarise, values_of
+from replication.statistics.overview import MAIN_PAIRS
+from replication.statistics.trivial import TITLES, against_trivial
+
+MAIN_METHODS = [method for pair in MAIN_PAIRS for method in pair]
+SPREADS = {"alpha_std": "STD(alpha) over layers", "alpha_std_block": "STD(alpha) over blocks"}
+BANDS = {
+    f"test_selected_frmse_{band}": f"Fourier RMSE, {band} band ({wavenumbers})"
+    for band, wavenumbers in (("low", "wavenumbers below 4"), ("mid", "4 to 11"), ("high", "from 12"))
+}
+#: Measure -> the columns with its trivial predictor, published value and published deviation.
+BESIDE = {
+    "score": ("trivial_score", "published", "published_sd"),
+    ROLLOUT: ("trivial_undiluted", "published_undiluted", "no deviation"),
+}
+
+
+def explorer_data(runs: pd.DataFrame, measured: pd.DataFrame) -> list[dict[str, Any]]:
+    """One entry per model and data set, in the units of the figures (language scores in per cent).
+
+    Args:
+        runs: tidy table of all runs. If a model and data set have the paper's methods, only these are shown.
+        measured: of :func:`replication.statistics.overview.measured_table`.
+    """
+    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
+    return [_group(own, measured) for _, own in once.groupby(["model", "dataset"], sort=False)]
+
+
+def _group(runs: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
+    main = runs[runs["method"].isin(MAIN_METHODS)]
+    runs = main if len(main) else runs
+    first = runs.iloc[0]
+    own = measured[(measured["model"] == first["model"]) & (measured["dataset"] == first["dataset"])]
+    own = own[(own["stand_in"] == "") & own["method"].isin(runs["method"])]
+    measures = [_measure(runs, own, name, label) for name, label in _labels(runs).items()]
+    return {
+        "model": str(first["model"]), "dataset": str(first["dataset"]), "stand_in": str(first["stand_in"]),
+        "measures": [measure for measure in measures if any(point["seeds"] for point in measure["points"])],
+    }  # fmt: skip
+
+
+def _labels(runs: pd.DataFrame) -> dict[str, str]:
+    """Measure (a column of the runs) -> its label."""
+    family = str(runs["family"].iloc[0])
+    spread = {spread_of(family): SPREADS[spread_of(family)]}
+    metric = str(runs["metric"].iloc[0]).replace("_", " ")
+    if family == "nlp":
+        return {"score": f"Test score: {metric}, %", **spread}
+    diluted = ROLLOUT in runs and not np.allclose(
+        runs[ROLLOUT].astype(float), runs["score"].astype(float), equal_nan=True
+    )
+    scores = {"score": "nRMSE"}
+    if diluted:
+        scores = {"score": "nRMSE, diluted (initial steps too)", ROLLOUT: "nRMSE, undiluted (predicted frames only)"}
+    return {**scores, **BANDS, **spread}
+
+
+def _measure(runs: pd.DataFrame, measured: pd.DataFrame, name: str, label: str) -> dict[str, Any]:
+    values = runs.assign(value=values_of(runs, name)).dropna(subset=["value"])
+    seeds = {
+        key: [[int(line["seed"]), short(line["value"])] for line in records(own)]
+        for key, own in values.groupby(["ratio", "method"])
+    }
+    points = [
+        {
+            "ratio": float(line["ratio"]), "n": int(line["n_train"]), "method": str(line["method"]),
+            "mean": short(line["mean"]), "sd": short(line["sd"]), "diverged": int(line["diverged"]),
+            "seeds": seeds.get((line["ratio"], line["method"]), []),
+        }
+        for line in records(summarise(runs, name))
+    ]  # fmt: skip
+    measure: dict[str, Any] = {"name": name, "label": label, "points": points, "trivial": None, "published": []}
+    if name in BESIDE:
+        trivial, mean, deviation = BESIDE[name]
+        best = against_trivial(runs).iloc[0]
+        if not pd.isna(best[trivial]):
+            measure["trivial"] = [TITLES[best["trivial"]], short(best[trivial])]
+        # Tables of earlier versions lack the undiluted column.
+        known = measured.reindex(columns=["ratio", "method", mean, deviation]).dropna(subset=[mean])
+        measure["published"] = [
+            [float(line["ratio"]), str(line["method"]), short(line[mean]), short(line[deviation])]
+            for line in records(known)
+        ]
+    return measure
