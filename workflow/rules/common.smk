@@ -45,6 +45,7 @@ def load_configuration():
 configfile: str(OWN_CONFIG)
 
 
+
 if IS_MODULE:
     if workflow.modifier.path_modifier.prefix:
         sys.exit(
@@ -162,18 +163,40 @@ def own_files(wildcards):
 
 
 def cell_spec(wildcards):
-    """The settings of a cell's runs, or an error for a path that no experiment declares."""
+    """The settings that decide the numbers of a cell's runs, or an error for a path that no experiment declares."""
     spec = SPECS.get(wildcards.id)
     if spec is None:
         raise WorkflowError(
             f"no experiment of the configured scale declares runs with the id {wildcards.id}"
         )
-    return spec.to_json()
+    return spec.without_unseen().to_json()
 
 
-def run_files(experiment, name):
-    """One file of every run, and of every trial of a search, that an experiment selects."""
-    return [f"{RUNS}/{path}/{name}" for path in GRID.experiments[experiment].runs]
+def cell_unseen(wildcards, threads):
+    """The other hyper-parameters of a cell's runs, as JSON.
+
+    Snakemake does not compare parameters that depend on `threads`, so a change of these trains nothing.
+    """
+    return canonical_json(SPECS[wildcards.id].unseen)
+
+
+def records(experiment):
+    """The records of every run, and of every trial of a search, that an experiment selects."""
+    return [f"{RUNS}/{path}/metrics.json" for path in GRID.experiments[experiment].runs]
+
+
+def shown_files(experiment, name):
+    """One file of every run that an experiment shows whatever the scores.
+
+    A search is different: one of its trials is shown, and the scores tell which. That trial's record, which a run
+    publishes last, stands for its files. With a file of every trial, planning a search of thousands takes long.
+    """
+    return [
+        f"{RUNS}/{run.path}/{name}"
+        for cell in GRID.experiments[experiment].cells
+        if len(cell.trials) == 1
+        for run in cell.runs
+    ]
 
 
 def trivial_files(experiment):
@@ -210,14 +233,27 @@ def training_jobs():
     jobs = {(run.family, None): [] for run in SPECS.values()}
     for id, paths in PATHS.items():
         family, seeds = SPECS[id].family, list(paths)
-        shared = size > 1 and len(seeds) > 1 and not is_begun(id)
+        shared = size > 1 and len(seeds) > 1 and not (MAIN and is_begun(id))
         if not (shared and MAIN):
             jobs[family, None].append(id)
-        if shared or (size > 1 and not MAIN):
+        if shared:
             for start in range(0, len(seeds), size):
                 some = tuple(seeds[start : start + size])
                 jobs.setdefault((family, some), []).append(id)
-    return jobs
+    return {kind: ids for kind, ids in jobs.items() if ids}
+
+
+def ids_of(kind, jobs):
+    """A wildcard constraint: the ids of one kind of training job.
+
+    A kind with most of its family's ids refuses the others instead, because a list of thousands is slow to match.
+    """
+    others = {
+        id for other, ids in jobs.items() if other[0] == kind[0] for id in ids
+    }.difference(jobs[kind])
+    if len(jobs[kind]) <= len(others):
+        return one_of(jobs[kind])
+    return f"(?!(?:{one_of(others)})/)[0-9a-f]+"
 
 
 # What the configured experiments can build; the report says of everything else why not.
