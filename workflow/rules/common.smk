@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
@@ -13,7 +14,7 @@ from replication.settings.grid import load_grid
 from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
-from replication.settings.yamlfile import read_yaml
+from replication.settings.yamlfile import as_read, read_yaml
 
 # Not workflow.basedir: where another workflow imports this one as a module, that is the other's folder.
 ROOT = Path(
@@ -45,6 +46,8 @@ def load_configuration():
 configfile: str(OWN_CONFIG)
 
 
+# In place, because scripts and job processes read it too.
+update_config(config, as_read(workflow.config_settings.config))
 
 if IS_MODULE:
     if workflow.modifier.path_modifier.prefix:
