@@ -46,9 +46,6 @@ def load_configuration():
 configfile: str(OWN_CONFIG)
 
 
-# In place, because scripts and job processes read it too.
-update_config(config, as_read(workflow.config_settings.config))
-
 if IS_MODULE:
     if workflow.modifier.path_modifier.prefix:
         sys.exit(
@@ -56,6 +53,8 @@ if IS_MODULE:
         )
     # Snakemake ignores `configfile:` of a module that is given `config:`. In place, because scripts read it too.
     config.update({**read_yaml(OWN_CONFIG), **config})
+else:
+    update_config(config, as_read(workflow.config_settings.config))
 
 CONFIG, GRID = load_configuration()
 RESULTS = CONFIG.results_dir
@@ -230,7 +229,8 @@ def is_begun(id):
 def training_jobs():
     """(family, seeds) of every kind of training job -> the ids whose runs train so; seeds are None for one run a job.
 
-    A job on a cluster plans again while its own files come and go, so there every id is in every kind.
+    A job on a cluster plans again while files of runs come and go. So it looks at none, and has each id in every kind
+    in which the main process may have submitted it.
     """
     size = CONFIG.runs_per_job or max(map(len, PATHS.values()))
     jobs = {(run.family, None): [] for run in SPECS.values()}
