@@ -28,5 +28,6 @@ def run_grid(cores: int) -> None:
 def measure(quick: bool) -> list[Row]:
     if quick:
         return []
-    calls = {f"{cores} core{'s' if cores > 1 else ''}": partial(run_grid, cores) for cores in CORES}
-    return rows("grid", "smoke grid", EXPERIMENT, take_turns(calls, rounds=2))
+    seconds = take_turns({str(cores): partial(run_grid, cores) for cores in CORES}, rounds=2)
+    made = rows("grid", "smoke grid against cores", EXPERIMENT, seconds)
+    return [{**row, "size": int(row["variant"]), "variant": EXPERIMENT} for row in made]

@@ -1,22 +1,23 @@
-"""What evaluating a fine-tuned encoder costs: attention and batch size, in turns in one process.
+"""What evaluating a fine-tuned encoder costs, against the rows in a batch and by attention
 
     python benchmarks/language.py [--quick]
 
 The encoder has MiniLM's shape (6 layers, width 384) and random weights; rows have 10 to 40 tokens, as the demo's
-have. Seconds are processor time of one thread; ratios are against the first variant, with their range over repetitions.
+have. One thread; the reference of each batch size is eager attention.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
+from timing import Row, show, take_turns
+from timing import rows as rows_of
 from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from replication.text.batches import TokenRows, collator
@@ -29,8 +30,9 @@ MINILM = {
     "vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
     "intermediate_size": 1536, "pad_token_id": 0,
 }  # fmt: skip
-#: Attention, rows a batch. The second was the setting before; the third is the present one.
-VARIANTS = [("eager", 64), ("sdpa", 64), ("sdpa", 32), ("sdpa", 16), ("sdpa", 128)]
+ATTENTION = ("eager", "sdpa")
+#: Rows in a batch; 32 is the default.
+BATCHES = (16, 32, 64, 128)
 
 
 def token_rows(count: int) -> TokenRows:
@@ -68,40 +70,24 @@ def matrix_products(rows: TokenRows, batch: int) -> None:
                     inputs[len(weight)] @ weight
 
 
-def measure(quick: bool) -> list[dict[str, Any]]:
-    """One row a variant: ``name``, ``variant``, median ``seconds``, and ``ratio`` to the first with its ``spread``."""
-    rows, repetitions = token_rows(128 if quick else 1000), 3 if quick else 7
+def measure(quick: bool) -> list[Row]:
+    torch.set_num_threads(1)
+    rows, batches = token_rows(64 if quick else 192), BATCHES[:2] if quick else BATCHES
+    found: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        runs = {
-            f"{attention}, batches of {batch}": evaluation(attention, batch, rows, folder)
-            for attention, batch in VARIANTS
-        }
-        runs["its matrix products alone"] = lambda: matrix_products(rows, 32)
-        seconds: dict[str, list[float]] = {variant: [] for variant in runs}
-        for repetition in range(repetitions + 1):
-            for variant, run in runs.items():
-                start = time.process_time()
-                run()
-                if repetition:  # the first is a warm-up
-                    seconds[variant].append(time.process_time() - start)
-    first = next(iter(seconds.values()))
-    found = []
-    for variant, values in seconds.items():
-        ratios = [one / own for one, own in zip(first, values, strict=True)]
-        found.append({
-            "name": "evaluation", "variant": variant, "seconds": statistics.median(values),
-            "spread": (min(ratios), max(ratios)), "ratio": statistics.median(ratios),
-        })  # fmt: skip
+        for batch in batches:
+            runs = {f"{kind} attention": evaluation(kind, batch, rows, folder) for kind in ATTENTION}
+            runs["matrix products alone"] = partial(matrix_products, rows, batch)
+            take_turns(runs, rounds=1)  # a warm-up
+            seconds = take_turns(runs, rounds=2 if quick else 3)
+            found += rows_of("language", f"evaluation of {len(rows)} rows against rows in a batch", batch, seconds)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions")
-    torch.set_num_threads(1)
-    for row in measure(parser.parse_args().quick):
-        low, high = row["spread"]
-        print(f"{row['variant']:42} {row['seconds']:8.3f} s  {row['ratio']:5.2f} x ({low:.2f}..{high:.2f})")
+    show(measure(parser.parse_args().quick))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
-"""What a training step of an operator costs: Fourier layers by FFT and by matrix products, and the U-Net.
+"""What a training step of an operator costs: Fourier layers by FFT and by matrix products, and the U-Net
 
     python benchmarks/operators.py [--quick]
 
-A step is a rollout, its gradient and Adam, on one thread. Both variants take turns in one process, so other load on
-the machine hits them alike; compare the rows of one run, not runs. `ratio` is FFT over products.
+A step is a rollout, its gradient and Adam, on one thread. Both routes take turns in one process; FFT is the reference.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
+from timing import Row, rows, show, take_turns
 
 from replication.operators import fno
 from replication.operators.models import build_model
@@ -24,15 +23,20 @@ from replication.operators.rollout import rollout, rollout_loss
 from replication.settings.hyper import OperatorHyper
 
 INITIAL = 10
-# name, grid, batch, predicted frames, numbers of modes
-FNO_CASES = (
-    ("FNO 1-D, 64 cells", (64,), 4, 11, (12,)),
-    ("FNO 1-D, 256 cells", (256,), 10, 11, (12, 64, 128)),
-    ("FNO 1-D, 1024 cells", (1024,), 4, 2, (12, 128, 256, 512)),
-    ("FNO 2-D, 64 x 64", (64, 64), 20, 4, (12,)),
-    ("FNO 2-D, 128 x 128 (Darcy)", (128, 128), 10, 1, (12, 32)),
+# name, grid points a side, dimensions, batch, predicted frames
+AGAINST_GRID = (
+    ("FNO 1-D step, 11 frames, batch 10, against cells", (64, 256, 1024), 1, 10, 11),
+    ("FNO 2-D step, 1 frame, batch 10, against cells a side", (32, 64, 128), 2, 10, 1),
+    ("FNO 2-D step, 4 frames, batch 20", (64,), 2, 20, 4),
 )
-UNET_CASES = (("U-Net 1-D, 256 cells", (256,), 25, 1), ("U-Net 2-D, 64 x 64", (64, 64), 4, 1))
+# name, grid, batch, predicted frames, numbers of modes
+AGAINST_MODES = (
+    ("FNO 1-D step, 256 cells, against modes", (256,), 10, 11, (12, 64, 128)),
+    ("FNO 1-D step, 1024 cells, against modes", (1024,), 4, 2, (12, 128, 256, 512)),
+    ("FNO 2-D step, 128 x 128, against modes", (128, 128), 10, 1, (12, 32, 64)),
+)
+MODES = 12
+UNET = (("U-Net 1-D step, batch 25", (256,), 25), ("U-Net 2-D step, batch 4", (64, 64), 4))
 
 
 def training_step(options: dict[str, Any], space: tuple[int, ...], batch: int, frames: int) -> Callable[[], None]:
@@ -63,58 +67,53 @@ def by(products: bool, step: Callable[[], None]) -> Callable[[], None]:
     return chosen
 
 
-def rows_of(name: str, size: str, modes: int | None, steps: dict[str, Callable[[], None]], repeat: int) -> list[dict]:
-    """One row per variant; repetitions alternate, and the first is not counted."""
-    seconds: dict[str, list[float]] = {variant: [] for variant in steps}
-    for _ in range(repeat + 1):
-        for variant, step in steps.items():
-            start = time.perf_counter()
-            step()
-            seconds[variant].append(time.perf_counter() - start)
-    medians = {variant: statistics.median(values[1:]) for variant, values in seconds.items()}
-    slowest = medians.get("fft")
-    return [
-        {
-            "name": name, "size": size, "modes": modes, "variant": variant, "seconds": median,
-            "spread": max(seconds[variant][1:]) - min(seconds[variant][1:]),
-            "ratio": slowest / median if slowest else None,
-        }
-        for variant, median in medians.items()
-    ]  # fmt: skip
+def fno_rows(
+    name: str, size: int, modes: int, space: tuple[int, ...], batch: int, frames: int, rounds: int
+) -> list[Row]:
+    """Both routes of a step, after a first one that is not counted."""
+    step = training_step({"kind": "fno", "modes": modes}, space, batch, frames)
+    calls = {"FFT": by(False, step), "products": by(True, step)}
+    take_turns(calls, rounds=1)
+    return rows("operators", name, size, take_turns(calls, rounds))
 
 
-def measure(quick: bool = False) -> list[dict]:
-    """Rows ``name, size, modes, variant (fft, product, conv), seconds (median), spread (range), ratio``.
+def crossing(name: str, found: list[Row]) -> Row:
+    """The number of modes at which both routes take as long, by linear interpolation of the measured ratios."""
+    modes, ratios = zip(*((row["size"], row["ratio"]) for row in found if row["variant"] == "products"), strict=True)
+    slower = next((index for index, ratio in enumerate(ratios) if ratio >= 1), None)
+    if slower is None:
+        place: str | float = f"products are faster up to {modes[-1]}"
+    else:
+        near = slice(max(slower - 1, 0), slower + 1)
+        place = float(np.interp(1.0, ratios[near], modes[near]))
+    return {"benchmark": "operators", "name": "Modes at which FFT is as fast as products", "of": name, "modes": place}
 
-    Args:
-        quick: the smallest cases only, three repetitions instead of five.
-    """
-    threads = torch.get_num_threads()
+
+def measure(quick: bool) -> list[Row]:
     torch.set_num_threads(1)
-    repeat = 3 if quick else 5
-    rows: list[dict] = []
-    for name, space, batch, frames, counts in FNO_CASES[:2] if quick else FNO_CASES:
-        for modes in counts:
-            step = training_step({"kind": "fno", "modes": modes}, space, batch, frames)
-            variants = {"fft": by(False, step), "product": by(True, step)}
-            rows += rows_of(name, " x ".join(map(str, (*space, batch))), modes, variants, repeat)
-    for name, space, batch, frames in UNET_CASES[:1] if quick else UNET_CASES:
-        step = training_step({"kind": "unet", "init_features": 8 if quick else 32}, space, batch, frames)
-        rows += rows_of(name, " x ".join(map(str, (*space, batch))), None, {"conv": step}, repeat)
-    torch.set_num_threads(threads)
-    return rows
+    rounds = 2 if quick else 5
+    made: list[Row] = []
+    for name, sides, ndim, batch, frames in AGAINST_GRID[:1] if quick else AGAINST_GRID:
+        for side in sides[:2] if quick else sides:
+            made += fno_rows(name, side, MODES, (side,) * ndim, batch, frames, rounds)
+    crossings = []
+    for name, space, batch, frames, counts in AGAINST_MODES[:1] if quick else AGAINST_MODES:
+        found: list[Row] = []
+        for modes in counts[:2] if quick else counts:
+            found += fno_rows(name, modes, modes, space, batch, frames, rounds)
+        made += found
+        crossings.append(crossing(name, found))
+    for name, space, batch in UNET[:1] if quick else UNET:
+        step = training_step({"kind": "unet", "init_features": 8 if quick else 32}, space, batch, 1)
+        take_turns({"conv": step}, rounds=1)
+        made += rows("operators", name, space[0], take_turns({"conv": step}, rounds))
+    return made + crossings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the smallest cases only")
-    print(f"{'case':28} {'grid x batch':>14} {'modes':>6} {'variant':>8} {'seconds':>9} {'spread':>9} {'ratio':>6}")
-    for row in measure(parser.parse_args().quick):
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-        print(
-            f"{row['name']:28} {row['size']:>14} {row['modes'] or '':>6} {row['variant']:>8} "
-            f"{row['seconds']:9.4f} {row['spread']:9.4f} {ratio:>6}"
-        )
+    show(measure(parser.parse_args().quick))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import time
 import traceback
 from datetime import date
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -134,7 +135,9 @@ def plot(record: dict[str, Any], path: Path) -> None:
         for axis, ((_, name), lines) in zip(axes, panels.items(), strict=False):
             for variant, points in lines.items():
                 axis.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=variant)
-            axis.set(xscale="log", yscale="log", title=name, xlabel="size", ylabel="seconds")
+            title, _, size = name.partition(" against ")
+            axis.set(xscale="log", yscale="log", title=fill(title.rstrip(","), 34), ylabel="seconds")
+            axis.set_xlabel(size or "size")
             sizes = sorted({size for points in lines.values() for size, _ in points})
             axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
             axis.xaxis.set_minor_locator(NullLocator())

@@ -102,7 +102,7 @@ def measure(quick: bool) -> list[dict]:
     Args:
         quick: 300 jobs instead of 3,000, for some seconds, with two of the settings.
     """
-    jobs, empty_s, busy_s = (300, 2.0, 6.0) if quick else (3000, 15.0, 45.0)
+    jobs, empty_s, busy_s = (300, 2.0, 6.0) if quick else (3000, 8.0, 30.0)
     settings = ["Snakemake's defaults", "profiles/default"] if quick else list(SETTINGS)
 
     def row(setting: str, seconds: int, window_s: float) -> dict:

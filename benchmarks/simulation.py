@@ -14,7 +14,11 @@ from timing import Row, rows, take_turns
 from replication.simulation.simulation import CHUNK, PDES, Simulation, flow_batch, simulate
 
 CELLS = {"cfd1d": (64, 128, 256, 512, 1024), "cfd2d": (16, 32, 64, 128), "darcy": (16, 32, 64, 128)}
-TITLES = {"cfd1d": "1-D flow, one sample", "cfd2d": "2-D flow, one sample", "darcy": "Darcy, one sample"}
+TITLES = {
+    "cfd1d": "1-D flow, one sample, against cells",
+    "cfd2d": "2-D flow, one sample, against cells a side",
+    "darcy": "Darcy, one sample, against cells a side",
+}
 
 
 def one_sample(pde: str, cells: int) -> Callable[[], object]:

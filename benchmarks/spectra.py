@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from timing import Row, rows, seconds_of, take_turns
+from numpy.typing import NDArray
+from timing import Row, rows, seconds_of, show, take_turns
 from torch import Tensor, nn
 
 from tempbalance import TempBalance, pl_alpha_hill
@@ -28,6 +29,8 @@ WIDTHS = (128, 256, 512, 1024, 2048, 4096, 8192)
 DEPTHS = (2, 4, 8, 16)
 #: A variant is left out where it would take longer, by the growth with the cube of the width.
 LIMIT_S = 20.0
+#: Repetitions at one size take about this long, all variants together; a size that takes longer is measured once.
+REPEAT_S = 6.0
 PUBLISHED = Path(__file__).parents[1] / "workflow/resources/published_results.csv"
 
 # SST-2 as the paper trains on it: rows, rows of its validation set, batch size, epochs.
@@ -35,7 +38,8 @@ SST2_ROWS, SST2_VALIDATION, BATCH, EPOCHS = 67_349, 872, 16, 10
 RATIOS = (0.0002, 0.001, 0.05)
 #: The paper's rows in the table of published numbers.
 OVERHEAD = ("review_overhead", "roberta-base")
-VALIDATION = "validation batch"
+STEP, UPDATE, VALIDATION = "training step", "TempBalance update", "validation batch"
+SKIPPED = f"{UPDATE}, all layers skipped"
 #: Tokens of a padded batch; a sentence of SST-2 has about 25.
 LENGTH = 32
 
@@ -80,8 +84,7 @@ def against_size(name: str, sizes: tuple[int, ...], matrices_of: Callable[[int],
         matrices = matrices_of(size)
         calls = {variant: partial(method, matrices) for variant, method in methods.items()}
         first = {variant: seconds_of(call) for variant, call in calls.items()}
-        rounds = 1 if sum(first.values()) > LIMIT_S / 4 else 4
-        again = take_turns(calls, rounds) if rounds > 1 else {variant: [] for variant in calls}
+        again = take_turns(calls, rounds=min(4, int(REPEAT_S / max(sum(first.values()), 0.1))))
         made += rows("spectra", name, size, {variant: [first[variant], *again[variant]] for variant in calls})
         for variant, seconds in first.items():
             if following and variant != "tempbalance" and seconds * (following / size) ** power > LIMIT_S:
@@ -130,9 +133,9 @@ def encoder_calls(quick: bool) -> dict[str, Callable[[], object]]:
 
     step()  # the optimizer's state
     return {
-        "training step": step,
-        "TempBalance update": balancer.step,
-        "TempBalance update, all layers skipped": skipping.step,
+        STEP: step,
+        UPDATE: balancer.step,
+        SKIPPED: skipping.step,
         VALIDATION: validate,
     }
 
@@ -182,7 +185,7 @@ def skipping(quick: bool) -> list[Row]:
             }
             seconds: dict[str, list[float]] = {variant: [] for variant in balancers}
             measured = dict.fromkeys(balancers, 0)
-            for _ in range(3 if quick else 16):
+            for _ in range(3 if quick else 10):
                 for _ in range(steps):
                     optimizer.zero_grad()
                     loss().backward()
@@ -207,40 +210,47 @@ def published(ratio: float) -> tuple[float, float]:
     return float(call["mean"]), float(share["mean"]) / 100
 
 
-def shares(seconds: dict[str, list[float]], ratio: float) -> list[Row]:
-    """TempBalance's part of a run's time at a data ratio, with and without the validation after each epoch."""
+def share(seconds: dict[str, list[float]], ratio: float) -> Row:
+    """TempBalance's part of a run's time at a data ratio, in percent, beside the published one.
+
+    The spread is the range between the quartiles over rounds. Skipping saves most where no layer has to be measured
+    again after the first time.
+    """
     steps = math.ceil(int(SST2_ROWS * ratio) / BATCH)
     updates = 1 + EPOCHS * steps // updates_every(steps)  # one before training
-    step, update, validate = (np.asarray(seconds[name]) for name in ("training step", "TempBalance update", VALIDATION))
-    ours = updates * update
+    step, update, skipped, validate = (np.asarray(seconds[name]) for name in (STEP, UPDATE, SKIPPED, VALIDATION))
     training = EPOCHS * steps * step
     validation = EPOCHS * math.ceil(SST2_VALIDATION / BATCH) * validate
-    call, share = published(ratio)
-    parts = {
-        "of steps and updates": ours / (training + ours),
-        "of steps, updates and validation": ours / (training + validation + ours),
-        "published": np.array([share]),
+    measured, least = updates * update, update + (updates - 1) * skipped
+    call, published_share = published(ratio)
+
+    def percent(ours: NDArray[np.floating], rest: NDArray[np.floating]) -> NDArray[np.floating]:
+        return 100 * ours / (ours + rest)
+
+    return {
+        "benchmark": "spectra",
+        "name": "TempBalance's share of training time (%), encoder of 125 M parameters on SST-2, beside the published",
+        "rows": f"{ratio * 100:g} %",
+        "steps": EPOCHS * steps,
+        "updates": updates,
+        "ours": float(np.median(percent(measured, training))),
+        "spread": [float(q) for q in np.quantile(percent(measured, training), (0.25, 0.75))],
+        "ours, with validation": float(np.median(percent(measured, training + validation))),
+        "ours, all layers skipped": float(np.median(percent(least, training))),
+        "published": 100 * published_share,
+        "s an update": float(np.median(update)),
+        "published s an update": call,
     }
-    return [
-        {
-            "benchmark": "spectra",
-            "name": "TempBalance's share of training time (as ratio), encoder of 125 M parameters, SST-2",
-            "size": f"{ratio * 100:g} % of rows, {steps} steps and {updates} updates in {EPOCHS} epochs",
-            "variant": variant,
-            "seconds": float(updates * call if variant == "published" else np.median(ours)),
-            "ratio": float(np.median(values)),
-            "spread": [float(q) for q in np.quantile(values, (0.25, 0.75))],
-        }
-        for variant, values in parts.items()
-    ]
 
 
 def measure(quick: bool) -> list[Row]:
     torch.set_num_threads(1)
     widths = tuple(width for width in WIDTHS if not quick or width <= 1024)
-    made = against_size("exponent of a square matrix", widths, lambda width: noise((width, width)), power=3)
+    made = against_size(
+        "exponent of a square matrix against width", widths, lambda width: noise((width, width)), power=3
+    )
     made += against_size(
-        "exponents of an encoder's blocks, width 192",
+        "exponents of an encoder of width 192 against blocks",
         DEPTHS[:2] if quick else DEPTHS,
         lambda depth: noise(*block(192) * depth),
         power=1,
@@ -248,10 +258,8 @@ def measure(quick: bool) -> list[Row]:
     seconds = take_turns(encoder_calls(quick), rounds=2 if quick else 4)
     made += rows("spectra", "training an encoder", f"batch {BATCH}, {LENGTH} tokens", seconds)
     made += skipping(quick)
-    return made + [row for ratio in RATIOS for row in shares(seconds, ratio)]
+    return made + [share(seconds, ratio) for ratio in RATIOS]
 
 
 if __name__ == "__main__":
-    for row in measure(quick=False):
-        spread = " to ".join(f"{value:.3g}" for value in row["spread"])
-        print(f"{row['name']}  {row['size']}  {row['variant']}: {row['seconds']:.3g} s, {row['ratio']:.3g} ({spread})")
+    show(measure(quick=False))

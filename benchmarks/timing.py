@@ -3,7 +3,8 @@
 A machine's other load then hits all variants alike. Rows are dictionaries with these keys:
 
     benchmark  the module
-    name       what is timed; a table section and, over several sizes, a panel of the plot
+    name       what is timed; a table section and, over several sizes, a panel of the plot, whose axis is named after
+               what follows "against"
     size       a number where cost is plotted against it, else a label
     variant    how it is done; the first of a (name, size) is the reference
     seconds    median over rounds
@@ -55,3 +56,11 @@ def rows(benchmark: str, name: str, size: float | str, seconds: Mapping[str, Seq
             }
         )
     return made
+
+
+def show(found: Sequence[Row]) -> None:
+    """Print rows, for a benchmark that is run by itself."""
+    for row in found:
+        spread = " to ".join(f"{value:.3g}" for value in row.get("spread", ()))
+        numbers = f"{row['seconds']:8.3g} s  {row['ratio']:5.3g} ({spread})" if "seconds" in row else f"{row}"
+        print(f"{row['name']:50}  {row.get('size', '')!s:>8}  {row.get('variant', ''):28}  {numbers}")

@@ -70,7 +70,7 @@ def test_sigterm_as_a_scheduler_sends_it(name, starter, tiny, whole, tmp_path):
     run = tiny(name)
     # No checkpoint is due for days: the one that is there was written because the process had to end.
     seldom = run.with_(checkpoint_every_s=1e6)
-    process = starter.start(seldom.arguments, tmp_path)
+    process = starter.start([*run.arguments, "--unseen", '{"checkpoint_every_s": 1e6}'], tmp_path)
     wait_for((run.folder(tmp_path) / "heartbeat.json").exists)
     assert process.kill(signal.SIGTERM) == 143, process.output
     assert "ended by SIGTERM; a checkpoint is saved" in process.output

@@ -69,6 +69,18 @@ def test_what_is_only_shown_is_no_part_of_a_run(repository):
     assert list(repository.grid().runs) == list(before.runs)
 
 
+def test_hyper_parameters_that_decide_no_number_are_given_beside_a_run(repository):
+    from replication.settings.spec import RunSpec
+
+    repository.block["hyper"]["checkpoint_every_s"] = 7
+    run = next(iter(repository.grid().runs.values()))
+    assert run.unseen == {"checkpoint_every_s": 7.0}
+    rest = RunSpec.from_json(run.without_unseen().to_json(), run.seed)
+    assert rest.path == run.path
+    assert {**rest.hyper, **run.unseen} == run.hyper
+    assert not rest.unseen
+
+
 def test_a_changed_setting_is_another_run_and_changing_it_back_finds_the_first(repository):
     before = list(repository.grid().runs)
     repository.block["hyper"]["lr"] = 0.002

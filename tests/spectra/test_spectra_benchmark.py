@@ -34,11 +34,16 @@ def test_a_method_is_left_out_before_it_takes_too_long(benchmark, monkeypatch):
 
 
 def test_shares_follow_from_the_measured_seconds(benchmark):
-    seconds = {"training step": [1.0], "TempBalance update": [0.5], "validation batch": [0.1]}
-    rows = {row["variant"]: row for row in benchmark.shares(seconds, 0.0002)}
+    seconds = {
+        "training step": [1.0], "TempBalance update": [0.5], "TempBalance update, all layers skipped": [0.1],
+        "validation batch": [0.1],
+    }  # fmt: skip
+    row = benchmark.share(seconds, 0.0002)
     # 13 rows are one step an epoch, each measured, and one measurement before training.
-    assert rows["of steps and updates"]["ratio"] == pytest.approx(5.5 / 15.5)
-    assert rows["of steps, updates and validation"]["ratio"] == pytest.approx(5.5 / (15.5 + 10 * 55 * 0.1))
-    assert rows["published"]["ratio"] == pytest.approx(0.2403)
-    (row, *_) = benchmark.shares(seconds, 0.05)
-    assert "211 steps and 101 updates" in row["size"]  # every 21st step
+    assert (row["steps"], row["updates"]) == (10, 11)
+    assert row["ours"] == pytest.approx(100 * 5.5 / 15.5)
+    assert row["ours, with validation"] == pytest.approx(100 * 5.5 / (15.5 + 10 * 55 * 0.1))
+    assert row["ours, all layers skipped"] == pytest.approx(100 * 1.5 / 11.5)
+    assert row["published"] == pytest.approx(24.03)
+    row = benchmark.share(seconds, 0.05)
+    assert (row["steps"], row["updates"]) == (2110, 101)  # every 21st step

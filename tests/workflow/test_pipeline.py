@@ -124,6 +124,13 @@ def test_one_figure_can_be_asked_for(smoke, snakemake):
     assert (smoke / "figures" / "fig4_cfd_ratio.pdf").is_file()
 
 
+def test_numbers_on_the_command_line_are_numbers(snakemake, tmp_path):
+    given = ("experiments=[table24_ablation_sciml]", "seeds=[7,8,9]", "only={seed: [7, 9], ratio: [1.0]}")
+    done = snakemake(tmp_path, "-n", "--quiet", "rules", *SMOKE, *given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trained(planned(done.stdout)) == {"train_sciml_7_9": 1}
+
+
 def test_the_paper_scale_plans_its_whole_grid(snakemake, root, tmp_path):
     from dataclasses import replace
 

@@ -122,6 +122,14 @@ def test_another_device_or_keeping_no_weights_trains_nothing(study):
     assert not jobs, "where a job runs and what it leaves decide no number"
 
 
+def test_another_time_between_checkpoints_trains_nothing_and_reaches_the_job(study):
+    study(TABLE)
+    study.write(hyper={**HYPER, "checkpoint_every_s": 5})
+    assert not trained(study.plan(TABLE)), "checkpoints decide no number"
+    forced = study("-n", "--printshellcmds", "--forcerun", "train_sciml", "--", TABLE).stdout
+    assert forced.count("""--unseen '{"checkpoint_every_s":5.0}'""") == 4
+
+
 def test_two_experiments_that_share_runs_train_each_once(root, snakemake, tmp_path):
     study = Study(tmp_path, root, snakemake)
     study.config["experiments"] = [NAME, "other"]

@@ -156,6 +156,7 @@ def train(
     data: Annotated[Path, typer.Option(help="HDF5 file, or folder of a prepared text data set")],
     subset: Annotated[Path, typer.Option(help="file of `replication subset`")],
     tokens: Annotated[Path | None, typer.Option(help="folder of `replication tokenize` (text)")] = None,
+    unseen: Annotated[str, typer.Option(help="hyper-parameters that decide no number, as JSON")] = "{}",
     device: Device = "auto",
     jobs_per_gpu: JobsPerGPU = 1,
     keep_models: KeepModels = True,
@@ -165,8 +166,8 @@ def train(
     from replication.jobs import train_runs
 
     train_runs(
-        _text(spec), records, data=data, subset=subset, tokens=tokens, device=device, jobs_per_gpu=jobs_per_gpu,
-        keep_models=keep_models, report_to=report_to,
+        _text(spec), records, data=data, subset=subset, tokens=tokens, unseen=_options(unseen), device=device,
+        jobs_per_gpu=jobs_per_gpu, keep_models=keep_models, report_to=report_to,
     )  # fmt: skip
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from replication.errors import InputError, TempBalanceError, TerminatedError
 from replication.runs.checkpoint import sha256
@@ -27,6 +29,7 @@ def train_runs(
     data: Path,
     subset: Path,
     tokens: Path | None = None,
+    unseen: Mapping[str, Any] | None = None,
     device: str = "auto",
     jobs_per_gpu: int = 1,
     keep_models: bool = True,
@@ -40,6 +43,7 @@ def train_runs(
         data: HDF5 file, or folder of a prepared text data set.
         subset: file of ``replication subset``.
         tokens: folder of ``replication tokenize`` (text).
+        unseen: hyper-parameters that decide no number, laid over those of ``spec``.
         device, jobs_per_gpu: as of :func:`replication.runs.devices.acquire_device`.
         keep_models: whether trained weights are kept.
         report_to: tracker that shows the trainings while they run.
@@ -48,7 +52,7 @@ def train_runs(
     record's path is not that of the settings.
     """
     check_tracker(report_to)
-    specs = [_spec_of(spec, record) for record in records]
+    specs = [_spec_of(spec, record, unseen or {}) for record in records]
     rows = read_subset(subset)
     inputs = {"data": data_hash(data), "subset": digest(rows, 64), **_weights(specs[0])}
     train = _trainer(specs[0], data, tokens)
@@ -79,9 +83,10 @@ def train_runs(
                 run.publish()
 
 
-def _spec_of(text: str, record: Path) -> RunSpec:
+def _spec_of(text: str, record: Path, unseen: Mapping[str, Any]) -> RunSpec:
     path = RunPath.of(record)
     spec = RunSpec.from_json(text, path.seed)
+    spec = replace(spec, hyper={**spec.hyper, **unseen})
     if spec.path != str(path):
         raise InputError(f"{record}: the settings given belong to {RUNS}/{spec.path}")
     return spec

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
@@ -13,7 +14,7 @@ from replication.settings.grid import load_grid
 from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
-from replication.settings.yamlfile import read_yaml
+from replication.settings.yamlfile import as_read, read_yaml
 
 # Not workflow.basedir: where another workflow imports this one as a module, that is the other's folder.
 ROOT = Path(
@@ -52,6 +53,8 @@ if IS_MODULE:
         )
     # Snakemake ignores `configfile:` of a module that is given `config:`. In place, because scripts read it too.
     config.update({**read_yaml(OWN_CONFIG), **config})
+else:
+    update_config(config, as_read(workflow.config_settings.config))
 
 CONFIG, GRID = load_configuration()
 RESULTS = CONFIG.results_dir
@@ -162,18 +165,40 @@ def own_files(wildcards):
 
 
 def cell_spec(wildcards):
-    """The settings of a cell's runs, or an error for a path that no experiment declares."""
+    """The settings that decide the numbers of a cell's runs, or an error for a path that no experiment declares."""
     spec = SPECS.get(wildcards.id)
     if spec is None:
         raise WorkflowError(
             f"no experiment of the configured scale declares runs with the id {wildcards.id}"
         )
-    return spec.to_json()
+    return spec.without_unseen().to_json()
 
 
-def run_files(experiment, name):
-    """One file of every run, and of every trial of a search, that an experiment selects."""
-    return [f"{RUNS}/{path}/{name}" for path in GRID.experiments[experiment].runs]
+def cell_unseen(wildcards, threads):
+    """The other hyper-parameters of a cell's runs, as JSON.
+
+    Snakemake does not compare parameters that depend on `threads`, so a change of these trains nothing.
+    """
+    return canonical_json(SPECS[wildcards.id].unseen)
+
+
+def records(experiment):
+    """The records of every run, and of every trial of a search, that an experiment selects."""
+    return [f"{RUNS}/{path}/metrics.json" for path in GRID.experiments[experiment].runs]
+
+
+def shown_files(experiment, name):
+    """One file of every run that an experiment shows whatever the scores.
+
+    A search is different: one of its trials is shown, and the scores tell which. That trial's record, which a run
+    publishes last, stands for its files. With a file of every trial, planning a search of thousands takes long.
+    """
+    return [
+        f"{RUNS}/{run.path}/{name}"
+        for cell in GRID.experiments[experiment].cells
+        if len(cell.trials) == 1
+        for run in cell.runs
+    ]
 
 
 def trivial_files(experiment):
@@ -204,20 +229,34 @@ def is_begun(id):
 def training_jobs():
     """(family, seeds) of every kind of training job -> the ids whose runs train so; seeds are None for one run a job.
 
-    A job on a cluster plans again while its own files come and go, so there every id is in every kind.
+    A job on a cluster plans again while files of runs come and go. So it looks at none, and has each id in every kind
+    in which the main process may have submitted it.
     """
     size = CONFIG.runs_per_job or max(map(len, PATHS.values()))
     jobs = {(run.family, None): [] for run in SPECS.values()}
     for id, paths in PATHS.items():
         family, seeds = SPECS[id].family, list(paths)
-        shared = size > 1 and len(seeds) > 1 and not is_begun(id)
+        shared = size > 1 and len(seeds) > 1 and not (MAIN and is_begun(id))
         if not (shared and MAIN):
             jobs[family, None].append(id)
-        if shared or (size > 1 and not MAIN):
+        if shared:
             for start in range(0, len(seeds), size):
                 some = tuple(seeds[start : start + size])
                 jobs.setdefault((family, some), []).append(id)
-    return jobs
+    return {kind: ids for kind, ids in jobs.items() if ids}
+
+
+def ids_of(kind, jobs):
+    """A wildcard constraint: the ids of one kind of training job.
+
+    A kind with most of its family's ids refuses the others instead, because a list of thousands is slow to match.
+    """
+    others = {
+        id for other, ids in jobs.items() if other[0] == kind[0] for id in ids
+    }.difference(jobs[kind])
+    if len(jobs[kind]) <= len(others):
+        return one_of(jobs[kind])
+    return f"(?!(?:{one_of(others)})/)[0-9a-f]+"
 
 
 # What the configured experiments can build; the report says of everything else why not.

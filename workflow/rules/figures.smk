@@ -97,7 +97,13 @@ rule report:
         layers=collected("layers"),
         history=collected("history"),
         spectra=collected("spectra"),
-        eigenvalues=[f"{RUNS}/{path}/eigenvalues.npz" for path in GRID.runs],
+        eigenvalues=list(
+            dict.fromkeys(
+                path
+                for name in GRID.experiments
+                for path in shown_files(name, "eigenvalues.npz")
+            )
+        ),
         figures=[
             f"{FIGURES}/{name}.{kind}"
             for name in PLAN.figures
@@ -133,6 +139,7 @@ rule report:
         artifacts=[one.plain() for one in GRID.index.artifacts.values()],
         scale=CONFIG.scale,
         missing=PLAN.missing,
+        results=results_folder,
     message:
         "Write the report"
     script:

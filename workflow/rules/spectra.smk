@@ -4,8 +4,8 @@
 rule spectra:
     input:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
-        layers=lambda wildcards: run_files(wildcards.experiment, "layers.csv"),
-        spectra=lambda wildcards: run_files(wildcards.experiment, "spectra.csv"),
+        layers=lambda wildcards: shown_files(wildcards.experiment, "layers.csv"),
+        spectra=lambda wildcards: shown_files(wildcards.experiment, "spectra.csv"),
     output:
         layers=f"{RESULTS}/{{experiment}}/layers.csv",
         spectra=f"{RESULTS}/{{experiment}}/spectra.csv",

@@ -3,9 +3,9 @@
 
 rule collect:
     input:
-        records=lambda wildcards: run_files(wildcards.experiment, "metrics.json"),
-        layers=lambda wildcards: run_files(wildcards.experiment, "layers.csv"),
-        history=lambda wildcards: run_files(wildcards.experiment, "history.csv"),
+        records=lambda wildcards: records(wildcards.experiment),
+        layers=lambda wildcards: shown_files(wildcards.experiment, "layers.csv"),
+        history=lambda wildcards: shown_files(wildcards.experiment, "history.csv"),
         trivial=lambda wildcards: trivial_files(wildcards.experiment),
     output:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",

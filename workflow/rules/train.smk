@@ -33,15 +33,13 @@ def training_outputs(family, seeds):
     }
 
 
-def tokens_argument(_wildcards, input):
-    return ["--tokens", input.tokens] if "tokens" in input.keys() else []
-
-
 def joined(seeds, one="{seed}"):
     return ",".join(map(str, seeds or [one]))
 
 
-for (family, seeds), ids in training_jobs().items():
+JOBS = training_jobs()
+
+for family, seeds in JOBS:
 
     rule:
         name:
@@ -54,7 +52,7 @@ for (family, seeds), ids in training_jobs().items():
             f"{LOGS}/train/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{id}}/seed={joined(seeds)}.log",
         wildcard_constraints:
             dataset=datasets_where(lambda name, _options: GRID.families[name] == family),
-            id=one_of(ids),
+            id=ids_of((family, seeds), JOBS),
         conda:
             "../../envs/cpu.yaml"
         threads: 1
@@ -62,9 +60,11 @@ for (family, seeds), ids in training_jobs().items():
             **asks_for(f"train_{family}", runs=len(seeds or [None])),
         params:
             spec=cell_spec,
-            tokens=tokens_argument,
+            unseen=cell_unseen,
         message:
             f"Train {{wildcards.model}} on {{wildcards.dataset}}, ratio {{wildcards.ratio}}, {{wildcards.method}}, seed {joined(seeds, '{wildcards.seed}')}"
         shell:
-            "replication train {output.metrics:q} --spec {params.spec:q} --data {input.data:q} --subset {input.subset:q} "
-            "{params.tokens:q} 2> {log:q}"
+            "replication train {output.metrics:q} --spec {params.spec:q} --unseen {params.unseen:q} "
+            "--data {input.data:q} --subset {input.subset:q} "
+            + ("--tokens {input.tokens:q} " if family == "nlp" else "")
+            + "2> {log:q}"

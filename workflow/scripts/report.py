@@ -8,6 +8,7 @@ sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.report.report import Sources, render
 from replication.settings.artifacts import Index
+from replication.settings.paths import RUNS
 from replication.statistics.cells import read_runs, read_stacked, read_table
 from replication.statistics.overview import read_overview
 
@@ -17,10 +18,11 @@ def by_artifact(paths, ending):
     return {Path(path).stem: Path(path) for path in paths if path.endswith(ending)}
 
 
-inputs = snakemake.input
+inputs, runs_folder = snakemake.input, Path(snakemake.params.results, RUNS)
+runs = read_runs(inputs.runs)
 sources = Sources(
     scale=snakemake.params.scale,
-    runs=read_runs(inputs.runs),
+    runs=runs,
     layers=read_stacked(inputs.layers),
     spectra=read_stacked(inputs.spectra),
     history=read_stacked(inputs.history),
@@ -33,7 +35,7 @@ sources = Sources(
     agreement=Path(inputs.agreement),
     figures=by_artifact(inputs.figures, ".png"),
     tables=by_artifact(inputs.tables, ".csv"),
-    eigenvalues=[Path(path) for path in inputs.eigenvalues],
+    eigenvalues=[runs_folder / run / "eigenvalues.npz" for run in runs["run"].unique()],
     missing=snakemake.params.missing,
     animations=by_artifact(inputs.animations, ".gif"),
 )

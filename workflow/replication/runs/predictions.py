@@ -6,10 +6,9 @@ import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from replication.errors import DataError
@@ -17,6 +16,9 @@ from replication.runs.records import RUN_COLUMNS, check_file
 from replication.settings.artifacts import Artifact
 from replication.settings.grid import Cell, Experiment
 from replication.settings.paths import RunPath
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.floating]
 #: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
@@ -172,6 +174,8 @@ def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
 
 def error_table(runs: pd.DataFrame, rollouts: Mapping[RunPath, Rollout]) -> pd.DataFrame:
     """nRMSE of the shown sample: one row per run, predicted frame and channel; missing where a run diverged."""
+    import pandas as pd
+
     rows = []
     for run, rollout in rollouts.items():
         row = runs[runs["run"] == str(run)].iloc[0]

@@ -44,16 +44,9 @@ class When(Filter, NotEmpty):
     """The runs that an override changes."""
 
 
-# `snakemake --config` hands over numbers inside a mapping as text.
-_Ratio = Annotated[float, Field(strict=False, gt=0, le=1)]
-_Seed = Annotated[int, Field(strict=False, ge=0)]
-
-
 class Only(Filter):
     """The part of the grid that is trained and shown."""
 
-    ratio: Annotated[tuple[_Ratio, ...], Field(strict=False, min_length=1)] | None = None
-    seed: Annotated[tuple[_Seed, ...], Field(strict=False, min_length=1)] | None = None
     artifact: Annotated[FileNames, Field(min_length=1)] | None = Field(
         None, description="figures and tables: what other artifacts show is left out"
     )

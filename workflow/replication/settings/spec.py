@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import pydantic.dataclasses
 
 from replication.errors import ConfigError
 from replication.settings.checks import DATACLASS, Family, Options, Ratio, Seed, known_keys, validate
-from replication.settings.hyper import resolved_hyper
+from replication.settings.hyper import UNSEEN, resolved_hyper
 from replication.settings.paths import NAME, RunPath
 
 FolderName = Annotated[str, pydantic.Field(pattern=rf"^{NAME}$")]
@@ -80,9 +80,18 @@ class RunSpec:
         """Path of the run below ``<results>/runs``."""
         return str(RunPath(self.model, self.dataset, self.ratio, self.method, self.id, self.seed))
 
+    @property
+    def unseen(self) -> Options:
+        """The hyper-parameters that decide no number."""
+        return {key: value for key, value in self.hyper.items() if key in UNSEEN}
+
+    def without_unseen(self) -> RunSpec:
+        """The run without the hyper-parameters that decide no number; its id is the same."""
+        return replace(self, hyper={key: value for key, value in self.hyper.items() if key not in UNSEEN})
+
     def to_json(self) -> str:
         """The run without its seed, as ``replication train --spec`` takes it."""
-        return canonical_json({key: value for key, value in asdict(self).items() if key != "seed"})
+        return canonical_json({one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"})
 
     @classmethod
     def from_json(cls, text: str, seed: int) -> RunSpec:

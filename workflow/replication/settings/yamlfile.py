@@ -44,6 +44,24 @@ _Loader.add_implicit_resolver(
 )
 
 
+def as_read(value: Any) -> Any:
+    """A value of ``snakemake --config`` as a file would give it.
+
+    Snakemake hands over what stands inside a list or mapping as text, numbers too.
+    """
+    if isinstance(value, dict):
+        return {key: as_read(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_read(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.load(value, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+    except (yaml.YAMLError, ValueError):
+        return value
+    return read if read is None or isinstance(read, bool | int | float) else value
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
