@@ -21,6 +21,7 @@ from replication.statistics.paired import Pair
 from replication.runs.records import check_file, files_of_runs
 from replication.runs.predictions import Rollout, error_table, read_rollout
 from replication.statistics.published import read_published
+from replication.statistics.strength import gains_by_strength
 from replication.errors import DataError
 
 METRICS = {
@@ -145,6 +146,10 @@ class FigureData:
             self._numbers[value] = Numbers(artifact, self.runs, self.published, value)
         return self._numbers[value]
 
+    def all_pairs(self, value: str) -> Numbers:
+        """The same for every pair of the artifact that the runs have."""
+        return Numbers(self.artifact, self.runs, self.published, value)
+
     @cached_property
     def spread(self) -> str:
         """The column of the paper's STD of alpha."""
@@ -174,6 +179,8 @@ class FigureData:
             return error_table(self.runs, self.predictions)
         if self.artifact.layout == "fig1_esd":
             return block_exponents(self.shown, self.layers)
+        if self.artifact.layout == "gain_map":
+            return pd.concat([gains_by_strength(self.all_pairs(value)) for value in ("score", self.spread)])
         values = ["score"] if self.artifact.layout in SCORE_LAYOUTS else [self.spread]
         if self.artifact.family == "nlp" and values != ["score"]:
             values.append("alpha_std")  # over layers, beside the paper's over blocks
