@@ -77,7 +77,7 @@ def test_every_figure_of_the_index_has_a_function(index):
 
 
 @pytest.mark.parametrize(
-    "layout", sorted(set(REGISTRY) - {"fig1_esd", "fig5_domain", "predictions_1d", "predictions_2d"})
+    "layout", sorted(set(REGISTRY) - {"fig1_esd", "fig5_domain", "gain_map", "predictions_1d", "predictions_2d"})
 )
 def test_a_panel_a_model_and_data_set(layout):
     figure = draw(figure_data(layout, models=("m1", "m2"), datasets=("d1", "d2")))
