@@ -132,12 +132,14 @@ class FigureData:
 
     @cached_property
     def reference(self) -> pd.DataFrame:
-        """Published values of the cells whose model and data are the paper's own; empty for stand-ins."""
-        columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd"]
+        """Published values of the cells whose model and data are the paper's, or made here at the published size.
+
+        ``same_setting`` is false for the latter.
+        """
+        columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd", "same_setting"]
         if self.published.empty or self.artifact.published is None:
             return pd.DataFrame(columns=columns)
-        joined = self.numbers("score").published
-        return joined.loc[joined["same_setting"].astype(bool), columns]
+        return self.numbers("score").published[columns]
 
     def numbers(self, value: str) -> Numbers:
         """Cells, gains and published values of the pair, for ``score`` or another column; computed once."""
