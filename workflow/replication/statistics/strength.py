@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ def gains_by_strength(numbers: Numbers) -> pd.DataFrame:
     if runs.empty:
         raise DataError(f"{numbers.artifact.name}: the runs have no balanced method beside the baseline")
     sides = runs["hyper"].map(lambda hyper: json.loads(hyper)["balance"])
-    strengths = runs.assign(s=[side["s_max"] if side["s_min"] == side["s_max"] else None for side in sides])
+    strengths = runs.assign(s=[side["s_max"] if side["s_min"] == side["s_max"] else math.nan for side in sides])
     known = strengths.groupby("method")["s"].agg(["first", "nunique", "count", "size"])
     unfit = known.index[(known["nunique"] != 1) | (known["count"] != known["size"])]
     if len(unfit):
