@@ -78,6 +78,38 @@ def test_squad_has_its_own_weight_decay_and_windows(paper):
     assert (found["max_length"], found["stride"]) == (384, 128)
 
 
+#: Table 9 of the LoRA paper (arXiv 2106.09685), RoBERTa-base: epochs, batch size, base rate.
+LORA_PAPER = {"sst2": (60, 16, 5e-4), "mnli": (30, 16, 5e-4), "qnli": (25, 32, 4e-4), "qqp": (25, 16, 5e-4)}
+
+
+@pytest.mark.parametrize("dataset", sorted(LORA_PAPER))
+def test_table_21_has_the_lora_papers_settings_and_the_line_search_of_appendix_d2(paper, dataset):
+    mine = [run for run in runs(paper, "table21_lora") if run.dataset == dataset]
+    epochs, batch, rate = LORA_PAPER[dataset]
+    assert {(run.hyper["epochs"], run.hyper["batch_size"]) for run in mine} == {(epochs, batch)}
+    assert {run.hyper["lr"] for run in mine} == {2e-4, rate, 6e-4}
+    adapters = [run.method_options["lora"] for run in mine]
+    assert {(lora["r"], lora["alpha"], lora["dropout"]) for lora in adapters} == {(8, 16, 0.05)}
+
+
+def test_table_20_has_the_settings_of_appendix_d1(paper):
+    from replication.text.tasks import parse_task
+
+    superglue = list(runs(paper, "table20_superglue"))
+    assert {run.hyper["lr"] for run in superglue} == {1e-5, 2e-5, 3e-5}
+    assert {run.hyper["batch_size"] for run in superglue} == {16, 32}
+    tasks = {run.dataset: parse_task(run.dataset_options) for run in superglue}
+    assert {task.max_length for task in tasks.values()} == {128}
+    assert (tasks["cb"].primary, tasks["multirc"].primary) == ("accuracy", "group_f1")
+
+
+def test_table_2_has_the_settings_of_section_4_5(paper):
+    tried = {(run.model, run.hyper["batch_size"], run.hyper["lr"]) for run in runs(paper, "table2_dpot")}
+    sizes = {"dpot-tiny": 160, "dpot-small": 64}
+    assert tried == {(name, size, rate) for name, size in sizes.items() for rate in (1e-3, 5e-4, 2.5e-4, 1e-4, 5e-5)}
+    assert {(run.hyper["epochs"], run.hyper["step_size"]) for run in runs(paper, "table2_dpot")} == {(500, 50)}
+
+
 def test_figure_2_reaches_all_rows_of_mnli_and_qnli(paper, root):
     figure = shipped_index(root).artifacts["fig2_alpha_std_nlp"]
     shown = [run for name in figure.experiments if name in paper.experiments for run in runs(paper, name)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -52,6 +53,26 @@ def test_published_scores_are_means_of_three_accuracies(dataset: str, rows: int,
     assert len(published) >= 2
     assert ((right - right.round()).abs() <= 0.0001 * 3 * rows).all(), "to the last printed digit"
     assert parse_task(catalog["datasets"][dataset]).primary == "accuracy"
+
+
+@pytest.mark.parametrize("artifact", ["table20", "table21", "table24"])
+def test_a_published_mean_without_a_deviation_says_why(artifact: str) -> None:
+    published = pd.read_csv(ROOT / "workflow/resources/published_results.csv").query("artifact == @artifact")
+    assert len(published)
+    assert (published["std"].notna() | published["note"].notna()).all()
+
+
+@pytest.mark.parametrize(("dataset", "rows"), [("cb", 56), ("copa", 100)])
+def test_published_deviations_are_those_of_three_counts_of_right_answers(dataset: str, rows: int) -> None:
+    published = (
+        pd.read_csv(ROOT / "workflow/resources/published_results.csv").query("dataset == @dataset").dropna(subset="std")
+    )
+    assert len(published) >= 5
+    for mean, deviation in zip(published["mean"], published["std"], strict=True):
+        total = round(mean / 100 * 3 * rows)
+        counts = [(low, high, total - low - high) for low in range(rows + 1) for high in range(low, rows + 1)]
+        possible = np.std([three for three in counts if 0 <= three[2] <= rows], axis=1) / rows * 100
+        assert np.abs(possible - deviation).min() <= 0.01, (mean, deviation)
 
 
 @pytest.mark.parametrize("dataset", ["scicite", "sciie"])
