@@ -77,7 +77,7 @@ def test_every_figure_of_the_index_has_a_function(index):
 
 
 @pytest.mark.parametrize(
-    "layout", sorted(set(REGISTRY) - {"fig1_esd", "fig5_domain", "predictions_1d", "predictions_2d"})
+    "layout", sorted(set(REGISTRY) - {"fig1_esd", "fig5_domain", "gain_map", "predictions_1d", "predictions_2d"})
 )
 def test_a_panel_a_model_and_data_set(layout):
     figure = draw(figure_data(layout, models=("m1", "m2"), datasets=("d1", "d2")))
@@ -131,14 +131,22 @@ def published_table(data: FigureData) -> pd.DataFrame:
     return cells.assign(artifact="synthetic_table", metric="accuracy", mean=70.0, std=1.0, source="synthetic")
 
 
-@pytest.mark.parametrize(("stand_in", "expected"), [("", 2), ("something else", 0)])
-def test_published_values_only_where_the_setting_is_the_papers(stand_in, expected):
+@pytest.mark.parametrize(("stand_in", "says"), [("", False), ("data made here", True)])
+def test_published_values_of_stand_ins_are_said_to_be_of_other_data(stand_in, says):
     data = figure_data(stand_in=stand_in)
     figure = draw(FigureData(data.artifact, data.runs, published=published_table(data)))
     marks = [line for line in figure.axes[0].get_lines() if line.get_gid() == "published"]
-    assert len(marks) == expected
+    assert len(marks) == 2
     assert all((line.get_ydata() == 70.0).all() and line.get_markerfacecolor() == "none" for line in marks)
-    assert sum("published" in label for label in labels(figure)) == expected
+    published = [label for label in labels(figure) if "published" in label]
+    assert ["other data" in label for label in published] == [says, says]
+
+
+def test_no_published_value_beside_data_that_the_paper_does_not_name():
+    data = figure_data()
+    other = published_table(data).assign(dataset="another")
+    figure = draw(FigureData(data.artifact, data.runs, published=other))
+    assert not [line for line in figure.axes[0].get_lines() if line.get_gid() == "published"]
 
 
 def test_a_figure_of_stand_ins_and_originals_says_which_panel_is_which():
@@ -295,10 +303,11 @@ def test_the_best_trivial_predictor_is_a_dotted_line_with_its_name(layout, score
     assert any(text.get_text().startswith("↑ persistence") for text in far.texts)
 
 
-@pytest.mark.parametrize(("stand_in", "ddof"), [("", 0), ("something else", 1)])
-def test_deviations_have_the_papers_convention_where_its_values_stand_beside(stand_in, ddof):
-    data = figure_data(stand_in=stand_in)
-    figure = draw(FigureData(data.artifact, data.runs, published=published_table(data)))
+@pytest.mark.parametrize(("dataset", "ddof"), [("synthetic", 0), ("another", 1)])
+def test_deviations_have_the_papers_convention_where_its_values_stand_beside(dataset, ddof):
+    data = figure_data()
+    published = published_table(data).assign(dataset=dataset)
+    figure = draw(FigureData(data.artifact, data.runs, published=published))
     assert any(f"SD with ddof {ddof}" in label for label in labels(figure))
     bars = figure.axes[0].containers[0].lines[2][0].get_segments()
     own = data.runs[(data.runs["method"] == "ft") & (data.runs["ratio"] == 0.01)]["score"] * 100

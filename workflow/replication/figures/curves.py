@@ -200,9 +200,10 @@ def _draw_published(
     here = data.reference.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
     here = here[here["method"] == method]
     if len(here):
+        where = "ddof 0" if here["same_setting"].all() else "other data; ddof 0"
         axis.errorbar(
             ticks.of(here[ticks.column]) + shift, here["published_mean"], yerr=here["published_sd"].fillna(0.0),
-            marker=look.marker, elinewidth=0.6, label=f"{data.title('method', method)}, published (ddof 0)", **PUBLISHED,
+            marker=look.marker, elinewidth=0.6, label=f"{data.title('method', method)}, published ({where})", **PUBLISHED,
         )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from replication.statistics.paired import Pair
 from replication.runs.records import check_file, files_of_runs
 from replication.runs.predictions import Rollout, error_table, read_rollout
 from replication.statistics.published import read_published
+from replication.statistics.strength import gains_by_strength
 from replication.errors import DataError
 
 METRICS = {
@@ -131,12 +132,14 @@ class FigureData:
 
     @cached_property
     def reference(self) -> pd.DataFrame:
-        """Published values of the cells whose model and data are the paper's own; empty for stand-ins."""
-        columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd"]
+        """Published values of the cells whose model and data are the paper's, or made here at the published size.
+
+        ``same_setting`` is false for the latter.
+        """
+        columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd", "same_setting"]
         if self.published.empty or self.artifact.published is None:
             return pd.DataFrame(columns=columns)
-        joined = self.numbers("score").published
-        return joined.loc[joined["same_setting"].astype(bool), columns]
+        return self.numbers("score").published[columns]
 
     def numbers(self, value: str) -> Numbers:
         """Cells, gains and published values of the pair, for ``score`` or another column; computed once."""
@@ -144,6 +147,10 @@ class FigureData:
             artifact = replace(self.artifact, pairs=(self.pair,))
             self._numbers[value] = Numbers(artifact, self.runs, self.published, value)
         return self._numbers[value]
+
+    def all_pairs(self, value: str) -> Numbers:
+        """The same for every pair of the artifact that the runs have."""
+        return Numbers(self.artifact, self.runs, self.published, value)
 
     @cached_property
     def spread(self) -> str:
@@ -174,6 +181,8 @@ class FigureData:
             return error_table(self.runs, self.predictions)
         if self.artifact.layout == "fig1_esd":
             return block_exponents(self.shown, self.layers)
+        if self.artifact.layout == "gain_map":
+            return pd.concat([gains_by_strength(self.all_pairs(value)) for value in ("score", self.spread)])
         values = ["score"] if self.artifact.layout in SCORE_LAYOUTS else [self.spread]
         if self.artifact.family == "nlp" and values != ["score"]:
             values.append("alpha_std")  # over layers, beside the paper's over blocks

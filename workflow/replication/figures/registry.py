@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from matplotlib.figure import Figure
 
 from replication.errors import ConfigError
-from replication.figures import esd, predictions, ratio, rollout
+from replication.figures import esd, predictions, ratio, rollout, strength
 from replication.figures.data import FigureData
 
 REGISTRY: Mapping[str, Callable[[FigureData], Figure]] = {
@@ -19,6 +19,7 @@ REGISTRY: Mapping[str, Callable[[FigureData], Figure]] = {
     "fig6_alpha_std_sciml": ratio.score_and_spread,
     "fig7_alpha_std_tb_nlp": ratio.spread_and_gain,
     "fig8_alpha_std_tb_sciml": ratio.spread_and_gain,
+    "gain_map": strength.gain_against_strength,
     "predictions_1d": predictions.profiles_and_errors,
     "predictions_2d": predictions.fields_and_errors,
 }
