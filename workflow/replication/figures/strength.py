@@ -25,7 +25,7 @@ def gain_against_strength(data: FigureData) -> Figure:
     tables = {value: gains_by_strength(data.all_pairs(value)) for value in VALUES}
     runs = data.all_pairs("score").runs
     counts = runs.groupby("ratio")["n_train"].first()
-    subplots: list[Subplot | None] = []
+    subplots: list[Subplot] = []
     for model, dataset in runs[["model", "dataset"]].drop_duplicates().itertuples(index=False):
         for value, (title, label) in VALUES.items():
             here = tables[value].query("model == @model and dataset == @dataset")
