@@ -84,8 +84,8 @@ def learned(runs: pd.DataFrame) -> pd.Series:
 def not_learned(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     """Cells that have not learned, although they have the most data of their model and data set.
 
-    A cell has learned if its error is less than ``1 - margin`` of the best trivial predictor's. The error of a score that
-    grows is what it lacks to 1. Predicted frames alone give the same ratio: the initial steps dilute both errors alike.
+    A cell has learned if its error is below ``1 - margin`` of the best trivial predictor's. The error of an accuracy
+    is what it lacks to 1. Predicted frames alone give the same ratio: the initial steps dilute both errors alike.
 
     Returns rows of :func:`against_trivial`; data sets without a trivial predictor have none.
     """
@@ -108,7 +108,9 @@ def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[
         f"{line['trivial_score']:.3g})"
         for line in records(not_learned(runs))
     ]
-    return lines or [f"every cell at its largest data ratio has at least {MARGIN:.0%} less error than trivial predictors"]
+    return lines or [
+        f"at its largest data ratio every cell has {MARGIN:.0%} less error than trivial predictors, or better"
+    ]
 
 
 def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
@@ -118,12 +120,11 @@ def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str
         cells: columns as :meth:`replication.statistics.artifact.Numbers.tidy` has them.
         title: kind (``model``, ``dataset``, ``method``) and id -> what is shown.
     """
-    found = []
-    for line in records(cells[~cells["beats_trivial"].astype(bool)]):
-        found.append(
-            f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({_score(line)} against "
-            f"{line['trivial_score']:.3g})."
-        )
+    found = [
+        f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({_score(line)} against "
+        f"{line['trivial_score']:.3g})."
+        for line in records(cells[~cells["beats_trivial"].astype(bool)])
+    ]
     return list(dict.fromkeys(found))
 
 
