@@ -22,6 +22,7 @@ figures: install ## run the workflow: figures/, results/tables/, results/report.
 	@echo "Figures  figures/            ($$(ls figures/*.png 2>/dev/null | wc -l) as PNG and PDF)"
 	@echo "Tables   results/tables/"
 	@echo "Report   results/report.html (open it in a browser; it needs no connection)"
+	@echo "Learned  $$(replication learned)"
 
 desk: install ## the paper's size where two cores can do it, in nights: says first what it takes, goes on where it stopped
 	replication plan --scale desk

@@ -238,6 +238,7 @@ def test_truncated_missing_and_other_files_are_refused(flow, tmp_path):
         ({"samples": 2.5}, "'samples' is 2.5, expected a whole number"),
         ({"stored_cells": 7}, "expected a divisor of cells"),
         ({"eta": -1.0}, "'eta' is -1.0"),
+        ({"lowest_level": 11.0}, "'lowest_level' is 11.0, expected at most highest_level"),
         ({"t_end": 0.0}, "'t_end' is 0.0"),
         ({"cells": "many"}, "'cells' is 'many'"),
         ({"seed": True}, "'seed' is True"),

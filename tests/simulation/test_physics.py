@@ -177,6 +177,12 @@ def test_initial_fields_stay_in_their_published_ranges(seed):
     assert np.sqrt((vx**2 + vy**2).mean()) <= 1.2 * 0.1 * np.sqrt(GAMMA * temperature)
 
 
+def test_levels_of_density_and_temperature_can_be_narrowed():
+    density, _, _, pressure = initial_fields.cfd2d(32, 0.1, GAMMA, np.random.default_rng(0), levels=(2.0, 2.0))
+    assert density.mean() == pytest.approx(2.0, rel=0.05)
+    assert pressure.mean() == pytest.approx(4.0, rel=0.05)
+
+
 @pytest.mark.parametrize("ndim", [1, 2])
 def test_the_batched_solver_agrees_with_the_compiled_one(ndim):
     """Acoustic and shocked starts together, so that every sample of the batch has its own step."""

@@ -11,12 +11,21 @@ import pandas as pd
 import pytest
 import torch
 
+from replication.cli import learned as learned_command
 from replication.cli import trivial as command
 from replication.operators.rollout import Fields
 from replication.operators.trivial import INITIAL_STEPS, trivial_errors, trivial_predictions
-from replication.statistics.cells import read_table
+from replication.statistics.cells import read_results, read_table
 from replication.statistics.published import join_published, read_published
-from replication.statistics.trivial import against_trivial, join_trivial, learned, published_sentences, sentences
+from replication.statistics.trivial import (
+    against_trivial,
+    join_trivial,
+    learned,
+    learned_lines,
+    not_learned,
+    published_sentences,
+    sentences,
+)
 from replication.statistics.verdicts import artifact_verdicts, overall_verdicts
 from synthetic_tables import shipped_index, synthetic_runs
 
@@ -145,6 +154,57 @@ def test_sentences_name_cell_predictor_and_both_numbers():
     assert sentences(cells, lambda kind, name: name.upper()) == [
         "TOY on SYNTHETIC at 5 %, FT: not better than the majority class (80 against 81)."
     ]
+
+
+@pytest.mark.parametrize(
+    ("family", "trivial", "unlearned"),
+    [
+        # At the largest ratio accuracies are .80 and .82, so their errors .20 and .18; nRMSEs .100 and .098.
+        ("nlp", 0.75, set()),
+        ("nlp", 0.79, {"ft"}),
+        ("nlp", 0.95, {"ft", "tb"}),
+        ("sciml", 0.15, set()),
+        ("sciml", 0.11, {"baseline"}),
+        ("sciml", 0.05, {"baseline", "tb"}),
+    ],
+)
+def test_a_cell_at_its_largest_ratio_has_learned_if_it_takes_a_tenth_of_the_trivial_error_away(
+    family, trivial, unlearned
+):
+    methods, metric = (("ft", "tb"), "accuracy") if family == "nlp" else (("baseline", "tb"), "nrmse")
+    runs = synthetic_runs("e", family, methods=methods, effect=0.02, trend=0.0, noise=0.0)
+    runs = join_trivial(runs, [table(trivial, metric, "majority")])
+    found = not_learned(runs)
+    assert set(found["method"]) == unlearned
+    assert set(found["ratio"]) <= {0.05}
+    lines = learned_lines(runs, lambda kind, name: name)
+    assert len(lines) == max(1, len(unlearned))
+    assert all("not clearly better than the majority class" in line for line in lines) == bool(unlearned)
+
+
+def test_a_cell_without_a_finished_run_has_not_learned_and_one_without_trivial_predictor_is_not_judged():
+    lost = tuple((0.05, "tb", seed) for seed in (13, 37, 43))
+    runs = synthetic_runs("e", "sciml", methods=("baseline", "tb"), diverged=lost)
+    assert not_learned(runs).empty
+    found = not_learned(join_trivial(runs, [table(1.0, "nrmse", "zero")]))
+    assert list(found["method"]) == ["tb"]
+
+
+def test_the_command_names_what_has_not_learned(tmp_path, capsys):
+    (tmp_path / "e").mkdir()
+    join_trivial(synthetic_runs(), [table(0.95)]).to_csv(tmp_path / "e/runs.csv", index=False)
+    learned_command(tmp_path)
+    assert capsys.readouterr().out.count("not clearly better than the majority class (95)") == 2
+
+
+def test_the_demo_has_learned(root):
+    """On results that `make figures` left here, if any."""
+    if not list(root.glob("results/*/runs.csv")):
+        pytest.skip("no results here; `make figures` makes them")
+    runs = read_results(root / "results")
+    if set(runs["scale"]) != {"demo"}:
+        pytest.skip("the results here are not the demo's")
+    assert not_learned(runs).empty, "\n".join(learned_lines(runs, lambda kind, name: name))
 
 
 def test_published_errors_are_compared_over_predicted_frames(root):

@@ -222,6 +222,18 @@ def plan(
 
 
 @app.command()
+def learned(results: Annotated[Path, typer.Argument(help="a results folder")] = Path("results")) -> None:
+    """Name the cells that do not clearly beat trivial predictors at their largest data ratio."""
+    from functools import partial
+
+    from replication.statistics.cells import read_results, title_of
+    from replication.statistics.trivial import learned_lines
+
+    runs = read_results(_existing(results, "folder"))
+    print("\n".join(learned_lines(runs, partial(title_of, runs))))
+
+
+@app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="a results folder")],
     b: Annotated[Path, typer.Argument(help="another results folder")],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ def example_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> l
     """Paths (below the results folder) of the runs whose predictions an artifact shows; empty for most artifacts.
 
     One run of each method of the pair: the main experiment's first model on a flow of the artifact's dimension, at
-    its smallest ratio, with its first seed.
+    its largest ratio, where networks have learned most, with its first seed.
     """
     if artifact.flow_dimension is None:
         return []
@@ -51,17 +51,21 @@ def example_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> l
         for cell in experiments[artifact.experiments[0]].cells
         if FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", "")) == artifact.flow_dimension
     ]
-    return pair_of_runs(fitting, artifact.pairs[0])
+    return pair_of_runs(fitting, artifact.pairs[0], max)
 
 
-def pair_of_runs(cells: Sequence[Cell], methods: Collection[str]) -> list[str]:
-    """Paths of one seed's runs of both methods: the first cell's model, data set and seed at their smallest ratio.
+def pair_of_runs(
+    cells: Sequence[Cell], methods: Collection[str], choose: Callable[[Iterable[float]], float]
+) -> list[str]:
+    """Paths of one seed's runs of both methods: the first cell's model, data set and seed.
+
+    ``choose`` picks one of their ratios.
 
     Of a searched cell these are the runs of all trials; the chosen one is known when they are finished.
     """
     first = cells[0]
     here = [cell for cell in cells if (cell.model, cell.dataset) == (first.model, first.dataset)]
-    ratio = min(cell.ratio for cell in here)
+    ratio = choose(cell.ratio for cell in here)
     shown = (cell for cell in here if cell.ratio == ratio and cell.method in methods)
     return sorted(run.path for cell in shown for run in cell.candidates(first.seeds[0]))
 
@@ -70,7 +74,7 @@ def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[
     """Paths (below the folder of runs) of the runs whose eigenvalues a figure draws; empty for most figures."""
     if artifact.layout != "fig1_esd":
         return []
-    return pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0])
+    return pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0], min)
 
 
 @dataclass(frozen=True)

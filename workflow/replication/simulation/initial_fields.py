@@ -63,14 +63,21 @@ def _random_field(cells: int, waves: int, generator: np.random.Generator) -> Arr
     return (field - field.mean()) / field.std()
 
 
-def cfd2d(cells: int, mach: float, gamma: float, generator: np.random.Generator, waves: int = 4) -> Array:
+def cfd2d(
+    cells: int,
+    mach: float,
+    gamma: float,
+    generator: np.random.Generator,
+    waves: int = 4,
+    levels: tuple[float, float] = (0.1, 10.0),
+) -> Array:
     """2-D compressible flow at a Mach number: ``[4, cells, cells]``.
 
-    Density and temperature levels are U(.1, 10), relative perturbations U(.01, .2); the root-mean-square speed is
-    ``mach`` times the sound speed of the level. With probability one half the gas is at rest, and unperturbed,
-    outside a window.
+    Density and temperature levels are uniform between ``levels`` (PDEBench: .1 and 10), relative perturbations
+    U(.01, .2); the root-mean-square speed is ``mach`` times the sound speed of the level. With probability one half the
+    gas is at rest, and unperturbed, outside a window.
     """
-    level, temperature = generator.uniform(0.1, 10.0, size=2)
+    level, temperature = generator.uniform(*levels, size=2)
     density_part, pressure_part = generator.uniform(0.01, 0.2, size=2)
     density, vx, vy, pressure = (_random_field(cells, waves, generator) for _ in range(4))
     inside = np.ones((cells, cells))

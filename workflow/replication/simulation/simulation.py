@@ -49,6 +49,8 @@ class Simulation:
         eta: shear viscosity (flow).
         zeta: bulk viscosity (flow).
         mach: Mach number of the initial velocity (cfd2d).
+        lowest_level: lower end of the density and temperature levels (cfd2d).
+        highest_level: upper end of them (cfd2d).
         beta: constant source (darcy).
         solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
             GPU). They agree to 1e-8, not bit by bit, so the choice belongs to the data set.
@@ -64,6 +66,8 @@ class Simulation:
     eta: StrictFloat = Field(0.01, ge=0, le=10)
     zeta: StrictFloat = Field(0.01, ge=0, le=10)
     mach: StrictFloat = Field(0.1, gt=0, lt=1e6)
+    lowest_level: StrictFloat = Field(0.1, gt=0, le=1e3)
+    highest_level: StrictFloat = Field(10.0, gt=0, le=1e3)
     beta: StrictFloat = 100.0
     solver: Literal["numba", "torch"] = "numba"
 
@@ -76,6 +80,11 @@ class Simulation:
             raise ConfigError(f"simulation: key 'pde' is {simulation.pde!r}, expected one of {', '.join(PDES)}")
         if simulation.pde == "darcy" and simulation.solver == "torch":
             raise ConfigError("simulation: key 'solver' is 'torch', expected numba for darcy")
+        if simulation.lowest_level > simulation.highest_level:
+            raise ConfigError(
+                f"simulation: key 'lowest_level' is {simulation.lowest_level}, expected at most highest_level "
+                f"({simulation.highest_level})"
+            )
         stored = simulation.stored_cells or simulation.cells
         if stored < 4 or simulation.cells % stored:
             raise ConfigError(
@@ -104,7 +113,8 @@ def _flow_start(simulation: Simulation, sample: int, ndim: int) -> NDArray[np.fl
     generator = simulation.generator(sample)
     if ndim == 1:
         return initial_fields.cfd1d(simulation.cells, generator)
-    return initial_fields.cfd2d(simulation.cells, simulation.mach, euler.GAMMA, generator)
+    levels = (simulation.lowest_level, simulation.highest_level)
+    return initial_fields.cfd2d(simulation.cells, simulation.mach, euler.GAMMA, generator, levels=levels)
 
 
 def _flow_grid(simulation: Simulation, ndim: int) -> tuple[float, NDArray[np.float64]]:

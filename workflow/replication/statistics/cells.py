@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from replication.errors import DataError
+from replication.errors import DataError, InputError
 
 #: What the two methods of a comparison share; with the method it names a cell.
 SETTING = ["model", "dataset", "ratio"]
@@ -34,6 +34,17 @@ def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
     if not frames:
         raise DataError("no tables of runs were given, at least one runs.csv was expected")
     return pd.concat(frames, ignore_index=True)
+
+
+def read_results(folder: Path) -> pd.DataFrame:
+    """All runs of a results folder, of every ``<experiment>/runs.csv`` below it.
+
+    Raises InputError where there is none, DataError where one cannot be read.
+    """
+    tables = sorted(folder.glob("*/runs.csv"))
+    if not tables:
+        raise InputError(f"{folder}: no <experiment>/runs.csv below it; a results folder was expected")
+    return read_runs(tables)
 
 
 def read_table(path: Path | str) -> pd.DataFrame:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from replication.errors import InputError
-from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_runs, shown_scores
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_results, shown_scores
 from replication.statistics.paired import student
 
 CELL = ["experiment", "family", *SETTING, "method"]
@@ -42,10 +41,7 @@ def compare(a: Path, b: Path) -> pd.DataFrame:
 
 
 def _scores(folder: Path) -> pd.DataFrame:
-    tables = sorted(folder.glob("*/runs.csv"))
-    if not tables:
-        raise InputError(f"{folder}: no <experiment>/runs.csv below it; a results folder was expected")
-    runs = read_runs(tables)
+    runs = read_results(folder)
     if "config_hash" not in runs:
         runs["config_hash"] = ""
     runs["value"] = shown_scores(runs)

@@ -12,6 +12,8 @@ from replication.statistics.cells import SETTING, display_scale, records, summar
 from replication.statistics.numbers import percent_text
 
 COLUMNS = ("dataset", "predictor", "metric", "value")
+#: Share of the best trivial predictor's error that a cell that has learned takes away.
+MARGIN = 0.1
 #: Metric of the predicted frames alone, beside PDEBench's over all frames.
 UNDILUTED_METRIC = "nrmse_rollout"
 TITLES = {
@@ -79,6 +81,38 @@ def learned(runs: pd.DataFrame) -> pd.Series:
     return pd.Series(good.reindex(settings).to_numpy(dtype=bool), index=runs.index)
 
 
+def not_learned(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
+    """Cells that have not learned, although they have the most data of their model and data set.
+
+    A cell has learned if its error is below ``1 - margin`` of the best trivial predictor's. The error of an accuracy
+    is what it lacks to 1. Predicted frames alone give the same ratio: the initial steps dilute both errors alike.
+
+    Returns rows of :func:`against_trivial`; data sets without a trivial predictor have none.
+    """
+    cells = against_trivial(runs)
+    largest = cells.groupby(["model", "dataset"])["ratio"].transform("max")
+    facts = runs.groupby("dataset")[["family", "higher_is_better"]].first()
+    perfect = facts["family"].map(display_scale) * facts["higher_is_better"].astype(str).str.lower().eq("true")
+    wanted = cells["dataset"].map(perfect)
+    shares = (wanted - cells["mean"]).abs() / (wanted - cells["trivial_score"]).abs()
+    return cells[cells["ratio"].eq(largest) & cells["trivial_score"].notna() & ~(shares < 1 - margin)]
+
+
+def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
+    """What :func:`not_learned` found, one line per cell, or one line that says that all have learned.
+
+    ``title`` as of :func:`sentences`.
+    """
+    lines = [
+        f"{_name(line, title)}: {_score(line)} is not clearly better than {TITLES[line['trivial']]} ("
+        f"{line['trivial_score']:.3g})"
+        for line in records(not_learned(runs))
+    ]
+    return lines or [
+        f"at its largest data ratio every cell has {MARGIN:.0%} less error than trivial predictors, or better"
+    ]
+
+
 def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
     """One sentence per cell whose mean score is not better than the best trivial predictor.
 
@@ -86,13 +120,11 @@ def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str
         cells: columns as :meth:`replication.statistics.artifact.Numbers.tidy` has them.
         title: kind (``model``, ``dataset``, ``method``) and id -> what is shown.
     """
-    found = []
-    for line in records(cells[~cells["beats_trivial"].astype(bool)]):
-        score = "no finished run" if math.isnan(line["mean"]) else f"{line['mean']:.3g}"
-        found.append(
-            f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({score} against "
-            f"{line['trivial_score']:.3g})."
-        )
+    found = [
+        f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({_score(line)} against "
+        f"{line['trivial_score']:.3g})."
+        for line in records(cells[~cells["beats_trivial"].astype(bool)])
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -116,6 +148,10 @@ def published_sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -
                 f"({value:.3g} against {trivial:.3g}{', predicted frames only' * error})."
             )
     return list(dict.fromkeys(found))
+
+
+def _score(cell: Mapping[str, Any]) -> str:
+    return "no finished run" if math.isnan(cell["mean"]) else f"{cell['mean']:.3g}"
 
 
 def _name(cell: Mapping[str, Any], title: Callable[[str, str], str]) -> str:
