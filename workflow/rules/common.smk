@@ -163,12 +163,20 @@ def own_files(wildcards):
 
 def cell_spec(wildcards):
     """The settings of a cell's runs, or an error for a path that no experiment declares."""
-    spec = SPECS.get(wildcards.id)
+    spec = {**PRETRAININGS, **SPECS}.get(wildcards.id)
     if spec is None:
         raise WorkflowError(
             f"no experiment of the configured scale declares runs with the id {wildcards.id}"
         )
     return spec.to_json()
+
+
+def pretrained_weights(wildcards):
+    """The weights that a run starts from, where the workflow makes them."""
+    spec = SPECS.get(wildcards.id)
+    if spec is None or spec.pretraining is None:
+        return []
+    return [f"{RUNS}/{spec.pretraining.path}/model.safetensors"]
 
 
 def run_files(experiment, name):
@@ -191,6 +199,7 @@ def training_data(wildcards):
 
 
 # Every run once, whichever experiments select it. Runs that differ in the seed alone share an id.
+PRETRAININGS = {run.id: run for run in GRID.pretrainings.values()}
 SPECS = {run.id: run for run in GRID.runs.values()}
 PATHS = {}
 for run in GRID.runs.values():
@@ -236,7 +245,7 @@ wildcard_constraints:
     experiment=one_of(GRID.experiments),
     model=one_of(GRID.models),
     dataset=one_of(GRID.datasets),
-    method=one_of({run.method for run in GRID.runs.values()}),
+    method=one_of({run.method for run in (*SPECS.values(), *PRETRAININGS.values())}),
     id=r"[0-9a-f]+",
     ratio=r"[0-9.e-]+",
     seed=r"[0-9]+",

@@ -166,7 +166,7 @@ def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def relative_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """The relative L2 error of each predicted frame and channel, summed over frames, averaged over channels and samples."""
+    """The relative L2 error of a predicted frame's channel, summed over frames, averaged over channels and samples."""
     space = tuple(range(1, target.ndim - 2))
     size = target.square().sum(space).sqrt().clamp_min(1e-8)
     # Where an error is exactly 0 its root has no gradient.
@@ -179,7 +179,7 @@ LOSSES = {"mse": rollout_loss, "relative": relative_loss}
 
 
 def with_noise(given: Tensor, share: float) -> Tensor:
-    """Initial steps with Gaussian noise of a share of each channel's standard deviation, sample by sample (DPOT, 3.2)."""
+    """Initial steps with Gaussian noise, of a share of each channel's standard deviation, sample by sample (DPOT)."""
     if not share:
         return given
     deviation = given.std(dim=tuple(range(1, given.ndim - 1)), keepdim=True)

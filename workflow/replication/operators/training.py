@@ -164,7 +164,8 @@ def train(
     scale = scale.to(device)
     _set_numerics(spec.seed, device, hyper.precision)
     shape = sets["train"]
-    model = build_model(spec.model_options, shape.in_channels, shape.out_channels, shape.ndim)
+    named = {key: value for key, value in spec.model_options.items() if spec.weights or key != "weights"}
+    model = build_model(named, shape.in_channels, shape.out_channels, shape.ndim)
     if weights is not None:
         load_weights(model, weights)
     model.to(device)

@@ -147,6 +147,7 @@ class OperatorMethod(Model):
     """How an operator is trained."""
 
     optimizer: Literal["adam", "none"] = Field("adam", description="Adam with coupled L2; none: zero-shot, rate 0")
+    start: Literal["weights", "random"] = Field("weights", description="random: not from a model's pretrained weights")
     balance: OperatorBalance | None = Field(None, description="TempBalance's options; null: no balancing")
 
 
@@ -208,6 +209,8 @@ def _filled_method(family: str, options: Mapping[str, Any]) -> Options:
     method: Options = validate(METHOD[family], options, "method options").model_dump(mode="json")
     if method["optimizer"] != "sam":
         method = {key: value for key, value in method.items() if key not in ("rho", "adaptive")}
+    if method.get("start") == "weights":
+        del method["start"]  # it came later: earlier runs keep their id
     if (balance := method["balance"]) is not None:
         read = {*_OF_SCHEDULE.get(balance["schedule"], ())}
         read |= {*_OF_MAPS} if balance["unit"] == "layer_in_block" else set()
@@ -259,7 +262,5 @@ def _resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str,
 def resolved_hyper(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> Options:
     """Every setting of a run's training that decides its numbers (:func:`resolve`), in one mapping."""
     method, values = resolve(family, method_options, hyper)
-    later = LATER if family == "sciml" else {}
-    return {
-        key: value for key, value in values.items() if key not in UNSEEN and (key not in later or value != later[key])
-    } | method
+    later = LATER.items() if family == "sciml" else ()
+    return {key: value for key, value in values.items() if key not in UNSEEN and (key, value) not in later} | method

@@ -24,8 +24,8 @@ Term = Callable[[Spectrum], Spectrum]
 
 def wavenumbers(points: int) -> tuple[Array, Array]:
     """Angular wavenumbers of ``numpy.fft.rfft2`` on a square of ``points x points``, broadcastable to its shape."""
-    kx = 2 * np.pi * np.fft.fftfreq(points, 1 / points)
-    return kx[:, None], 2 * np.pi * np.arange(points // 2 + 1)[None, :]
+    kx = 2 * np.pi * np.fft.fftfreq(points, 1 / points).astype(np.float64)
+    return kx[:, None], 2 * np.pi * np.arange(points // 2 + 1, dtype=float)[None, :]
 
 
 def evolve(
