@@ -82,7 +82,7 @@ class RunSpec:
 
     @property
     def weights(self) -> str | None:
-        """The model option that says which weights the run starts from, ``weights`` or ``pretrain``; None: fresh ones."""
+        """The model option that gives the weights a run starts from, ``weights`` or ``pretrain``; None: fresh ones."""
         named = [key for key in ("weights", "pretrain") if key in self.model_options]
         return named[0] if named and self.method_options.get("start") != "random" else None
 

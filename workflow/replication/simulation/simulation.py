@@ -93,10 +93,10 @@ class Simulation:
         if (self.pde == "mixture") != bool(self.parts):
             raise ConfigError("simulation: key 'parts' belongs to the pde 'mixture', which needs at least one")
         for number, part in enumerate(self.parts):
-            if part.get("pde") not in STORED_AS_FLOW or {"frames", "stored_cells", "samples", "seed"} & part.keys():
+            if part.get("pde") not in STORED_AS_FLOW or not part.keys() <= OWN:
                 raise ConfigError(
-                    f"simulation: key 'parts[{number}]' is {part}, expected a pde ({', '.join(STORED_AS_FLOW)}) and "
-                    "what else differs, but frames, stored_cells, samples and seed, which all parts share"
+                    f"simulation: key 'parts[{number}]' is {part}, expected a pde ({', '.join(STORED_AS_FLOW)}) and no "
+                    f"other keys than {', '.join(sorted(OWN))}"
                 )
             self.part(number)
 
@@ -213,8 +213,9 @@ PDES: dict[str, Callable[[Simulation, int], Samples]] = {
     "reaction2d": _semilinear,
     "mixture": _mixture,
 }
-#: What a mixture may hold.
+#: What a mixture may hold, and options that its parts may have of their own.
 STORED_AS_FLOW = ("cfd2d", "advection2d", "burgers2d", "reaction2d")
+OWN = {"pde", "cells", "t_end", "eta", "zeta", "mach"}
 
 
 def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
