@@ -32,7 +32,7 @@ def with_pretraining(model: Options, family: str, catalog: Catalog, where: str) 
     """
     if "pretrain" not in model:
         return model
-    if family != "sciml" or "weights" in model:
+    if family != "sciml" or model.get("weights") is not None:
         raise ConfigError(f"{where}: model option 'pretrain' is for operators, and without 'weights' beside it")
     try:
         given: Pretraining = validate(Pretraining, model["pretrain"], "model option 'pretrain'")
@@ -41,4 +41,4 @@ def with_pretraining(model: Options, family: str, catalog: Catalog, where: str) 
         raise ConfigError(f"{where}: {error}") from None
     data = without_labels(catalog.entry("datasets", family, given.dataset, f"{where}: model option 'pretrain'"))
     resolved = {"dataset": given.dataset, "dataset_options": data, "seed": given.seed, "hyper": hyper}
-    return {**model, "pretrain": resolved}
+    return {**{key: value for key, value in model.items() if key != "weights"}, "pretrain": resolved}
