@@ -22,7 +22,8 @@ from replication.settings.hyper import (
     NlpMethod,
     OperatorHyper,
     OperatorMethod,
-)from replication.settings.pretraining import Pretraining
+)
+from replication.settings.pretraining import Pretraining
 
 _HEAD = """# Options
 
