@@ -11,7 +11,7 @@ CONSTRAINTS := envs/constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: figures desk report test test-slow test-slurm lint bench docs install install-dev format clean help
+.PHONY: figures figures-dpot desk report test test-slow test-slurm lint bench docs install install-dev format clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ figures: install ## run the workflow: figures/, results/tables/, results/report.
 	@echo "Tables   results/tables/"
 	@echo "Report   results/report.html (open it in a browser; it needs no connection)"
 	@echo "Learned  $$(replication learned)"
+
+figures-dpot: install ## pretrain a small DPOT and fine-tune it, in place of Table 2's: figures/dpot/, results/dpot/
+	snakemake --cores $(CORES) --config 'experiments=["table2_dpot"]' results_dir=results/dpot figures_dir=figures/dpot
 
 desk: install ## the paper's size where two cores can do it, in nights: says first what it takes, goes on where it stopped
 	replication plan --scale desk

@@ -110,6 +110,7 @@ BALANCED = {"optimizer": "adam", "balance": {}}
 UNET = {"kind": "unet", "init_features": 2, "spectra": {"min_count": 2}}
 # Both sets looked at, not at every epoch, batches that do not divide the subset: all of it is state.
 PAPER = {"evaluate_test_every": 1, "evaluate_every": 2, "batch_size": 3}
+PRETRAINING = {"noise": 0.1, "scheduler": "one-cycle", "loss": "relative"}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,9 @@ PAPER = {"evaluate_test_every": 1, "evaluate_every": 2, "batch_size": 3}
         (BALANCED, {}, SPEC.model_options),
         (BALANCED, {**PAPER, "complex_second_moment": "joint"}, SPEC.model_options),
         (BALANCED, PAPER, UNET),
+        (BALANCED, PRETRAINING, SPEC.model_options),
     ],
-    ids=["baseline", "tb", "paper-protocol", "unet"],
+    ids=["baseline", "tb", "paper-protocol", "unet", "pretraining"],
 )
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_options, changed_hyper, model_options):
     changes = {

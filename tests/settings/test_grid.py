@@ -214,3 +214,74 @@ def test_a_gated_experiment_runs_only_where_it_is_named(repository, gate, reason
     everything = repository.grid()
     assert set(everything.experiments) == {"other"}
     assert reason in everything.skipped["study"]
+
+
+def pretrained(repository, **changes):
+    """The repository with a model that is pretrained on a mixture."""
+    repository.catalog["datasets"]["mixture"] = {
+        "family": "sciml",
+        "source": "simulate",
+        "pde": "mixture",
+        "title": "M",
+    }
+    pretrain = {"dataset": "mixture", "hyper": {"epochs": 3, "batch_size": 2, "lr": 0.1}, **changes}
+    repository.catalog["models"]["fno"] |= {"weights": None, "pretrain": pretrain}
+    return repository
+
+
+def test_a_pretraining_is_resolved_and_part_of_what_starts_from_it(repository):
+    grid = pretrained(repository).grid()
+    (made,) = grid.pretrainings.values()
+    assert made.path == f"fno/mixture/ratio=1/pretraining/{made.id}/seed=0"
+    assert (made.hyper["epochs"], made.hyper["gamma"], made.model_options) == (3, 0.5, {"kind": "fno"})
+    assert made.path not in grid.runs
+    assert {*grid.datasets} == {"mixture", "pde"}
+    assert all(run.pretraining == made for run in grid.runs.values())
+    ids = {run.id for run in grid.runs.values()}
+    repository.catalog["datasets"]["mixture"]["seed"] = 5  # of the data that the weights come from
+    changed = repository.grid()
+    assert not ids & {run.id for run in changed.runs.values()}
+    del repository.catalog["datasets"]["mixture"]["seed"]
+    repository.catalog["datasets"]["mixture"]["title"] = "Other"
+    assert {*repository.grid().pretrainings} == {*grid.pretrainings}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"dataset": "mixtur"},
+            "model 'fno': model option 'pretrain' names the unknown dataset 'mixtur' .did you mean 'mixture'",
+        ),
+        ({"epochs": 3}, "model 'fno': model option 'pretrain': unknown key 'epochs'"),
+        ({"hyper": {"epochs": 3}}, "model 'fno': hyper-parameters: key 'batch_size' is missing"),
+    ],
+)
+def test_mistakes_in_a_pretraining_are_named(repository, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        pretrained(repository, **changes).grid()
+
+
+def test_weights_are_pretrained_or_given_not_both(repository):
+    pretrained(repository).catalog["models"]["fno"]["weights"] = "weights.pth"
+    with pytest.raises(
+        ConfigError, match="model 'fno': model option 'pretrain' is for operators, and without 'weights'"
+    ):
+        repository.grid()
+
+
+def test_the_fine_tuning_set_is_not_what_the_repositorys_model_is_pretrained_on(root):
+    from dataclasses import replace
+
+    from replication.settings.config import read_config
+    from replication.settings.grid import load_grid
+
+    config = replace(read_config(root / "config.yaml", root), experiments=("table2_dpot",))
+    grid = load_grid(root, config)
+    (made,) = grid.pretrainings.values()
+    flows = {(part.get("mach", 0.1), part["eta"]) for part in made.dataset_options["parts"] if part["pde"] == "cfd2d"}
+    (fine,) = {run.dataset for run in grid.runs.values()}
+    options = grid.datasets[fine]
+    assert (options.get("mach", 0.1), options.get("eta", 0.01)) not in flows
+    assert made.dataset != fine
+    assert len(flows) == 3

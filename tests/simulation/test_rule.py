@@ -1,7 +1,8 @@
-"""The rule that simulates uses the cores it may."""
+"""The rule that simulates uses the cores it may, and what a pretraining needs is simulated too."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,3 +21,17 @@ def test_a_simulation_gets_as_many_workers_as_the_table_and_the_cores_allow(root
     threads = read_yaml(root / "profiles/resources.yaml")["rules"]["simulate"]["demo"]["threads"]
     assert 2 < threads < 64
     assert f"--workers {min(cores, threads)} " in planned.stdout + planned.stderr
+
+
+def test_fine_tuning_waits_for_its_pretraining(root, tmp_path):
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", root / "Snakefile", "--directory", tmp_path]
+    arguments = ["--dry-run", "--cores", "1", "--config", 'experiments=["table2_dpot"]', "only={ratio: [1.0]}"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300)
+    planned = done.stdout + done.stderr
+    assert re.search(r"^simulate +2$", planned, re.M)
+    assert re.search(r"^pretrain +1$", planned, re.M)
+    # Without its weights a run waits for none.
+    waiting = re.findall(
+        r"Train dpot-mini on 2dcfd-dpot32, ratio 1, (\S+), .*\n.*pretraining/\w+/seed=0/model", planned
+    )
+    assert sorted(waiting) == ["baseline", "tb", "zero-shot"]

@@ -12,7 +12,7 @@ from typing import Any
 from replication.errors import InputError, TempBalanceError, TerminatedError
 from replication.runs.checkpoint import sha256
 from replication.runs.devices import acquire_device
-from replication.runs.rundir import RunDir
+from replication.runs.rundir import MODEL, RunDir
 from replication.runs.subset import read_subset
 from replication.runs.termination import ending_on_sigterm
 from replication.runs.tracking import check_tracker
@@ -54,9 +54,10 @@ def train_runs(
     check_tracker(report_to)
     specs = [_spec_of(spec, record, unseen or {}) for record in records]
     rows = read_subset(subset)
-    inputs = {"data": data_hash(data), "subset": digest(rows, 64), **_weights(specs[0])}
-    train = _trainer(specs[0], data, tokens)
     results = records[0].parents[len(Path(specs[0].path).parts) + 1]
+    pretrained = _pretrained(specs[0], results)
+    inputs = {"data": data_hash(data), "subset": digest(rows, 64), **_weights(specs[0], pretrained)}
+    train = _trainer(specs[0], data, tokens, pretrained)
     problems: list[TempBalanceError] = []
     with (
         ending_on_sigterm(),
@@ -92,20 +93,32 @@ def _spec_of(text: str, record: Path, unseen: Mapping[str, Any]) -> RunSpec:
     return spec
 
 
-def _weights(spec: RunSpec) -> dict[str, str]:
+def _pretrained(spec: RunSpec, results: Path) -> Path | None:
+    """The weights that the model's pretraining made; None where it has none."""
+    if spec.pretraining is None:
+        return None
+    path = results / RUNS / spec.pretraining.path / MODEL
+    if not path.is_file():
+        raise InputError(f"{path}: missing; it is made by pretraining {spec.model}, which the workflow does first")
+    return path
+
+
+def _weights(spec: RunSpec, pretrained: Path | None) -> dict[str, str]:
     """Hash of the pretrained weights a run starts from, if it does."""
+    if pretrained is not None:
+        return {"weights": sha256(pretrained)}
     if spec.family == "nlp":
         from replication.text.encoders import fingerprint as text_fingerprint
 
         return {"weights": text_fingerprint(spec.model_options)}
-    if "weights" in spec.model_options:
+    if spec.weights == "weights":
         from replication.operators.models import fingerprint
 
         return {"weights": fingerprint(spec.model_options)}
     return {}
 
 
-def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:
+def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | None) -> Trainer:
     if spec.family == "nlp":
         from replication.text.training import finetune
 
@@ -117,7 +130,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:
         )
     from replication.operators.training import train
 
-    return lambda spec, rows, run, device: train(spec, data=data, indices=rows, run=run, device=device)
+    return lambda spec, rows, run, device: train(spec, data=data, indices=rows, run=run, device=device, weights=weights)
 
 
 def data_hash(data: Path) -> str:

@@ -166,7 +166,7 @@ def own_files(wildcards):
 
 def cell_spec(wildcards):
     """The settings that decide the numbers of a cell's runs, or an error for a path that no experiment declares."""
-    spec = SPECS.get(wildcards.id)
+    spec = {**PRETRAININGS, **SPECS}.get(wildcards.id)
     if spec is None:
         raise WorkflowError(
             f"no experiment of the configured scale declares runs with the id {wildcards.id}"
@@ -179,7 +179,7 @@ def cell_unseen(wildcards, threads):
 
     Snakemake does not compare parameters that depend on `threads`, so a change of these trains nothing.
     """
-    return canonical_json(SPECS[wildcards.id].unseen)
+    return canonical_json({**PRETRAININGS, **SPECS}[wildcards.id].unseen)
 
 
 def records(experiment):
@@ -201,6 +201,14 @@ def shown_files(experiment, name):
     ]
 
 
+def pretrained_weights(wildcards):
+    """The weights that a run starts from, where the workflow makes them."""
+    spec = SPECS.get(wildcards.id)
+    if spec is None or spec.pretraining is None:
+        return []
+    return [f"{RUNS}/{spec.pretraining.path}/model.safetensors"]
+
+
 def trivial_files(experiment):
     """Scores of the trivial predictors on every data set of an experiment."""
     runs = GRID.experiments[experiment].runs.values()
@@ -216,6 +224,7 @@ def training_data(wildcards):
 
 
 # Every run once, whichever experiments select it. Runs that differ in the seed alone share an id.
+PRETRAININGS = {run.id: run for run in GRID.pretrainings.values()}
 SPECS = {run.id: run for run in GRID.runs.values()}
 PATHS = {}
 for run in GRID.runs.values():
@@ -275,7 +284,7 @@ wildcard_constraints:
     experiment=one_of(GRID.experiments),
     model=one_of(GRID.models),
     dataset=one_of(GRID.datasets),
-    method=one_of({run.method for run in GRID.runs.values()}),
+    method=one_of({run.method for run in (*SPECS.values(), *PRETRAININGS.values())}),
     id=r"[0-9a-f]+",
     ratio=r"[0-9.e-]+",
     seed=r"[0-9]+",

@@ -120,7 +120,10 @@ rule report:
             for name in PLAN.tables
             for kind in ("csv", "tex", "html")
         ],
-        trivial=[f"{RESULTS}/trivial/{name}.csv" for name in GRID.datasets],
+        trivial=[
+            f"{RESULTS}/trivial/{name}.csv"
+            for name in dict.fromkeys(run.dataset for run in SPECS.values())
+        ],
         verdicts=f"{RESULTS}/tables/verdicts.csv",
         template=f"{ROOT}/workflow/report/template.html.j2",
         parts=[

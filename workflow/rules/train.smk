@@ -17,7 +17,7 @@ if CONFIG.keep_models:
 def training_inputs(family):
     subset = f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json"
     if family == "sciml":
-        return {"data": PDE_DATA, "subset": subset}
+        return {"data": PDE_DATA, "subset": subset, "weights": pretrained_weights}
     tokens = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
     return {"data": TEXT_DATA, "tokens": tokens, "subset": subset}
 
@@ -68,3 +68,31 @@ for family, seeds in JOBS:
             "--data {input.data:q} --subset {input.subset:q} "
             + ("--tokens {input.tokens:q} " if family == "nlp" else "")
             + "2> {log:q}"
+
+
+# The weights that runs start from, whatever the configuration says about keeping trained weights. Everything waits for them.
+rule pretrain:
+    input:
+        data=PDE_DATA,
+        subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
+    output:
+        **training_outputs("sciml", None)
+        | {"model": [f"{CELL}/seed={{seed}}/model.safetensors"]},
+    log:
+        f"{LOGS}/pretrain/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{id}}/seed={{seed}}.log",
+    wildcard_constraints:
+        id=one_of(PRETRAININGS),
+    priority: 2
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        **asks_for("pretrain"),
+    params:
+        spec=cell_spec,
+        unseen=cell_unseen,
+    message:
+        "Pretrain {wildcards.model} on {wildcards.dataset}"
+    shell:
+        "REPLICATION_KEEP_MODELS=1 replication train {output.metrics:q} --spec {params.spec:q} --unseen {params.unseen:q} "
+        "--data {input.data:q} --subset {input.subset:q} 2> {log:q}"

@@ -114,6 +114,8 @@ class DPOT(nn.Module):
         patch: grid points along a side of a patch.
         size: grid points along a side that position embeddings are made for; other sizes are interpolated.
         head_width: channels after the patches are taken apart.
+        normalise: shift and scale each channel of a sample to mean 0 and deviation 1 over its initial steps, and the
+            prediction back. The published sizes do not.
         classes: data sets that pretraining told apart. The classifier belongs to the published parameters, and to
             its layers' spectra, but predicts nothing here.
 
@@ -135,6 +137,7 @@ class DPOT(nn.Module):
         size: int = 128,
         head_width: int = 32,
         classes: int = 12,
+        normalise: bool = False,
     ) -> None:
         if ndim != NDIM:
             raise ConfigError(f"DPOT works in 2 space dimensions, the data has {ndim}; take fno or unet")
@@ -143,7 +146,7 @@ class DPOT(nn.Module):
                 f"DPOT: width {width} must be a multiple of heads {heads} and of 8, and size {size} of patch {patch}"
             )
         super().__init__()
-        self.channels, self.patch = out_channels, patch
+        self.channels, self.patch, self.normalise = out_channels, patch, normalise
         frames = in_channels // out_channels
         # A frame comes with its coordinates: x, y and t.
         self.patch_embed = PatchEmbedding(out_channels + 3, width, patch, hidden=out_channels * patch + 3)
@@ -182,6 +185,11 @@ class DPOT(nn.Module):
         given = frames.unflatten(-1, (-1, self.channels))[..., order].movedim(
             (3, 4), (1, 2)
         )  # [batch, t, channel, x, y]
+        if self.normalise:
+            mean = given.mean((1, 3, 4), keepdim=True)
+            # A constant channel stays constant: what rounding leaves of it is not blown up.
+            deviation = given.std((1, 3, 4), keepdim=True) + 1e-5 * mean.abs() + 1e-6
+            given = (given - mean) / deviation
         times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]
         axes = (torch.linspace(0, 1, points, device=given.device) for points in given.shape[-2:])
         coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(*given.shape[:2], -1, -1, -1)
@@ -191,7 +199,10 @@ class DPOT(nn.Module):
         x = self.time_agg_layer(patches.unflatten(0, given.shape[:2]))
         for block in self.blocks:
             x = block(x)
-        return self.out_layer(x)[:, order].movedim(1, -1)
+        frame = self.out_layer(x)
+        if self.normalise:
+            frame = frame * deviation[:, 0] + mean[:, 0]
+        return frame[:, order].movedim(1, -1)
 
     def _positions(self, shape: torch.Size) -> Tensor:
         if self.pos_embed.shape[-2:] == shape:

@@ -32,7 +32,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
 #: Options that must be whole numbers of at least 1.
 COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")
 #: Options of a model that are not arguments of its builder.
-OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights")
+OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights", "pretrain")
 
 
 def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int, ndim: int) -> nn.Module:

@@ -165,6 +165,28 @@ def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(predicted, target) * target.shape[-2]
 
 
+def relative_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """The relative L2 error of a predicted frame's channel, summed over frames, averaged over channels and samples."""
+    space = tuple(range(1, target.ndim - 2))
+    size = target.square().sum(space).sqrt().clamp_min(1e-8)
+    # Where an error is exactly 0 its root has no gradient.
+    error = ((predicted - target).square().sum(space) + 1e-16).sqrt()
+    return (error / size).mean() * target.shape[-2]
+
+
+#: Names of losses (hyper-parameter ``loss``).
+LOSSES = {"mse": rollout_loss, "relative": relative_loss}
+
+
+def with_noise(given: Tensor, share: float) -> Tensor:
+    """Initial steps with Gaussian noise, of a share of each channel's standard deviation, sample by sample (DPOT)."""
+    if not share:
+        return given
+    deviation = given.std(dim=tuple(range(1, given.ndim - 1)), keepdim=True)
+    # Drawn on the processor, whose generator a checkpoint holds.
+    return given + share * deviation * torch.randn(given.shape).to(given.device)
+
+
 @torch.inference_mode()
 def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
     """Error measures in physical units (:class:`replication.operators.metrics.Errors`), batch by batch."""

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from replication.operators.examples import Examples
-from replication.operators.models import build_model
+from replication.operators.models import build_model, load_weights
 from replication.operators.optim import build_optimizer
-from replication.operators.rollout import Fields, Scale, evaluate, read_fields, rollout, rollout_loss
+from replication.operators.rollout import LOSSES, Fields, Scale, evaluate, read_fields, rollout, with_noise
 from replication.runs.epochs import BestEpoch, outcome
 from replication.runs.rundir import RunDir
 from replication.runs.spectra import spectra_options
@@ -41,7 +41,7 @@ class State:
 
     model: nn.Module
     optimizer: Optimizer
-    scheduler: StepLR
+    scheduler: LRScheduler
     monitor: TempBalance | Diagnostics
     shuffler: torch.Generator
     selected: BestEpoch = field(default_factory=partial(BestEpoch, PRIMARY, higher_is_better=False))
@@ -71,17 +71,28 @@ class State:
 
 
 def train_epoch(
-    model: nn.Module, optimizer: Optimizer, fields: Fields, batches: Sequence[Tensor], unroll: int = 0
+    model: nn.Module,
+    optimizer: Optimizer,
+    fields: Fields,
+    batches: Sequence[Tensor],
+    unroll: int = 0,
+    loss_name: str = "mse",
+    noise: float = 0.0,
 ) -> float:
     """One pass over the training samples; returns the sum of the batches' losses.
 
-    ``batches`` are the indices of each batch's samples; ``unroll`` as of :func:`replication.operators.rollout.rollout`.
+    Args:
+        model, optimizer, fields: what is trained, how, and on what.
+        batches: indices of each batch's samples.
+        unroll: as of :func:`replication.operators.rollout.rollout`.
+        loss_name: key of :data:`replication.operators.rollout.LOSSES`.
+        noise: as ``share`` of :func:`replication.operators.rollout.with_noise`.
     """
     model.train()
     total = 0.0
     for batch in batches:
-        given, target = fields.given[batch], fields.target[batch]
-        loss = rollout_loss(rollout(model, given, fields.grid, target.shape[-2], unroll), target)
+        given, target = with_noise(fields.given[batch], noise), fields.target[batch]
+        loss = LOSSES[loss_name](rollout(model, given, fields.grid, target.shape[-2], unroll), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -113,7 +124,15 @@ def _prepare(model: nn.Module, hyper: OperatorHyper, device: str) -> nn.Module:
     return model
 
 
-def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, device: str = "cpu") -> None:
+def train(
+    spec: RunSpec,
+    *,
+    data: Path,
+    indices: Sequence[int],
+    run: RunDir,
+    device: str = "cpu",
+    weights: Path | None = None,
+) -> None:
     """Train an operator on a subset of the training pool, and record it.
 
     The order after an epoch is the released code's: scheduler, exponents, rescaled rates, evaluation. The epoch is
@@ -126,6 +145,7 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
         indices: rows of the training pool.
         run: where rows, checkpoints and results go.
         device: torch device.
+        weights: state dict that training starts from; None: the model's own initialisation.
 
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
@@ -144,7 +164,11 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
     scale = scale.to(device)
     _set_numerics(spec.seed, device, hyper.precision)
     shape = sets["train"]
-    model = build_model(spec.model_options, shape.in_channels, shape.out_channels, shape.ndim).to(device)
+    named = {key: value for key, value in spec.model_options.items() if spec.weights or key != "weights"}
+    model = build_model(named, shape.in_channels, shape.out_channels, shape.ndim)
+    if weights is not None:
+        load_weights(model, weights)
+    model.to(device)
     state = _start(spec, hyper, _prepare(model, hyper, device))
     initial = state.monitor.initial_eigenvalues()
     checkpoint = run.resume()
@@ -160,15 +184,21 @@ def train(spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, dev
 
 
 def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
+    method = resolve("sciml", spec.method_options, spec.hyper)[0]
     optimizer = build_optimizer(model, hyper)
-    reading = spectra_options(spec)
-    balance = resolve("sciml", spec.method_options, spec.hyper)[0]["balance"]
+    if method["optimizer"] == "none":
+        optimizer.param_groups[0]["lr"] = 0.0
+    reading, balance = spectra_options(spec), method["balance"]
     monitor: TempBalance | Diagnostics
     if balance is None:
         monitor = Diagnostics(model, optimizer, **reading)
     else:
         monitor = TempBalance(model, optimizer, **{**reading, **balance})
-    scheduler = StepLR(optimizer, hyper.step_size, hyper.gamma)
+    scheduler: LRScheduler
+    if hyper.scheduler == "one-cycle" and method["optimizer"] != "none":
+        scheduler = OneCycleLR(optimizer, hyper.lr, total_steps=hyper.epochs + 1, cycle_momentum=False)
+    else:
+        scheduler = StepLR(optimizer, hyper.step_size, hyper.gamma)
     return State(model, optimizer, scheduler, monitor, torch.Generator().manual_seed(spec.seed))
 
 
@@ -178,7 +208,9 @@ def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: 
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
         batches = order.split(hyper.batch_size)
-        loss = train_epoch(state.model, state.optimizer, training, batches, hyper.unroll_frames)
+        loss = train_epoch(
+            state.model, state.optimizer, training, batches, hyper.unroll_frames, hyper.loss, hyper.noise
+        )
         state.epoch += 1
         epoch = state.epoch
         if not (math.isfinite(loss) and _weights_are_finite(state.model)):

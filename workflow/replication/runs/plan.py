@@ -126,6 +126,8 @@ def origin(options: Options, kind: str) -> tuple[str, str]:
         return str(options["url"]), "download"
     if source == "simulate":
         return "simulated here", "yes"
+    if "pretrain" in options:
+        return f"pretrained here on {options['pretrain']['dataset']}", "yes"
     if "weights" in options:
         return str(options["weights"] or "weights under `models:` in config.yaml"), _there(options["weights"])
     if source == "file":

@@ -32,6 +32,8 @@ from replication.settings.spec import RunSpec, digest
 
 Row = Mapping[str, Any]
 
+#: File of a run's trained weights.
+MODEL = "model.safetensors"
 REPORT_EVERY_S = 5.0
 
 
@@ -236,7 +238,7 @@ class RunDir:
     def _write_model(self, tensors: Mapping[str, Any]) -> None:
         from safetensors.torch import save_file
 
-        path = self.sealed / "model.safetensors"
+        path = self.sealed / MODEL
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
         fsync(path)
 

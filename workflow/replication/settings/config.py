@@ -185,7 +185,7 @@ class OperatorEntry(OperatorMethod, Labels):
     """A method of the catalogue."""
 
     family: Literal["sciml"]
-    optimizer: Literal["adam"]
+    optimizer: Literal["adam", "none"]
 
 
 class CatalogFile(Model):

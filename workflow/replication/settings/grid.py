@@ -16,6 +16,7 @@ from replication.settings.config import Catalog, Config, available_experiments
 from replication.settings.experiment import Block, ExperimentFile, experiment_type
 from replication.settings.hyper import resolve, unread_hyper
 from replication.settings.paths import format_ratio
+from replication.settings.pretraining import with_pretraining
 from replication.settings.spec import RunSpec, digest, without_labels
 from replication.settings.yamlfile import read_yaml
 
@@ -91,9 +92,15 @@ class Grid:
         return {path: run for experiment in self.experiments.values() for path, run in experiment.runs.items()}
 
     @cached_property
+    def pretrainings(self) -> dict[str, RunSpec]:
+        """Path -> run, for every run whose weights other runs start from."""
+        found = (run.pretraining for run in self.runs.values())
+        return {run.path: run for run in found if run is not None}
+
+    @cached_property
     def datasets(self) -> dict[str, Options]:
-        """Id -> options without labels, for the data sets that a run uses."""
-        return {run.dataset: run.dataset_options for run in self.runs.values()}
+        """Id -> options without labels, for the data sets that a run or a pretraining uses."""
+        return {run.dataset: run.dataset_options for run in (*self.pretrainings.values(), *self.runs.values())}
 
     @cached_property
     def models(self) -> dict[str, Options]:
@@ -103,7 +110,7 @@ class Grid:
     @cached_property
     def families(self) -> dict[str, str]:
         """Data set id -> family."""
-        return {run.dataset: run.family for run in self.runs.values()}
+        return {run.dataset: run.family for run in (*self.pretrainings.values(), *self.runs.values())}
 
     def fingerprint(self, experiment: str) -> str:
         """Hash of everything that decides an experiment's tables: its runs, and what is shown of them."""
@@ -241,6 +248,10 @@ def _block_cells(
     options = {
         kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in getattr(block, kind)}
         for kind in ("models", "datasets", "methods")
+    }
+    options["models"] = {
+        name: with_pretraining(model, family, catalog, f"{where}: model '{name}'")
+        for name, model in options["models"].items()
     }
     keys = list(product(block.models, block.datasets, block.ratios, block.methods))
     _check_overrides(block, seeds, where, config)

@@ -17,6 +17,8 @@ Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm"
 _MEASURED = "between two measurements of the exponents; null: at the start only"
 #: Hyper-parameters that decide no number.
 UNSEEN = ("checkpoint_every_s", "threads")
+#: Hyper-parameters that came later: at their default they are no part of a run's id, so that earlier runs keep theirs.
+LATER = {"loss": "mse", "noise": 0.0, "scheduler": "step"}
 
 
 class Hyper(Model):
@@ -69,6 +71,9 @@ class OperatorHyper(Hyper):
     complex_second_moment: Literal["split", "joint"] = Field("split", description="of complex weights; joint: released")
     precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: on a GPU; bf16: autocast")
     compile: bool = Field(False, description="torch.compile")
+    loss: Literal["mse", "relative"] = Field("mse", description="relative: L2, by frame and channel, as DPOT has it")
+    noise: float = Field(0.0, ge=0, le=1, description="noise on the initial steps, as a share of a channel's deviation")
+    scheduler: Literal["step", "one-cycle"] = Field("step", description="one-cycle: up and down once, epoch by epoch")
 
 
 class Balance(Model):
@@ -141,7 +146,8 @@ class NlpMethod(Model):
 class OperatorMethod(Model):
     """How an operator is trained."""
 
-    optimizer: Literal["adam"] = Field("adam", description="Adam with coupled L2")
+    optimizer: Literal["adam", "none"] = Field("adam", description="Adam with coupled L2; none: zero-shot, rate 0")
+    start: Literal["weights", "random"] = Field("weights", description="random: not from a model's pretrained weights")
     balance: OperatorBalance | None = Field(None, description="TempBalance's options; null: no balancing")
 
 
@@ -203,6 +209,8 @@ def _filled_method(family: str, options: Mapping[str, Any]) -> Options:
     method: Options = validate(METHOD[family], options, "method options").model_dump(mode="json")
     if method["optimizer"] != "sam":
         method = {key: value for key, value in method.items() if key not in ("rho", "adaptive")}
+    if method.get("start") == "weights":
+        del method["start"]  # it came later: earlier runs keep their id
     if (balance := method["balance"]) is not None:
         read = {*_OF_SCHEDULE.get(balance["schedule"], ())}
         read |= {*_OF_MAPS} if balance["unit"] == "layer_in_block" else set()
@@ -254,4 +262,5 @@ def _resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str,
 def resolved_hyper(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> Options:
     """Every setting of a run's training that decides its numbers (:func:`resolve`), in one mapping."""
     method, values = resolve(family, method_options, hyper)
-    return {key: value for key, value in values.items() if key not in UNSEEN} | method
+    later = LATER.items() if family == "sciml" else ()
+    return {key: value for key, value in values.items() if key not in UNSEEN and (key, value) not in later} | method

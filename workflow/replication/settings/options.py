@@ -23,6 +23,7 @@ from replication.settings.hyper import (
     OperatorHyper,
     OperatorMethod,
 )
+from replication.settings.pretraining import Pretraining
 
 _HEAD = """# Options
 
@@ -44,6 +45,7 @@ _SECTIONS: dict[str, Any] = {
     "Adapters (`lora` of a method)": Lora,
     "Methods of operators (`methods` in `catalog/`)": OperatorMethod,
     "TempBalance (`balance` of a method)": NlpBalance,
+    "Pretraining (`pretrain` of an operator in `catalog/`)": Pretraining,
     "An artifact (`workflow/resources/artifacts.yaml`)": Artifact,
 }
 _TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false", "null": "null",

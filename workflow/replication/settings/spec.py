@@ -89,6 +89,32 @@ class RunSpec:
         """The run without the hyper-parameters that decide no number; its id is the same."""
         return replace(self, hyper={key: value for key, value in self.hyper.items() if key not in UNSEEN})
 
+    @property
+    def weights(self) -> str | None:
+        """The model option that gives the weights a run starts from, ``weights`` or ``pretrain``; None: fresh ones."""
+        named = [key for key in ("weights", "pretrain") if key in self.model_options]
+        return named[0] if named and self.method_options.get("start") != "random" else None
+
+    @cached_property
+    def pretraining(self) -> RunSpec | None:
+        """The run whose weights this one starts from, where its model is pretrained here (option ``pretrain``)."""
+        given = self.model_options.get("pretrain")
+        if given is None or self.weights is None:
+            return None
+        return RunSpec(
+            family=self.family,
+            model=self.model,
+            dataset=given["dataset"],
+            ratio=1.0,
+            method="pretraining",
+            seed=given["seed"],
+            model_options={key: value for key, value in self.model_options.items() if key != "pretrain"},
+            dataset_options=given["dataset_options"],
+            method_options={"optimizer": "adam", "balance": None},
+            hyper=given["hyper"],
+            subset=self.subset,
+        )
+
     def to_json(self) -> str:
         """The run without its seed, as ``replication train --spec`` takes it."""
         return canonical_json({one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"})

@@ -49,7 +49,7 @@ def cfd1d(cells: int, generator: np.random.Generator) -> Array:
     return np.stack([density, velocity, np.zeros_like(x), pressure])[:, :, None]
 
 
-def _random_field(cells: int, waves: int, generator: np.random.Generator) -> Array:
+def random_field(cells: int, waves: int, generator: np.random.Generator) -> Array:
     """``[cells, cells]`` periodic field of zero mean and unit standard deviation, amplitude ``|k|^-1/2``."""
     x = (np.arange(cells) + 0.5) / cells
     field = np.zeros((cells, cells))
@@ -79,7 +79,7 @@ def cfd2d(
     """
     level, temperature = generator.uniform(*levels, size=2)
     density_part, pressure_part = generator.uniform(0.01, 0.2, size=2)
-    density, vx, vy, pressure = (_random_field(cells, waves, generator) for _ in range(4))
+    density, vx, vy, pressure = (random_field(cells, waves, generator) for _ in range(4))
     inside = np.ones((cells, cells))
     if generator.uniform() < 0.5:
         x = (np.arange(cells) + 0.5) / cells

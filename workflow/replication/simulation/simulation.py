@@ -39,14 +39,15 @@ class Simulation:
     """Options of a simulated data set.
 
     Attributes:
-        pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes) or ``darcy``.
+        pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes), ``darcy``, ``advection2d``, ``burgers2d``,
+            ``reaction2d`` (diffusion-reaction), or ``mixture``. The last four are stored as 2-D flow.
         samples: how many; sample k depends on ``seed`` and k alone.
         cells: computed grid cells along each axis.
         stored_cells: stored grid cells along each axis, each the mean of ``cells / stored_cells``; 0: all.
-        frames: stored times, from 0 to ``t_end`` (flow).
-        t_end: last time (flow).
+        frames: stored times, from 0 to ``t_end`` (not darcy).
+        t_end: last time (not darcy).
         seed: seed of the initial fields.
-        eta: shear viscosity (flow).
+        eta: shear viscosity (flow), viscosity (burgers2d).
         zeta: bulk viscosity (flow).
         mach: Mach number of the initial velocity (cfd2d).
         lowest_level: lower end of the density and temperature levels (cfd2d).
@@ -54,6 +55,7 @@ class Simulation:
         beta: constant source (darcy).
         solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
             GPU). They agree to 1e-8, not bit by bit, so the choice belongs to the data set.
+        parts: simulations that a mixture takes its samples from in turn: options that differ from the mixture's.
     """
 
     pde: str
@@ -70,6 +72,7 @@ class Simulation:
     highest_level: StrictFloat = Field(10.0, gt=0, le=1e3)
     beta: StrictFloat = 100.0
     solver: Literal["numba", "torch"] = "numba"
+    parts: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Simulation:
@@ -78,8 +81,8 @@ class Simulation:
         simulation: Simulation = validate(cls, read, "simulation")
         if simulation.pde not in PDES:
             raise ConfigError(f"simulation: key 'pde' is {simulation.pde!r}, expected one of {', '.join(PDES)}")
-        if simulation.pde == "darcy" and simulation.solver == "torch":
-            raise ConfigError("simulation: key 'solver' is 'torch', expected numba for darcy")
+        if simulation.solver == "torch" and simulation.pde not in ("cfd1d", "cfd2d"):
+            raise ConfigError(f"simulation: key 'solver' is 'torch', expected numba for {simulation.pde}")
         if simulation.lowest_level > simulation.highest_level:
             raise ConfigError(
                 f"simulation: key 'lowest_level' is {simulation.lowest_level}, expected at most highest_level "
@@ -91,7 +94,29 @@ class Simulation:
                 f"simulation: key 'stored_cells' is {stored}, expected a divisor of cells ({simulation.cells}), "
                 "at least 4"
             )
-        return replace(simulation, stored_cells=stored)
+        simulation = replace(simulation, stored_cells=stored)
+        simulation._check_parts()
+        return simulation
+
+    def _check_parts(self) -> None:
+        if (self.pde == "mixture") != bool(self.parts):
+            raise ConfigError("simulation: key 'parts' belongs to the pde 'mixture', which needs at least one")
+        for number, part in enumerate(self.parts):
+            if part.get("pde") not in STORED_AS_FLOW or not part.keys() <= OWN:
+                raise ConfigError(
+                    f"simulation: key 'parts[{number}]' is {part}, expected a pde ({', '.join(STORED_AS_FLOW)}) and no "
+                    f"other keys than {', '.join(sorted(OWN))}"
+                )
+            self.part(number)
+
+    def part(self, sample: int) -> Simulation:
+        """The simulation of a sample of a mixture."""
+        shared = {name: value for name, value in asdict(self).items() if name != "parts"}
+        return Simulation.from_options({**shared, **self.parts[sample % len(self.parts)]})
+
+    def recorded(self) -> dict[str, Any]:
+        """All options; ``parts`` of a mixture only, so that files of others keep their manifest."""
+        return {name: value for name, value in asdict(self).items() if name != "parts" or value}
 
     def generator(self, sample: int) -> np.random.Generator:
         """Random numbers of one sample; they depend on its number and ``seed`` alone."""
@@ -164,11 +189,43 @@ def _darcy(simulation: Simulation, sample: int) -> Samples:
     return {"nu": coefficient.astype(np.float32), "tensor": solution[None].astype(np.float32)}
 
 
+def _semilinear(simulation: Simulation, sample: int) -> Samples:
+    """Advection (density), Burgers (velocities) or diffusion-reaction (density, pressure), in the layout of a 2-D flow.
+
+    Channels that an equation does not have are 1.
+    """
+    from replication.simulation import semilinear
+
+    generator, cells = simulation.generator(sample), simulation.cells
+    times = np.linspace(0.0, simulation.t_end, simulation.frames)
+    fields = np.stack([initial_fields.random_field(cells, 4, generator) for _ in range(2)])
+    frames = np.ones((simulation.frames, 4, cells, cells))  # density, velocities, pressure
+    if simulation.pde == "advection2d":
+        frames[:, :1] = semilinear.advection(fields[:1], generator.uniform(-1, 1, 2), times)
+    elif simulation.pde == "burgers2d":
+        frames[:, 1:3] = semilinear.burgers(generator.uniform(0.2, 0.6) * fields, simulation.eta, times)
+    else:
+        frames[:, ::3] = semilinear.reaction(fields, times)
+    return _flow_stored(simulation, frames, 2)
+
+
+def _mixture(simulation: Simulation, sample: int) -> Samples:
+    part = simulation.part(sample)
+    return PDES[part.pde](part, sample)
+
+
 PDES: dict[str, Callable[[Simulation, int], Samples]] = {
     "cfd1d": partial(_flow, ndim=1),
     "cfd2d": partial(_flow, ndim=2),
     "darcy": _darcy,
+    "advection2d": _semilinear,
+    "burgers2d": _semilinear,
+    "reaction2d": _semilinear,
+    "mixture": _mixture,
 }
+#: What a mixture may hold, and options that its parts may have of their own.
+STORED_AS_FLOW = ("cfd2d", "advection2d", "burgers2d", "reaction2d")
+OWN = {"pde", "cells", "t_end", "eta", "zeta", "mach"}
 
 
 def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
@@ -274,13 +331,13 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device:
     Raises ConfigError for bad options, DataError where a sample is not finite.
     """
     simulation = Simulation.from_options(options)
-    folder = out.with_name(f"{out.name}.parts-{digest(asdict(simulation))}")
+    folder = out.with_name(f"{out.name}.parts-{digest(simulation.recorded())}")
     folder.mkdir(parents=True, exist_ok=True)
     partial_file = out.with_name(out.name + ".partial")
     chunks = _chunks(simulation, _parts(simulation, folder, workers, device))
     write_file(partial_file, simulation.samples, chunks, _coordinates(simulation), _attributes(simulation))
     fsync(partial_file)
-    manifest = {"sha256": sha256(partial_file), "rows": simulation.samples, "options": asdict(simulation)}
+    manifest = {"sha256": sha256(partial_file), "rows": simulation.samples, "options": simulation.recorded()}
     partial_file.replace(out)
     write_atomically(out.with_name(out.name + ".json"), json.dumps(manifest, indent=1))
     shutil.rmtree(folder)

@@ -1,0 +1,44 @@
+"""``pretrain`` of a model in the catalogue: the training that makes the weights its runs start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from replication.errors import ConfigError
+from replication.settings.checks import Model, Name, Options, Seed, validate
+from replication.settings.config import Catalog
+from replication.settings.hyper import parse_hyper
+from replication.settings.spec import without_labels
+
+
+class Pretraining(Model):
+    """How an operator is pretrained, as the catalogue says it."""
+
+    dataset: Name = Field(description="data set of the catalogue; all of its training pool is used")
+    seed: Seed = Field(0, description="of weights, order and noise")
+    hyper: dict[str, Any] = Field(description="hyper-parameters, as in an experiment")
+
+
+def with_pretraining(model: Options, family: str, catalog: Catalog, where: str) -> Options:
+    """A model's options with ``pretrain`` resolved, as :attr:`replication.settings.spec.RunSpec.pretraining` reads it.
+
+    The options of its data set and every default are filled in, so they are part of the id of each run that starts from
+    the weights.
+
+    Raises ConfigError, beginning with ``where``, for an unknown key or data set or a hyper-parameter that is not valid,
+    and for a model that also names ``weights``.
+    """
+    if "pretrain" not in model:
+        return model
+    if family != "sciml" or model.get("weights") is not None:
+        raise ConfigError(f"{where}: model option 'pretrain' is for operators, and without 'weights' beside it")
+    try:
+        given: Pretraining = validate(Pretraining, model["pretrain"], "model option 'pretrain'")
+        hyper = parse_hyper(family, given.hyper).model_dump(mode="json", exclude_none=True)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    data = without_labels(catalog.entry("datasets", family, given.dataset, f"{where}: model option 'pretrain'"))
+    resolved = {"dataset": given.dataset, "dataset_options": data, "seed": given.seed, "hyper": hyper}
+    return {**{key: value for key, value in model.items() if key != "weights"}, "pretrain": resolved}
