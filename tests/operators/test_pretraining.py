@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -36,8 +37,9 @@ PRETRAIN = {
     "dataset": "mixture", "dataset_options": MIXTURE, "seed": 0,
     "hyper": {**HYPER, "epochs": 3, "noise": 0.05, "scheduler": "one-cycle"},
 }  # fmt: skip
+ARCHITECTURE = {"width": 8, "depth": 1, "heads": 2, "modes": 2, "patch": 4, "size": 8}
 MODEL = {
-    "kind": "dpot", "width": 8, "depth": 1, "heads": 2, "modes": 2, "patch": 4, "size": 8, "normalise": True,
+    "kind": "dpot", **ARCHITECTURE, "normalise": True,
     "spectra": {"transposed": "skip"}, "pretrain": PRETRAIN,
 }  # fmt: skip
 FINE = RunSpec(
@@ -73,6 +75,10 @@ def test_zero_shot_is_the_pretrained_network_as_it_is(pretrained):
     run = train(pretrained, spec)
     kept = load_file(run / "model.safetensors")
     assert all(torch.equal(kept[name], made[name]) for name in made)
+    # What training leaves out, the tables of the trained network leave out too.
+    kinds = {name: type(module).__name__ for name, module in DPOT(12, 4, 2, **ARCHITECTURE).named_modules()}
+    for table in ("spectra.csv", "layers.csv"):
+        assert {kinds[layer] for layer in pd.read_csv(run / table)["layer"]} == {"Conv2d", "Linear"}
     assert len(json.loads((run / "metrics.json").read_text())["inputs"]["weights"]) == 64
 
 
@@ -156,7 +162,7 @@ def test_a_normalised_dpot_does_not_see_size_and_level():
 def test_the_balancer_reads_convolutions_and_linear_layers_only():
     from tempbalance.spectra import find_layers, get_preset
 
-    model = DPOT(12, 4, 2, width=8, depth=1, heads=2, modes=2, patch=4, size=8)
+    model = DPOT(12, 4, 2, **ARCHITECTURE)
     kinds = {name: type(module).__name__ for name, module in model.named_modules()}
     read = find_layers(model, get_preset("sciml", **MODEL["spectra"]))
     assert {kinds[layer.name] for layer in read} == {"Conv2d", "Linear"}

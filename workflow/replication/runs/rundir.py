@@ -198,7 +198,7 @@ class RunDir:
         """
         shutil.rmtree(self.sealed, ignore_errors=True)
         self.sealed.mkdir()
-        layers, last = final_spectra(model, self.spec)
+        layers, last = final_spectra(model, self.spec, initial_eigenvalues)
         first = {f"first/{name}": values for name, values in initial_eigenvalues.items()}
         self._write("history.csv", to_csv(self._history))
         self._write("spectra.csv", to_csv(self._spectra))

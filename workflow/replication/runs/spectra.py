@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
@@ -20,14 +20,25 @@ def spectra_options(spec: RunSpec) -> dict[str, Any]:
     return {"preset": spec.family, **spec.model_options.get("spectra", {})}
 
 
-def final_spectra(tensors: Mapping[str, Any], spec: RunSpec) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+def final_spectra(
+    tensors: Mapping[str, Any], spec: RunSpec, measured: Collection[str]
+) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     """A trained model's layers: one row of metrics each, and their eigenvalues ``[N]`` ascending.
+
+    Args:
+        tensors: name -> tensor.
+        spec: the run.
+        measured: layers that the training measured.
 
     Raises DataError where the tensors hold no weight matrix.
     """
     from tempbalance.spectra import eigenvalues_by_layer, state_dict_spectra
 
-    spectra = state_dict_spectra(tensors, **spectra_options(spec))
+    options = spectra_options(spec)
+    spectra = state_dict_spectra(tensors, **options)
+    if options.get("transposed") == "skip":
+        # A name and a shape do not tell which convolution is transposed. The training saw the modules and left it out.
+        spectra = [spectrum for spectrum in spectra if spectrum.layer.name in measured]
     if not spectra:
         raise DataError(f"{spec.path}: the model has no weight matrix, so there is no spectrum to measure")
     return [spectrum.row() for spectrum in spectra], eigenvalues_by_layer(spectra)
