@@ -48,6 +48,7 @@ for (family, seeds), ids in training_jobs().items():
             "_".join(map(str, ["train", family, *(seeds or [])]))
         input:
             **training_inputs(family),
+            checked=redone_if_damaged(*training_outputs(family, seeds)["metrics"]),
         output:
             **training_outputs(family, seeds),
         log:
