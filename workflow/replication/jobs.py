@@ -88,16 +88,14 @@ def _spec_of(text: str, record: Path) -> RunSpec:
 
 
 def _weights(spec: RunSpec) -> dict[str, str]:
-    """Hash of the pretrained weights a run starts from, if it does."""
+    """Hashes of the pretrained weights and of the user's own code that a run starts from, if it does."""
     if spec.family == "nlp":
-        from replication.text.encoders import fingerprint as text_fingerprint
-
-        return {"weights": text_fingerprint(spec.model_options)}
-    if "weights" in spec.model_options:
-        from replication.operators.models import fingerprint
+        from replication.text.encoders import fingerprint
 
         return {"weights": fingerprint(spec.model_options)}
-    return {}
+    from replication.operators.models import fingerprints
+
+    return fingerprints(spec.model_options)
 
 
 def _trainer(spec: RunSpec, data: Path, tokens: Path | None) -> Trainer:

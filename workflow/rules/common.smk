@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
+from replication.operators.own import code_file
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
 from replication.runs.seals import find_damage
@@ -160,6 +161,12 @@ def own_files(wildcards):
         return []
     files = [*source.get("files", {}).values(), source.get("file")]
     return [str(Path(name).expanduser()) for name in files if isinstance(name, str)]
+
+
+def own_code(wildcards):
+    """The Python file of an operator of the user's own; where it has changed, its runs are trained again."""
+    file = code_file(GRID.models[wildcards.model])
+    return [] if file is None else [str(file)]
 
 
 def cell_spec(wildcards):

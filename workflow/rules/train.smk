@@ -17,7 +17,7 @@ if CONFIG.keep_models:
 def training_inputs(family):
     subset = f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json"
     if family == "sciml":
-        return {"data": PDE_DATA, "subset": subset}
+        return {"data": PDE_DATA, "subset": subset, "code": own_code}
     tokens = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
     return {"data": TEXT_DATA, "tokens": tokens, "subset": subset}
 
