@@ -14,7 +14,7 @@ import pytest
 SECTIONS = ("One curve of the paper", "My CSV", "My operator")
 #: A file to write (named before the block) or commands to call.
 STEP = re.compile(r"(?:Write\s+`([^`]+)`:\n\n)?```(\w+)\n(.*?)^```", re.S | re.M)
-SHOWN = re.compile(r"`((?:\.\./)?my-\w+/[\w/]+\.\w+)`")
+SHOWN = re.compile(r"`(my-\w+/[\w/]+\.\w+)`")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def follow(text: str, clone: Path, *, dry: bool) -> str:
             assert path, f"a block of {language} without a file"
             (clone / path).write_text(content)
             continue
-        commands = content.replace("snakemake ", "snakemake -n --quiet rules ") if dry else content
+        commands = content.replace("snakemake --cores 2", "snakemake -n --quiet rules") if dry else content
         done = subprocess.run(["bash", "-ec", commands], cwd=clone, capture_output=True, text=True, timeout=1500)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
         printed += done.stdout
