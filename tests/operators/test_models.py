@@ -7,7 +7,7 @@ import torch
 
 from replication.errors import ConfigError
 from replication.operators.fno import FNO
-from replication.operators.models import build_model
+from replication.operators.models import build_model, fingerprints
 from replication.operators.unet import UNet
 
 
@@ -45,6 +45,40 @@ def test_an_operator_maps_frames_to_a_frame(kind, ndim):
 def test_unknown_operators_and_arguments_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):
         build_model(options, 3, 3, 1)
+
+
+OWN = """
+import torch
+def tall(in_channels, out_channels, ndim, depth=1):
+    return torch.nn.Bilinear(in_channels, ndim, out_channels * depth)
+"""
+
+
+def test_an_operator_of_a_file_is_built_with_its_options(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    model = build_model({"kind": f"{path}:tall", "title": "x", "depth": 2}, 6, 3, 1)
+    assert model(torch.randn(2, 16, 6), torch.zeros(2, 16, 1)).shape == (2, 16, 6)
+    before = fingerprints({"kind": f"{path}:tall"})["code"]
+    path.write_text(OWN + "# changed")
+    assert fingerprints({"kind": f"{path}:tall"})["code"] != before
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (None, "own.py: cannot build a model with 'tall' .FileNotFoundError"),
+        ("def tal", "own.py: cannot build a model with 'tall' .SyntaxError"),
+        ("x = 1 / 0", "own.py: cannot build a model with 'tall' .ZeroDivisionError"),
+        ("wide = 1", "own.py: cannot build a model with 'tall' .AttributeError"),
+        ("def tall(a): return a", "own.py:tall' do not fit"),
+    ],
+)
+def test_a_file_without_the_operator_is_named(tmp_path, code, words):
+    if code is not None:
+        (tmp_path / "own.py").write_text(code)
+    with pytest.raises(ConfigError, match=words):
+        build_model({"kind": f"{tmp_path}/own.py:tall"}, 6, 3, 1)
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_truncated_file_is_named_when_the_run_is_collected(tmp_path, repositor
     train_all(grid, tmp_path, lambda run: 0.5)
     path = tmp_path / "runs" / next(iter(grid.runs)) / name
     truncated(path)
-    sentence = rf"{name}: has \d+ bytes, \d+ were written, .* delete .*seed=1/metrics\.json and run again$"
+    sentence = rf"{name}: has \d+ bytes, \d+ were written, .*; snakemake trains the run again$"
     with pytest.raises(DataError, match=sentence):
         experiment_tables(grid, grid.experiments["study"], tmp_path)
 
@@ -198,7 +198,9 @@ def test_a_file_of_the_same_size_with_other_content_is_named_when_it_is_read(tmp
 def test_an_edited_record_is_named(tmp_path):
     path = finish(tmp_path, SPEC, 0.5).folder / "metrics.json"
     path.write_text(path.read_text().replace("0.5", "0.4", 1))
-    with pytest.raises(DataError, match=r"metrics\.json: was changed after the run had written it; delete it"):
+    with pytest.raises(
+        DataError, match=r"metrics\.json: was changed after the run had written it; snakemake trains the run again"
+    ):
         read_record(path)
 
 

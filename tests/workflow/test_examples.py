@@ -28,7 +28,8 @@ def test_an_example_is_planned(example, snakemake):
     done = snakemake(folder, "--configfile", f"examples/{name}/config.yaml", "--dry-run", "--quiet", "rules")
     jobs = planned(done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (jobs["figure"], jobs["table"], jobs["report"]) == (2, 1, 1)
+    # A flow has a figure of sample predictions too.
+    assert (jobs["figure"], jobs["table"], jobs["report"]) == (3 if name == "waves" else 2, 1, 1)
 
 
 @pytest.mark.slow
@@ -37,7 +38,8 @@ def test_an_example_gives_its_figures_its_table_and_its_place_in_the_report(exam
     done = snakemake(folder, "--configfile", f"examples/{name}/config.yaml")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     own = folder / "examples" / name
-    for artifact in (f"{name}_score", f"{name}_alpha_std"):
+    predictions = [f"{name}_predictions_1d"] * (name == "waves")
+    for artifact in (f"{name}_score", f"{name}_alpha_std", *predictions):
         assert (own / f"figures/{artifact}.png").read_bytes().startswith(b"\x89PNG")
     table = pd.read_csv(own / f"results/tables/{name}_table.csv")
     plain, data = EXAMPLES[name]
@@ -48,7 +50,7 @@ def test_an_example_gives_its_figures_its_table_and_its_place_in_the_report(exam
     assert list(judged["claim_id"]) == ["better", "low_data", "balances"]
     assert (judged["stand_in"] == "own models and data, not the paper's").all()
     page = (own / "results/report.html").read_text()
-    for artifact in (f"{name}_score", f"{name}_alpha_std", f"{name}_table"):
+    for artifact in (f"{name}_score", f"{name}_alpha_std", f"{name}_table", *predictions):
         assert f'id="{artifact}"' in page
     # Other data are other runs.
     with (own / data).open("ab") as file:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,61 @@ def test_forcing_one_run_trains_that_one(study):
     study("--forcerun", str(chosen.relative_to(study.path)), "--", TABLE)
     after = study.trained_at()
     assert [path for path in before if after[path] != before[path]] == [chosen]
+
+
+def damage(path: Path, content: bytes, *, seen: bool = True) -> None:
+    """Change a finished file. Its time is that of a minute later, or, where that is not ``seen``, as before."""
+    times = (time.time() + 60,) * 2 if seen else (path.stat().st_atime, path.stat().st_mtime)
+    path.write_bytes(content)
+    os.utime(path, times)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "model.safetensors"])
+def test_a_run_whose_file_was_damaged_is_trained_again_by_the_same_call(study, name):
+    study(TABLE)
+    table = study.table()
+    chosen = next(path for path in study.trained_at() if "/tb/" in str(path) and path.parent.name == "seed=1")
+    path = chosen.with_name(name)
+    content = path.read_bytes()
+    damage(path, content[:-7] if name != "metrics.json" else content.replace(b'"epochs": 2', b'"epochs": 3'))
+    damaged = study.trained_at()
+    assert sum(trained(study.plan(TABLE)).values()) == 1
+    assert study.trained_at().keys() == damaged.keys(), "a plan removes nothing"
+    done = study(TABLE)
+    (sentence,) = {line for line in (done.stdout + done.stderr).splitlines() if str(Path(*path.parts[-3:])) in line}
+    assert sentence.endswith("snakemake trains the run again")
+    assert {path for path, written in study.trained_at().items() if written != damaged[path]} == {chosen}
+    assert name == "metrics.json" or path.read_bytes() == content
+    same = ["run", "score", "alpha_mean", "selected_epoch", "epochs"]
+    pd.testing.assert_frame_equal(study.table()[same], table[same])
+    assert "Nothing to be done" in study(TABLE).stderr
+
+
+def test_damage_that_no_time_shows_is_named_when_it_is_read_and_redone_by_the_next_call(study):
+    study(TABLE)
+    chosen = next(path for path in study.trained_at() if "/tb/" in str(path))
+    layers = chosen.with_name("layers.csv")
+    damage(layers, layers.read_bytes().replace(b"1", b"2", 1), seen=False)
+    (study.path / TABLE).unlink()
+    with pytest.raises(AssertionError, match=r"layers\.csv: was damaged or changed after the run had written it"):
+        study(TABLE)
+    assert not (study.path / TABLE).exists(), "no table is made of it"
+    study(TABLE)
+    assert len(study.table()) == 4
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "trials.csv"])
+def test_a_torn_table_is_made_again(study, name):
+    study(TABLE)
+    before, path = study.trained_at(), study.path / f"results/{NAME}/{name}"
+    content = path.read_bytes()
+    damage(path, content[: len(content) // 2])
+    done = study(TABLE)
+    assert f"{NAME}/{name}: was damaged or changed after it had been written; snakemake makes it again" in done.stderr
+    assert path.read_bytes() == content
+    assert study.trained_at() == before
+    os.utime(path, (time.time() + 60,) * 2)
+    assert "Nothing to be done" in study(TABLE).stderr, "touching changes no content"
 
 
 def test_a_changed_hyper_parameter_leaves_the_old_run_and_changing_back_finds_it(study):

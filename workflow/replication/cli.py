@@ -137,13 +137,15 @@ def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Op
     """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
     import pandas as pd
 
+    from replication.runs.seals import write_tables
+
     if family == "nlp":
         from replication.text.trivial import trivial_scores as measure
     else:
         from replication.operators.trivial import trivial_errors as measure
     table = pd.DataFrame(measure(data, _options(options)), columns=["predictor", "metric", "value"])
     table.insert(0, "dataset", dataset)
-    table.to_csv(out, index=False)
+    write_tables({str(out): table})
 
 
 # ---- runs ------------------------------------------------------------------------------------------------

@@ -104,18 +104,17 @@ def _pretrained(spec: RunSpec, results: Path) -> Path | None:
 
 
 def _weights(spec: RunSpec, pretrained: Path | None) -> dict[str, str]:
-    """Hash of the pretrained weights a run starts from, if it does."""
-    if pretrained is not None:
-        return {"weights": sha256(pretrained)}
+    """Hashes of the pretrained weights and of the user's own code that a run starts from, if it does."""
     if spec.family == "nlp":
-        from replication.text.encoders import fingerprint as text_fingerprint
-
-        return {"weights": text_fingerprint(spec.model_options)}
-    if spec.weights == "weights":
-        from replication.operators.models import fingerprint
+        from replication.text.encoders import fingerprint
 
         return {"weights": fingerprint(spec.model_options)}
-    return {}
+    from replication.operators.models import fingerprints
+
+    found = fingerprints(spec.model_options)
+    if spec.weights is None:
+        found.pop("weights", None)
+    return found if pretrained is None else {**found, "weights": sha256(pretrained)}
 
 
 def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | None) -> Trainer:

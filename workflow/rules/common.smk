@@ -9,8 +9,10 @@ from snakemake.utils import update_config
 
 from replication.runs.predictions import esd_runs, example_runs, flow_dimensions
 from replication.errors import TempBalanceError
+from replication.operators.own import code_file
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
+from replication.runs.seals import find_damage
 from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
@@ -164,6 +166,12 @@ def own_files(wildcards):
     return [str(Path(name).expanduser()) for name in files if isinstance(name, str)]
 
 
+def own_code(wildcards):
+    """The Python file of an operator of the user's own; where it has changed, its runs are trained again."""
+    file = code_file(GRID.models[wildcards.model])
+    return [] if file is None else [str(file)]
+
+
 def cell_spec(wildcards):
     """The settings that decide the numbers of a cell's runs, or an error for a path that no experiment declares."""
     spec = {**PRETRAININGS, **SPECS}.get(wildcards.id)
@@ -216,6 +224,25 @@ def trivial_files(experiment):
         f"{RESULTS}/trivial/{name}.csv"
         for name in sorted({run.dataset for run in runs})
     ]
+
+
+def redone_if_damaged(*outputs):
+    """An input function without files: a job whose finished outputs were damaged is done again.
+
+    It takes records of runs and tables. Only jobs that the targets need are looked at.
+    """
+
+    def check(wildcards):
+        for output in outputs if MAIN else ():
+            path = output.format(**wildcards)
+            if path not in workflow.dag.forcefiles and (
+                problem := find_damage(Path(path))
+            ):
+                logger.warning(problem)
+                workflow.dag.forcefiles.add(path)
+        return []
+
+    return check
 
 
 def training_data(wildcards):

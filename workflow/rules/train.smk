@@ -17,7 +17,12 @@ if CONFIG.keep_models:
 def training_inputs(family):
     subset = f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json"
     if family == "sciml":
-        return {"data": PDE_DATA, "subset": subset, "weights": pretrained_weights}
+        return {
+            "data": PDE_DATA,
+            "subset": subset,
+            "weights": pretrained_weights,
+            "code": own_code,
+        }
     tokens = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
     return {"data": TEXT_DATA, "tokens": tokens, "subset": subset}
 
@@ -46,6 +51,7 @@ for family, seeds in JOBS:
             "_".join(map(str, ["train", family, *(seeds or [])]))
         input:
             **training_inputs(family),
+            checked=redone_if_damaged(*training_outputs(family, seeds)["metrics"]),
         output:
             **training_outputs(family, seeds),
         log:
@@ -75,6 +81,8 @@ rule pretrain:
     input:
         data=PDE_DATA,
         subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
+        code=own_code,
+        checked=redone_if_damaged(f"{CELL}/seed={{seed}}/metrics.json"),
     output:
         **training_outputs("sciml", None)
         | {"model": [f"{CELL}/seed={{seed}}/model.safetensors"]},

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.runs.records import experiment_tables, stacked_table
+from replication.runs.seals import write_tables
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
 from replication.statistics.cells import read_table
@@ -16,6 +17,5 @@ root, results, outputs = Path(snakemake.params.root), Path(snakemake.params.resu
 grid = load_grid(root, Config.from_mapping(snakemake.config, root))
 runs, trials = experiment_tables(grid, grid.experiments[snakemake.wildcards.experiment], results)
 runs = join_trivial(runs, [read_table(path) for path in snakemake.input.trivial])
-runs.to_csv(outputs.runs, index=False)
-trials.to_csv(outputs.trials, index=False)
-stacked_table(runs, results, "history.csv").to_csv(outputs.history, index=False)
+history = stacked_table(runs, results, "history.csv")
+write_tables({outputs.runs: runs, outputs.trials: trials, outputs.history: history})

@@ -16,6 +16,7 @@ from torch import nn
 from replication.errors import ConfigError, DataError
 from replication.operators.dpot import DPOT
 from replication.operators.fno import FNO
+from replication.operators.own import code_file, own_builder
 from replication.operators.stock import stock_operator
 from replication.operators.unet import UNet
 from replication.runs.checkpoint import sha256
@@ -44,13 +45,16 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
     Raises ConfigError for an unknown kind or argument, or a size below 1.
     """
     kind = options.get("kind")
-    if kind not in BUILDERS:
-        raise ConfigError(f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}")
+    if (file := code_file(options)) is None and kind not in BUILDERS:
+        raise ConfigError(
+            f"model option 'kind' is {kind!r}, expected one of {', '.join(sorted(BUILDERS))}, or <file>.py:<name>"
+        )
+    builder = BUILDERS[str(kind)] if file is None else own_builder(file, str(kind).rpartition(":")[2])
     arguments = {key: value for key, value in options.items() if key not in OTHER_OPTIONS}
     for key in COUNTS:
         whole_number(arguments, key, 1, "model option")
     try:
-        model = BUILDERS[kind](in_channels, out_channels, ndim, **arguments)
+        model = builder(in_channels, out_channels, ndim, **arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"model options of kind '{kind}' do not fit: {error}") from None
     if "weights" in options:
@@ -105,6 +109,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(tensors)
 
 
-def fingerprint(model_options: Mapping[str, Any]) -> str:
-    """SHA-256 of a model's pretrained weights; raises as :func:`weights_file`."""
-    return sha256(weights_file(model_options))
+def fingerprints(model_options: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of a model's pretrained weights and of the user's own code, where it has them; raises as weights_file."""
+    found = {"weights": weights_file(model_options)} if "weights" in model_options else {}
+    if (code := code_file(model_options)) is not None:
+        found["code"] = code
+    return {name: sha256(path) for name, path in found.items()}

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.errors import DataError
+from replication.runs.records import check_file
 from replication.settings.paths import RunPath
 from replication.statistics.cells import Line, records
 
@@ -148,6 +149,7 @@ def _curves(history: pd.DataFrame, metric: str) -> dict[str, list[Any]]:
 
 def _eigenvalues(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
     """Layer -> ``first``/``last`` -> eigenvalues."""
+    check_file(path)
     found: dict[str, dict[str, NDArray[np.floating]]] = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from replication.errors import DataError
 from replication.runs.records import RUN_COLUMNS, check_file
-from replication.settings.artifacts import Artifact
+from replication.settings.artifacts import FLOW_DIMENSIONS, Artifact
 from replication.settings.grid import Cell, Experiment
 from replication.settings.paths import RunPath
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.floating]
-#: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
-FLOW_DIMENSIONS = {"cfd1d": 1, "cfd2d": 2}
 ARRAYS = ("target", "prediction", "grid", "channels", "times", "samples")
 
 

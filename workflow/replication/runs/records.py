@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 #: The record of a finished run; it is published last.
 RECORD = "metrics.json"
+AGAIN = "snakemake trains the run again"
 #: Columns of a stacked table that name the run of each row.
 RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "seed")
 
@@ -39,10 +42,17 @@ def read_record(path: Path) -> Record:
         record["run"]["seed"], record["metrics"], record["status"], record["primary"], record["provenance"]
         changed = record_digest(record) != record.get("digest", record_digest(record))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a run's record ({error}); delete it and run again") from None
+        raise damaged(path, f"not a run's record ({error}); {AGAIN}") from None
     if changed:
-        raise DataError(f"{path}: was changed after the run had written it; delete it and run again")
+        raise damaged(path, f"was changed after the run had written it; {AGAIN}")
     return record
+
+
+def damaged(path: Path, problem: str) -> DataError:
+    """The error for a damaged file. The file's time is renewed, so that the workflow looks at it when it plans next."""
+    with suppress(OSError):
+        os.utime(path)
+    return DataError(f"{path}: {problem}")
 
 
 def check_file(path: Path, record: Record | None = None, *, content: bool = True) -> None:
@@ -64,12 +74,10 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
         return
     size = path.stat().st_size
     if size != written["bytes"]:
-        raise DataError(
-            f"{path}: has {size} bytes, {written['bytes']} were written, so it was damaged or changed; "
-            f"delete {beside} and run again"
-        )
+        problem = f"has {size} bytes, {written['bytes']} were written, so it was damaged or changed; {AGAIN}"
+        raise damaged(path, problem)
     if content and sha256(path) != written["sha256"]:
-        raise DataError(f"{path}: was damaged or changed after the run had written it; delete {beside} and run again")
+        raise damaged(path, f"was damaged or changed after the run had written it; {AGAIN}")
 
 
 def check_sizes(folder: Path, record: Record) -> None:
@@ -241,7 +249,7 @@ def _read_csv(path: Path, record: Record | None = None) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete {path.with_name(RECORD)} and run again") from None
+        raise damaged(path, f"cannot be read ({error}); {AGAIN}") from None
 
 
 def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple[dict[str, Any], Path]]:

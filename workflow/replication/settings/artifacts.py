@@ -33,6 +33,8 @@ from replication.settings.checks import (
 from replication.settings.yamlfile import read_yaml
 
 Claim = Literal["better", "low_data", "balances", "imbalance"]
+#: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
+FLOW_DIMENSIONS = {"cfd1d": 1, "cfd2d": 2}
 INDEX = Path(__file__).parents[2] / "resources/artifacts.yaml"
 
 
@@ -189,14 +191,19 @@ class ArtifactsFile(Model):
     artifacts: dict[FileName, Artifact] = Field(min_length=1)
 
 
-def own_artifacts(experiment: str, title: str, family: Family, methods: Mapping[str, Options]) -> dict[str, Artifact]:
+def own_artifacts(
+    experiment: str, title: str, family: Family, methods: Mapping[str, Options], flows: Collection[int] = ()
+) -> dict[str, Artifact]:
     """Figures of scores and of the STD of alpha, and a table, of an experiment that declares no artifact.
+
+    Where it predicts flows, it has the shipped artifacts of sample predictions too.
 
     Args:
         experiment: its name, with which theirs begin.
         title: its title.
         family: its family.
         methods: id -> options of the methods of its runs.
+        flows: space dimensions of the flows that it predicts.
     """
     pairs = own_pairs(methods)
     score, spread = OWN_LAYOUTS[family]
@@ -221,7 +228,12 @@ def own_artifacts(experiment: str, title: str, family: Family, methods: Mapping[
         },
     }  # fmt: skip
     named = {f"{experiment}_{suffix}": entry for suffix, entry in entries.items()}
-    return {name: Artifact(name=name, **entry, **shared) for name, entry in named.items()}
+    found = {name: Artifact(name=name, **entry, **shared) for name, entry in named.items()}
+    for like in read_index().artifacts.values() if pairs else ():
+        if like.flow_dimension in flows:
+            name, heading = f"{experiment}_{like.name}", f"{title}: {like.title[0].lower()}{like.title[1:]}"
+            found[name] = replace(like, name=name, title=heading, shows=(), experiments=(experiment,), pairs=pairs)
+    return found
 
 
 #: Family -> layouts of an experiment's own figures, of scores and of the STD of alpha.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import ConfigError
-from replication.settings.artifacts import Artifact, Index, own_artifacts, read_index
+from replication.settings.artifacts import FLOW_DIMENSIONS, Artifact, Index, own_artifacts, read_index
 from replication.settings.checks import Family, Options, suggestion, validate
 from replication.settings.config import Catalog, Config, available_experiments
 from replication.settings.experiment import Block, ExperimentFile, experiment_type
@@ -177,8 +177,23 @@ def _own(experiments: Mapping[str, Experiment]) -> dict[str, Artifact]:
     for experiment in experiments.values():
         if experiment.artifact is None:
             methods = {run.method: run.method_options for run in experiment.runs.values()}
-            found |= own_artifacts(experiment.name, experiment.title, experiment.family, methods)
+            flows = _flows(experiment.cells)
+            found |= own_artifacts(experiment.name, experiment.title, experiment.family, methods, flows)
     return found
+
+
+def _flows(cells: Sequence[Cell]) -> set[int]:
+    """Space dimensions of the flows that every method predicts in the same settings, so that one can show them."""
+    methods: dict[tuple[Any, ...], set[str]] = {}
+    for cell in cells:
+        methods.setdefault((cell.model, cell.dataset, cell.ratio, cell.seeds[0]), set()).add(cell.method)
+    complete: dict[int, bool] = {}
+    for cell in cells:
+        dimension = FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", ""))
+        alike = methods[cell.model, cell.dataset, cell.ratio, cell.seeds[0]]
+        if dimension:
+            complete[dimension] = complete.get(dimension, True) and alike == {one.method for one in cells}
+    return {dimension for dimension, whole in complete.items() if whole}
 
 
 def _slice(

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import DataError, InputError
+from replication.runs.seals import check_table
 
 #: What the two methods of a comparison share; with the method it names a cell.
 SETTING = ["model", "dataset", "ratio"]
@@ -48,7 +49,8 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """One CSV. Raises DataError, naming the file, where it cannot be read."""
+    """One CSV. Raises DataError, naming the file, where it cannot be read or was changed after it had been written."""
+    check_table(Path(path))
     try:
         return pd.read_csv(path, low_memory=False)
     except pd.errors.EmptyDataError:
