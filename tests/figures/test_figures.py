@@ -142,6 +142,15 @@ def test_published_values_of_stand_ins_are_said_to_be_of_other_data(stand_in, sa
     assert ["other data" in label for label in published] == [says, says]
 
 
+def test_a_legend_below_stays_within_the_figure():
+    data = figure_data(stand_in="data made here")
+    figure = draw(FigureData(data.artifact, data.runs, published=published_table(data)))
+    figure.draw_without_rendering()
+    [legend] = figure.legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+
+
 def test_no_published_value_beside_data_that_the_paper_does_not_name():
     data = figure_data()
     other = published_table(data).assign(dataset="another")

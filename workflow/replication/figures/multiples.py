@@ -76,9 +76,13 @@ def small_multiples(
 
 def _legend_below(figure: Figure) -> None:
     handles = legend_handles(figure)
-    if handles:
-        per_row = min(3, len(handles))
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5)
+    for per_row in range(min(3, len(handles)), 0, -1):
+        legend = figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
+        )
+        if per_row == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
