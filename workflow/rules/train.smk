@@ -3,45 +3,6 @@
 # Runs of a cell that differ in the seed alone share a job, which saves start-up. Where one of them is finished already, the
 # others have a job each: Snakemake removes all outputs of a job before it starts, and a finished run is not trained again.
 
-OUTPUTS = [
-    "metrics.json",
-    "history.csv",
-    "spectra.csv",
-    "layers.csv",
-    "eigenvalues.npz",
-]
-if CONFIG.keep_models:
-    OUTPUTS.append("model.safetensors")
-
-
-def training_inputs(family):
-    subset = f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json"
-    if family == "sciml":
-        return {
-            "data": PDE_DATA,
-            "subset": subset,
-            "weights": pretrained_weights,
-            "code": own_code,
-        }
-    tokens = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
-    return {"data": TEXT_DATA, "tokens": tokens, "subset": subset}
-
-
-def training_outputs(family, seeds):
-    """Files of the runs with these seeds; an operator also leaves rollouts of a few test samples, for the figures."""
-    names = [*OUTPUTS, "predictions.npz"] if family == "sciml" else OUTPUTS
-    return {
-        name.partition(".")[0]: [
-            f"{CELL}/seed={seed}/{name}" for seed in seeds or ["{seed}"]
-        ]
-        for name in names
-    }
-
-
-def joined(seeds, one="{seed}"):
-    return ",".join(map(str, seeds or [one]))
-
-
 JOBS = training_jobs()
 
 for family, seeds in JOBS:
