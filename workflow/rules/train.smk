@@ -33,7 +33,7 @@ for family, seeds in JOBS:
         shell:
             "replication train {output.metrics:q} --spec {params.spec:q} --unseen {params.unseen:q} "
             "--data {input.data:q} --subset {input.subset:q} "
-            + ("--tokens {input.tokens:q} " if family == "nlp" else "")
+            + ("--tokens {input.tokens:q} " if input.get("tokens") else "")
             + "2> {log:q}"
 
 
