@@ -44,7 +44,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"only": {"ratio": [float("nan")]}}, "finite"),
     ({"only": {"seed": []}}, "at least 1 item"),
     ({"only": {"seed": [-1]}}, "at least 0"),
-    ({"only": {"seed": ["first"]}}, "integer"),
+    ({"only": {"seed": ["first"]}}, "whole number"),
     ({"only": {"seed": [3]}}, "there are: 1, 2"),
     ({"only": {"artifact": "ours_score"}}, "a list"),
     ({"only": {"artifact": ["ours_scores"]}}, "did you mean 'ours_score'"),

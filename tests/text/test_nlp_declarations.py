@@ -94,10 +94,12 @@ def test_the_t_test_takes_the_best_settings_of_each_cell() -> None:
         assert len(trials) > 1
 
 
-def test_lora_has_the_epochs_and_rates_of_the_lora_paper() -> None:
+def test_lora_has_the_epochs_and_rates_of_the_lora_paper_and_the_rates_of_appendix_d2() -> None:
     for (dataset, _, _), trials in paper_trials("table21_lora").items():
         expected = {"sst2": (60, 16, 5e-4), "mnli": (30, 16, 5e-4), "qnli": (25, 32, 4e-4), "qqp": (25, 16, 5e-4)}
-        assert {(h["epochs"], h["batch_size"], h["lr"]) for h in trials} == {expected[dataset]}
+        epochs, batch_size, rate = expected[dataset]
+        tried = {(epochs, batch_size, lr) for lr in (2e-4, rate, 6e-4)}
+        assert {(h["epochs"], h["batch_size"], h["lr"]) for h in trials} == tried
 
 
 def test_the_published_sam_is_the_adaptive_one(catalog: dict) -> None:

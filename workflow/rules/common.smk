@@ -68,6 +68,7 @@ MAIN = workflow.is_main_process
 ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
+TOKENS = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
 PDE_DATA = f"{RESULTS}/data/{{dataset}}/data.h5"
 
 if workflow.is_main_process and (

@@ -52,7 +52,7 @@ rule tokenize:
     input:
         TEXT_DATA,
     output:
-        directory(f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"),
+        directory(TOKENS),
     log:
         f"{LOGS}/tokenize/{{dataset}}-{{model}}.log",
     wildcard_constraints:

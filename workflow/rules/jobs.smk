@@ -59,8 +59,7 @@ def training_inputs(family):
             "weights": pretrained_weights,
             "code": own_code,
         }
-    tokens = f"{RESULTS}/data/{{dataset}}/tokens-{{model}}"
-    return {"data": TEXT_DATA, "tokens": tokens, "subset": subset}
+    return {"data": TEXT_DATA, "tokens": TOKENS, "subset": subset}
 
 
 def training_outputs(family, seeds):

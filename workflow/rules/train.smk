@@ -28,13 +28,13 @@ for family, seeds in JOBS:
         params:
             spec=cell_spec,
             unseen=cell_unseen,
+            # Here, because the text below is made when the job runs, and `family` is another one by then.
+            tokens=["--tokens", TOKENS] if family == "nlp" else [],
         message:
             f"Train {{wildcards.model}} on {{wildcards.dataset}}, ratio {{wildcards.ratio}}, {{wildcards.method}}, seed {joined(seeds, '{wildcards.seed}')}"
         shell:
             "replication train {output.metrics:q} --spec {params.spec:q} --unseen {params.unseen:q} "
-            "--data {input.data:q} --subset {input.subset:q} "
-            + ("--tokens {input.tokens:q} " if family == "nlp" else "")
-            + "2> {log:q}"
+            "--data {input.data:q} --subset {input.subset:q} {params.tokens:q} 2> {log:q}"
 
 
 # The weights that runs start from, whatever the configuration says about keeping trained weights. Everything waits for them.
