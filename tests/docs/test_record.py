@@ -39,3 +39,16 @@ def test_every_number_of_the_record_has_its_provenance():
     assert runs[["git_commit", "device", "python", "pkg_torch", "wall_s", "config_hash", "seed"]].notna().all().all()
     assert (runs["status"] == "finished").all()
     assert set(runs["experiment"]) == {make_record.RUNS}
+
+
+def test_what_the_record_says_of_the_map_is_what_the_map_shows():
+    gains = make_record.read("gain_map.csv").query("value == 'score'").set_index(["n_train", "s"]).sort_index()
+    assert len(gains) == 24
+    assert (gains.loc[8, "ci_high"] < 0).all()
+    assert (gains.loc[16, "ci_low"] < 0).all()
+    assert (gains.loc[16, "ci_high"] > 0).all()
+    assert set(gains.index[gains["p_holm"] < 0.05]) == {(32, 0.75), (32, 1.0)}
+    for samples in (32, 64):
+        assert gains.loc[samples, "gain"].loc[[0.5, 0.75, 1.0]].between(1, 4.5).all()
+    spread = make_record.read("gain_map.csv").query("value == 'alpha_std'").pivot_table("gain", "s", "n_train")
+    assert (spread.diff().dropna() > 0).all().all()
