@@ -1,10 +1,11 @@
-"""Keep the record: ``python docs/make_record.py RESULTS FIGURES`` copies what its runs made and fills docs/record.md.
+"""Keep the record: ``python docs/make_record.py RESULTS FIGURES ...`` copies what its runs made and fills its pages.
 
-Without folders only the page's tables are made again, from docs/record/.
+The pages are docs/record.md and README.md. Without folders only their tables are made again, from docs/record/.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -13,26 +14,23 @@ from pathlib import Path
 import pandas as pd
 
 DOCS = Path(__file__).parent
-PAGE, FOLDER = DOCS / "record.md", DOCS / "record"
-SEARCH, RUNS = "record_search", ("record_flow", "record_darcy")
+PAGES, FOLDER = (DOCS / "record.md", DOCS.parent / "README.md"), DOCS / "record"
+SEARCH, RUNS = "record_search", "record_flow"
 PICTURES = ("fig4_cfd_ratio", "fig8_alpha_std_tb_sciml", "gain_map")
-BLOCK = re.compile(r"(?<=<!-- begin (\w+) -->\n).*?(?=<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def keep(results: Path, figures: Path) -> None:
     """Copy tables and pictures of the record's experiments; what was not run is left as it is."""
     FOLDER.mkdir(exist_ok=True)
-    parts = [pd.read_csv(path) for name in RUNS if (path := results / name / "runs.csv").is_file()]
-    if parts:
-        pd.concat(parts, ignore_index=True).to_csv(FOLDER / "runs.csv", index=False)
     found = {
+        "runs.csv": results / RUNS / "runs.csv",
         "search.csv": results / SEARCH / "trials.csv",
-        "gains.csv": results / "tables/gains.csv",
-        "verdicts.csv": results / "tables/verdicts.csv",
-        "measured.csv": results / "tables/measured.csv",
         "gain_map.csv": figures / "gain_map.csv",
         **{f"{name}.png": figures / f"{name}.png" for name in PICTURES},
     }
+    if (results / RUNS).is_dir():
+        found |= {f"{name}.csv": results / f"tables/{name}.csv" for name in ("gains", "measured", "verdicts")}
     for name, path in found.items():
         if path.is_file():
             shutil.copyfile(path, FOLDER / name)
@@ -81,10 +79,18 @@ def gains() -> str:
 
 
 def search() -> str:
-    """Validation and test error of every candidate."""
+    """Validation error of every candidate: rates down, s across; the chosen ones are bold."""
     table = read("search.csv")
-    shown = ["method", "trial", "seeds", *(name for name in table if name.startswith("mean_")), "chosen"]
-    return markdown(table[shown])
+    values = table["trial"].map(json.loads)
+    table = table.assign(
+        lr=[value["lr"] for value in values],
+        method=[f"TB, s = {value['s']:g}" if "s" in value else "baseline" for value in values],
+        shown=[
+            f"**{row.mean_validation:.4f}**" if row.chosen else f"{row.mean_validation:.4f}"
+            for row in table.itertuples()
+        ],
+    )
+    return markdown(table.pivot_table("shown", "lr", "method", aggfunc="first").reset_index())
 
 
 def provenance() -> str:
@@ -93,6 +99,7 @@ def provenance() -> str:
     runs = read("runs.csv")
     table = runs.groupby(keys).agg(runs=("seed", "size"), hours=("wall_s", lambda s: s.sum() / 3600)).reset_index()
     table["git_commit"] = table["git_commit"].str[:10]
+    table["hours"] = table["hours"].map("{:.2f}".format)
     return markdown(table.rename(columns={name: name.removeprefix("pkg_") for name in keys}))
 
 
@@ -103,20 +110,22 @@ def read(name: str) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame) -> str:
     """A table for the page."""
-    return table.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n"
+    return table.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
 TABLES = {"errors": errors, "gains": gains, "search": search, "provenance": provenance}
 
 
-def page() -> str:
-    """The page with its tables made from docs/record/."""
-    return BLOCK.sub(lambda block: TABLES[block[1]](), PAGE.read_text(encoding="utf-8"))
+def filled(page: Path) -> str:
+    """A page with its tables made from docs/record/."""
+    return BLOCK.sub(lambda block: f"{block[1]}\n{TABLES[block[2]]()}\n{block[3]}", page.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        keep(Path(sys.argv[1]), Path(sys.argv[2]))
-    elif len(sys.argv) != 1:
-        sys.exit("usage: python docs/make_record.py [RESULTS FIGURES]")
-    PAGE.write_text(page(), encoding="utf-8")
+    folders = [Path(name) for name in sys.argv[1:]]
+    if len(folders) % 2:
+        sys.exit("usage: python docs/make_record.py [RESULTS FIGURES ...]")
+    for results, figures in zip(folders[::2], folders[1::2], strict=True):
+        keep(results, figures)
+    for page in PAGES:
+        page.write_text(filled(page), encoding="utf-8")

@@ -1,0 +1,54 @@
+"""The record: its pages show its tables, and its experiment has what its search chose."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from replication.settings.config import Config
+from replication.settings.grid import load_grid
+
+ROOT = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("make_record", ROOT / "docs/make_record.py")
+make_record = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make_record)
+
+
+@pytest.mark.parametrize("page", make_record.PAGES, ids=lambda page: page.name)
+def test_a_page_shows_the_tables_of_the_record(page):
+    text = page.read_text(encoding="utf-8")
+    assert make_record.BLOCK.search(text)
+    assert text == make_record.filled(page)
+
+
+def test_the_record_trained_what_its_search_chose():
+    grid = load_grid(ROOT, Config.from_mapping({"scale": "desk", "experiments": [make_record.RUNS]}, ROOT))
+    search = make_record.read("search.csv")
+    chosen = {row.method: json.loads(row.trial) for row in search[search["chosen"]].itertuples()}
+    for cell in grid.experiments[make_record.RUNS].cells:
+        run = cell.runs[0]
+        balance = run.method_options["balance"]
+        assert {"lr": run.hyper["lr"], **({"s": balance["s_max"]} if balance else {})} == chosen[cell.method]
+
+
+def test_every_number_of_the_record_has_its_provenance():
+    runs = make_record.read("runs.csv")
+    assert runs[["git_commit", "device", "python", "pkg_torch", "wall_s", "config_hash", "seed"]].notna().all().all()
+    assert (runs["status"] == "finished").all()
+    assert set(runs["experiment"]) == {make_record.RUNS}
+
+
+def test_what_the_record_says_of_the_map_is_what_the_map_shows():
+    gains = make_record.read("gain_map.csv").query("value == 'score'").set_index(["n_train", "s"]).sort_index()
+    assert len(gains) == 24
+    assert (gains.loc[8, "ci_high"] < 0).all()
+    assert (gains.loc[16, "ci_low"] < 0).all()
+    assert (gains.loc[16, "ci_high"] > 0).all()
+    assert set(gains.index[gains["p_holm"] < 0.05]) == {(32, 0.75), (32, 1.0)}
+    for samples in (32, 64):
+        assert gains.loc[samples, "gain"].loc[[0.5, 0.75, 1.0]].between(1, 4.5).all()
+    spread = make_record.read("gain_map.csv").query("value == 'alpha_std'").pivot_table("gain", "s", "n_train")
+    assert (spread.diff().dropna() > 0).all().all()
