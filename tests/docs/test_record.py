@@ -52,3 +52,13 @@ def test_what_the_record_says_of_the_map_is_what_the_map_shows():
         assert gains.loc[samples, "gain"].loc[[0.5, 0.75, 1.0]].between(1, 4.5).all()
     spread = make_record.read("gain_map.csv").query("value == 'alpha_std'").pivot_table("gain", "s", "n_train")
     assert (spread.diff().dropna() > 0).all().all()
+
+
+def test_what_the_record_says_of_the_gain_is_what_its_runs_show():
+    [row] = make_record.read("gains.csv").itertuples()
+    assert row.ci_low < 0 < row.ci_high < row.published
+    runs = make_record.read("runs.csv").groupby("method").agg({"alpha_std": "mean", "score": ["mean", "std"]})
+    assert 0.9 < runs.loc["tb", ("alpha_std", "mean")] / runs.loc["baseline", ("alpha_std", "mean")] < 1
+    means, deviations = runs["score"]["mean"], runs["score"]["std"]
+    assert abs(means["tb"] - means["baseline"]) < deviations.min()
+    assert (make_record.read("runs.csv")["score"] < make_record.read("runs.csv")["trivial_score"]).all()
