@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from replication.figures.curves import Ticks, draw_series
+from replication.figures.curves import Ticks, draw_series, seeds_text
 from replication.figures.data import FigureData, count_text, ratio_text
 from replication.figures.multiples import Subplot, columns_for, small_multiples
 from replication.figures.style import SERIES
@@ -22,8 +22,9 @@ def gain_against_strength(data: FigureData) -> Figure:
 
     Raises DataError where a method has not one s.
     """
-    tables = {value: gains_by_strength(data.all_pairs(value)) for value in VALUES}
-    runs = data.all_pairs("score").runs
+    numbers = {value: data.all_pairs(value) for value in VALUES}
+    tables = {value: gains_by_strength(one) for value, one in numbers.items()}
+    runs = numbers["score"].runs
     counts = runs.groupby("ratio")["n_train"].first()
     subplots: list[Subplot] = []
     for model, dataset in runs[["model", "dataset"]].drop_duplicates().itertuples(index=False):
@@ -44,17 +45,16 @@ def _draw_lines(axis: Axes, gains: pd.DataFrame, counts: pd.Series) -> None:
     """One line per data ratio, shifted a little so that the intervals do not cover each other; s = 0 is the baseline."""
     axis.axhline(0, color="0.35", linewidth=0.7)
     ratios = sorted(set(gains["ratio"]), reverse=True)
-    ticks = Ticks("s", {s: s for s in sorted({0.0, *gains["s"]})}, (), "s, strength of balancing")
+    places = sorted({0.0, *gains["s"]})
+    labels = tuple(f"{s:g}" for s in places)
+    ticks = Ticks("s", {s: s for s in places}, labels, "s, strength of balancing")
     for number, (ratio, look) in enumerate(zip(ratios, SERIES * len(ratios), strict=False)):
         means = gains[gains["ratio"] == ratio].reindex(columns=[*gains.columns, *BOUNDS])
         means = means.assign(
             position=means["s"] + (2 * number - (len(ratios) - 1)) * 0.02 * ticks.step, mean=means["gain"],
             below=means["gain"] - means["ci_low"], above=means["ci_high"] - means["gain"],
         )  # fmt: skip
-        low, high = int(means["n"].min()), int(means["n"].max())
-        seeds = f"{low} seeds" if low == high else f"{low}–{high} seeds"
-        label = f"{ratio_text(ratio)} % ({count_text(counts[ratio])} samples; {seeds})"
+        label = f"{ratio_text(ratio)} % ({count_text(counts[ratio])} samples; {seeds_text(means['n'])})"
         no_points = pd.DataFrame({"position": [], "value": []})
         draw_series(axis, no_points, means, look, joined=True, label=label)
-    labels = tuple(f"{s:g}" for s in ticks.places)
-    Ticks(ticks.column, ticks.places, labels, ticks.title).apply(axis)
+    ticks.apply(axis)
