@@ -150,9 +150,9 @@ def _zip_of_text(path):
             lambda p: (torch.save({"a": torch.ones(99)}, p), p.write_bytes(p.read_bytes()[:200])),
             "torch file|refused",
         ),
-        ("number.pt", lambda p: torch.save(3, p), "holds a int"),
+        ("number.pt", lambda p: torch.save(3, p), "is of type int"),
         ("nothing.pt", lambda p: torch.save({"epoch": 3}, p), r"no tensors; found the keys \['epoch'\]"),
-        ("notes.txt", lambda p: p.write_text("hello"), "unknown kind of file"),
+        ("notes.txt", lambda p: p.write_text("hello"), "unknown file type"),
         ("vectors.pt", lambda p: torch.save({"a.weight": torch.ones(9)}, p), "no weight matrix"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -173,7 +173,7 @@ def test_folders_and_indices(tmp_path):
         report_checkpoint(tmp_path)
     index = tmp_path / "model.safetensors.index.json"
     for content, words in (
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ("[]", "JSON object"),
         ("{}", "weight_map"),
         ('{"weight_map": {"a": "../other.safetensors"}}', "plain file name"),

@@ -25,9 +25,9 @@ def _commands() -> None:
 def spectrum(
     checkpoint: Annotated[Path, typer.Argument(help="safetensors file, transformers folder, or torch state dict")],
     preset: Annotated[str, typer.Option(help="auto, nlp or sciml")] = "auto",
-    csv: Annotated[Path | None, typer.Option(help="write the table of layers here")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write table and summary here")] = None,
-    plot: Annotated[Path | None, typer.Option(help="draw exponents by layer into this PNG or PDF")] = None,
+    csv: Annotated[Path | None, typer.Option(help="write the table of layers to this file")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write table and summary to this file")] = None,
+    plot: Annotated[Path | None, typer.Option(help="plot the exponents of the layers to this PNG or PDF")] = None,
 ) -> None:
     """Show the layers of a checkpoint, their heavy-tail exponents, and how balanced they are."""
     from tempbalance.spectra._report import report_checkpoint
@@ -66,7 +66,7 @@ def guarded(command: Callable[[], Any], *, debug: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
-        # Only the innermost frame, so that a log says where it failed.
+        # The innermost frame says where it failed; the whole traceback would bury the message.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         print(
             f"unexpected error: {type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno}); "

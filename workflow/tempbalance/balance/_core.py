@@ -1,4 +1,4 @@
-"""TempBalance: measures the layers and sets the rate of each parameter group."""
+"""TempBalance: measure the layers and set the learning rate of each parameter group."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
 
 
 def updates_every(steps_per_epoch: int) -> int:
-    """Steps between two measurements of the released NLP code: ``min(100, max(1, steps_per_epoch // 10))``."""
+    """Steps between measurements in the released NLP code: ``min(100, max(1, steps_per_epoch // 10))``."""
     return min(100, max(1, steps_per_epoch // 10))
 
 
@@ -50,48 +50,47 @@ class TempBalance:
     """Layer-wise learning rates from heavy-tailed spectra (Liu et al., EMNLP 2024, section 3).
 
     Splits the optimizer's parameter groups so that every layer (or transformer block) has its own. The rate of a group
-    is the scheduler's rate times a factor, which is larger for under-trained layers (with a larger exponent) and
-    smaller for the others. Parameters are matched by *name*: biases follow their layer; LayerNorm and the like follow
-    their block with ``unit="block"``, else the option ``norms``; embeddings, other parameters, and layers without an
-    exponent keep the scheduler's rate.
+    is the scheduler's rate times a factor. The factor is larger for under-trained layers, which have a larger exponent,
+    and smaller for the others. Parameters are matched by *name*. A bias has the rate of its layer. Normalization
+    parameters have the rate of their block if ``unit="block"``; otherwise the option ``norms`` decides. Embeddings,
+    other parameters, and layers without an exponent keep the scheduler's rate.
 
-    Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call, after every update (NLP)
-    or epoch (SciML)::
+    Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call this after every update
+    (NLP) or epoch (SciML)::
 
         optimizer.step(); scheduler.step(); balancer.step()
 
-    Any scheduler works, because an unbalanced group with the same options always exists beside the balanced ones and
-    has the rate they would have without balancing. To change a rate by hand, change it in all groups; in a balanced
-    group alone it is overwritten.
+    Any scheduler works: each original group stays, unbalanced, and has the rate that its parts would have without
+    balancing. To change a rate by hand, change it in all groups; a change in a balanced group alone is overwritten.
 
     Args:
         model: the model, which may be wrapped by DDP or torch.compile.
-        optimizer: a torch optimizer over some or all of its parameters that supports several groups. It keeps its
-            state.
-        preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; its options may be changed by
-            keyword: ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
+        optimizer: a torch optimizer of some or all of the model's parameters, which must support several groups. It
+            keeps its state.
+        preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; keywords change its options:
+            ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
         schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``exp``, ``rank``, or ``fixed`` (sigmoid
-            with the exponents of initialisation, "TB_Fix"). Each uses those of the following parameters that it takes
-            and ignores the others, so that schedules can be compared with one set of hyper-parameters.
-        s_min: strength below the mean exponent, of sigmoid and exp (the paper's s1); default 1.
-        s_max: strength above the mean exponent, of sigmoid and exp (the paper's s2); default 1.
-        tau: sigmoid's steepness; default 10.
-        min_ratio: smallest factor of the linear and rank maps, and within a block for ``layer_in_block``; default 0.5.
-        slope: range of the factors of these maps; default 1.
-        every: measure at every ``every``-th :meth:`step`; None: only at the start. The released NLP code uses
-            :func:`updates_every`.
-        scheduled: the option that is scaled: ``lr``, ``weight_decay`` or ``both``.
+            with the exponents at initialisation, "TB_Fix"). A schedule ignores those of the following parameters that
+            it does not have, so that schedules can be compared with one set of hyper-parameters.
+        s_min: strength for exponents below the mean (sigmoid and exp; the paper's s1); default 1.
+        s_max: strength for exponents above the mean (sigmoid and exp; the paper's s2); default 1.
+        tau: steepness of the sigmoid; default 10.
+        min_ratio: smallest factor (linear, rank, and within a block for ``layer_in_block``); default 0.5.
+        slope: largest factor minus smallest factor, for the same schedules; default 1.
+        every: calls of :meth:`step` between measurements (released NLP code: :func:`updates_every`). None: measure only
+            at the start.
+        scheduled: the optimizer option that is scaled: ``lr``, ``weight_decay`` or ``both``.
         normalize: scale the factors so that their mean over layers is 1.
-        scheduler: a scheduler that was built on this optimizer before.
-        tolerance: skip a measurement where no exponent can have moved by more than this share of itself (by a bound
-            on singular values, :func:`tempbalance.balance.hill_interval`); 0: measure always. A skipped measurement
-            saves an eigenvalue problem and keeps one copy of the weights. Only Hill exponents that rates follow
-            (``tail="hill"``, ``metric="alpha"``) can be skipped.
+        scheduler: a scheduler that was already built on this optimizer.
+        tolerance: skip a layer's measurement while its exponent cannot have changed by more than this fraction
+            (:func:`tempbalance.balance.hill_interval` gives a bound). This saves eigenvalue problems and costs a copy
+            of the weights. 0: always measure. Only Hill exponents that set the rates (``tail="hill"``,
+            ``metric="alpha"``) can be skipped.
         groups: ``split``: the groups stay split. ``per_step``: they are split only inside ``optimizer.step()``, so
-            schedulers and checkpoints see the original groups (the transformers hook uses this).
+            schedulers and checkpoints see the original groups (the transformers callback uses this).
 
-    Raises InputError for unknown options, for an optimizer that holds none of the model's layers, and for
-    weights that cannot be read (shards, meta tensors).
+    Raises InputError for unknown options, for an optimizer without any of the model's layers, and for weights that
+    cannot be read (shards, meta tensors).
 
     Examples:
         >>> import torch
@@ -211,7 +210,7 @@ class TempBalance:
     # ---- rates -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Rescale all rates, and measure the exponents at every ``every``-th call.
+        """Rescale all rates; every ``every`` calls, also measure the exponents.
 
         Call it after ``optimizer.step()`` and ``scheduler.step()``. With ``timing="lagged"`` new exponents take effect
         at the next call, as in the released NLP code.
@@ -237,11 +236,11 @@ class TempBalance:
         else:
             self._drift.track(self._diagnostics.tensors())
             due = self._drift.due()
-            # Measuring every layer serves the rows as well.
-            everything = len(due) == len(self._drift.layers)
-            spectra = self._diagnostics.measure() if everything else self._diagnostics.measure_some(due)
+            # A full measurement also serves rows().
+            is_full = len(due) == len(self._drift.layers)
+            spectra = self._diagnostics.measure() if is_full else self._diagnostics.measure_some(due)
             self._drift.measured(spectra)
-        #: Layers that the last update measured: all of them, or with a tolerance those that had moved too far.
+        #: Layers that the last update measured: all, or (with a tolerance) those that had moved too far.
         self.measured = [spectrum.layer.name for spectrum in spectra]
         self._values |= self._measured_values(spectra)
         self._pending = self._new_factors()
@@ -251,7 +250,7 @@ class TempBalance:
         self._groups.apply(self._factors, self._keys)
 
     def _measured_values(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
-        """Layer -> the number that the schedule works on, NaN for a layer without one."""
+        """Layer -> the value that the schedule maps to a rate; NaN without an exponent."""
         counted = {layer.name for layer in self._layers()}
         used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
         preset = self.preset if self._steps else at_start(self.preset)
@@ -265,7 +264,7 @@ class TempBalance:
         values = [self._values[name] for name in names]
         rates = grouped_rates(
             values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize, **self._inner_map
-        )  # factors: every schedule is proportional to its base rate
+        )  # with a base rate of 1 these are factors: every schedule is proportional to its base rate
         factors = dict(zip(names, map(float, rates), strict=True))
         for block in dict.fromkeys(block for block in blocks if block is not None):
             inside = [factors[name] for name, other in zip(names, blocks, strict=True) if other == block]
@@ -274,7 +273,7 @@ class TempBalance:
 
     @property
     def factors(self) -> dict[str, float]:
-        """Unit -> present factor on the scheduler's rate; 1 for units without an exponent."""
+        """Unit -> current factor on the scheduler's rate; 1 for units without an exponent."""
         return {unit: self._factors.get(unit, 1.0) for unit in self._groups.units}
 
     def _enter_step(self) -> None:
@@ -282,7 +281,7 @@ class TempBalance:
         self._groups.apply(self._factors, self._keys)
 
     def detach(self) -> None:
-        """Restore the optimizer: its original groups at the scheduler's rates, and no hooks."""
+        """Restore the optimizer's original groups and rates, and remove the hooks."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
@@ -292,27 +291,19 @@ class TempBalance:
     def _split_now(self, scheduler: Any) -> None:
         if scheduler is None and hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
             raise InputError(
-                "a scheduler was built on this optimizer before TempBalance; build TempBalance first, or hand it "
-                "over with TempBalance(..., scheduler=scheduler)"
+                "a scheduler was built on this optimizer before TempBalance; build TempBalance first, or pass the "
+                "scheduler: TempBalance(..., scheduler=scheduler)"
             )
         self._groups.split([] if scheduler is None else [scheduler])
 
     # ---- records -------------------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict for each layer: ``layer``, ``block``, ``alpha``, ``lr`` (the rate of its weight).
-
-        Exponents are those of the present weights; they are measured only if a weight has changed since the last
-        measurement.
-        """
-        rows = self._diagnostics.rows()
-        rates = self.rates()
-        for row, layer in zip(rows, self._diagnostics.layers, strict=True):
-            row["lr"] = next((rates[name] for name in self._diagnostics.trained(layer) if name in rates), float("nan"))
-        return rows
+        """:meth:`Diagnostics.rows`, with balanced rates."""
+        return self._diagnostics.rows(self.rates())
 
     def rates(self) -> dict[str, float]:
-        """Parameter name -> its rate, for the parameters that the optimizer trains."""
+        """Parameter name -> rate, for the parameters that the optimizer trains."""
         rates = self._groups.rates(self._factors if "lr" in self._keys else {})
         return {name: rates[id(p)] for name, p in self._diagnostics.tensors().items() if id(p) in rates}
 
@@ -323,7 +314,7 @@ class TempBalance:
     # ---- checkpoints -----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a checkpoint, beside the states of the model, the optimizer and the scheduler."""
+        """State for a checkpoint; save it with the states of the model, the optimizer and the scheduler."""
         state = {
             "steps": self._steps,
             "factors": dict(self._factors),
@@ -335,9 +326,9 @@ class TempBalance:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue bit for bit. Load the states of the model, the optimizer and the scheduler first.
+        """Restore a state, to continue bit for bit. Load the model, the optimizer and the scheduler first.
 
-        Raises InputError for the state of another model or of something else.
+        Raises InputError for anything else than a :meth:`state_dict` of the same model.
         """
         try:
             steps, factors, pending = int(state["steps"]), dict(state["factors"]), dict(state["pending"])
@@ -348,12 +339,12 @@ class TempBalance:
         unexpected = sorted({*factors, *pending} - known)
         if unexpected:
             raise InputError(
-                f"the TempBalance state is of another model: it holds {unexpected[0]!r}, which is no layer here"
+                f"the TempBalance state belongs to another model: it has {unexpected[0]!r}, which this model lacks"
             )
         self._diagnostics.load_state_dict(diagnostics)
         self._steps, self._factors, self._pending = steps, factors, pending
         if self._drift is not None:
-            # A state of a run that measured always says nothing of distances: all layers are measured again.
+            # A state that was saved without a tolerance has no distances, so all layers are measured again.
             self._drift.load_state_dict(state.get("drift", {}), self._diagnostics.tensors())
             self._values |= state.get("values", {})
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Spectra of a model in training, solved once for each state of its weights."""
+"""Spectra of a model during training, solved once for each state of its weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tempbalance.spectra._presets import Preset, get_preset
 
 
 class _StepCount:
-    """Counts an optimizer's steps. It refers to nothing else, so the hook keeps no model alive."""
+    """Counts an optimizer's steps. It has no reference to a model, so the hook keeps none alive."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.count = 0
@@ -28,12 +28,12 @@ class _StepCount:
 
 
 class Diagnostics:
-    """Spectra of a model in training, for a baseline run. It measures and never touches a rate.
+    """Spectra of a model during training, without balancing, for a baseline run.
 
     Args:
         model: the model.
-        optimizer: has the current rates.
-        preset: ``"nlp"`` or ``"sciml"``, with options changed by keyword as in
+        optimizer: the optimizer that trains it.
+        preset: ``"nlp"`` or ``"sciml"``, and keywords that change its options, as in
             :func:`tempbalance.spectra.layer_metrics`.
     """
 
@@ -43,14 +43,14 @@ class Diagnostics:
         self.preset = get_preset(preset, **changes)
         self.layers = find_layers(model, self.preset)
         if not self.layers:
-            raise InputError(f"{type(model).__name__} has no weight matrix that the preset {self.preset.name!r} counts")
+            raise InputError(f"{type(model).__name__} has no weight matrix for the preset {self.preset.name!r}")
         self._initial: dict[str, NDArray[np.floating]] | None = None
-        # Optimizers that write through `.data` leave no trace in torch's version counters, so steps are counted too.
+        # Optimizers that write through `.data` do not change torch's version counters, so steps are counted too.
         self._optimizer_steps = _StepCount(optimizer)
         self._latest: tuple[Any, list[LayerSpectrum]] | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """The model's parameters, by name without the prefixes of wrappers."""
+        """Name (without the prefixes of wrappers) -> parameter of the model."""
         return named_tensors(self.model)
 
     def measure(self) -> list[LayerSpectrum]:
@@ -78,33 +78,26 @@ class Diagnostics:
         return self._optimizer_steps.count, [(tensor_identity(tensor), tensor._version) for tensor in used]
 
     def detach(self) -> None:
-        """Remove the hook from the optimizer; later steps are no longer counted."""
+        """Stop counting the optimizer's steps."""
         self._optimizer_steps.hook.remove()
 
-    def trained(self, layer: Layer) -> list[str]:
-        """Names of the layer's trained tensors: its weight, or its adapters if the weight is frozen."""
-        tensors = self.tensors()
-        return [name for name in _names(layer) if tensors[name].requires_grad]
+    def rows(self, rates: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
+        """One dict per layer: ``layer``, ``block``, ``alpha`` (NaN without an exponent), ``lr`` (NaN if frozen).
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict for each layer: ``layer``, ``block``, ``alpha`` (NaN without one), ``lr`` (NaN if frozen).
-
-        Exponents are those of the present weights; they are measured only if a weight has changed since the last
-        measurement.
+        Exponents are those of the current weights. They are measured only if a weight has changed since the last
+        measurement. ``rates`` (parameter name -> rate) are the optimizer's by default.
         """
         tensors = self.tensors()
-        rates = {id(p): float(group["lr"]) for group in self.optimizer.param_groups for p in group["params"]}
+        if rates is None:
+            own = {id(p): float(group["lr"]) for group in self.optimizer.param_groups for p in group["params"]}
+            rates = {name: own[id(tensor)] for name, tensor in tensors.items() if id(tensor) in own}
         rows = []
         for spectrum in self.latest():
-            found = [rates.get(id(tensors[name]), float("nan")) for name in self.trained(spectrum.layer)]
-            rows.append(
-                {
-                    "layer": spectrum.layer.name,
-                    "block": spectrum.layer.block,
-                    "alpha": spectrum.alpha,
-                    "lr": found[0] if found else float("nan"),
-                }
-            )
+            layer = spectrum.layer
+            # The weight's rate, or the adapters' if the weight is frozen.
+            trained = [rates[name] for name in _names(layer) if tensors[name].requires_grad and name in rates]
+            lr = trained[0] if trained else float("nan")
+            rows.append({"layer": layer.name, "block": layer.block, "alpha": spectrum.alpha, "lr": lr})
         return rows
 
     def initial_eigenvalues(self) -> dict[str, NDArray[np.floating]]:
@@ -122,7 +115,7 @@ class Diagnostics:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the first measurement. Raises InputError for anything but a :meth:`state_dict`."""
+        """Restore the first measurement. Raises InputError for anything else than a :meth:`state_dict`."""
         try:
             values: dict[str, NDArray[np.floating]] = {
                 name: np.asarray(v, dtype=state["dtypes"][name]) for name, v in state["initial_eigenvalues"].items()

@@ -1,4 +1,4 @@
-"""How far a weight may move before its exponent can have changed: a bound without another eigenvalue problem."""
+"""A bound on how much an exponent can have changed, without solving another eigenvalue problem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tempbalance.spectra._eigen import promoted, unfold
+from tempbalance.spectra._eigen import drop_small, promoted, unfold
 from tempbalance.spectra._layers import Layer, layer_weight
 from tempbalance.spectra._metrics import LayerSpectrum
 from tempbalance.spectra._presets import Preset
@@ -18,9 +18,9 @@ from tempbalance.spectra._tail import FLAT
 
 Array = NDArray[np.float64]
 
-#: Covers the rounding of a norm in float32, whose sum of squares has millions of terms.
+#: Margin for the rounding of a norm in float32, whose sum of squares has millions of terms.
 ROUNDING = 1.01
-#: Halvings in the search for the radius; its relative error is 2^-20, on the safe side.
+#: Bisections in the search for the radius; the result is too small by at most 2^-20 of the range.
 HALVINGS = 20
 
 
@@ -34,7 +34,7 @@ def _level(heights: Array, radius: float) -> float:
 
 
 def hill_interval(singular_values: Array, start: int, radius: float) -> tuple[float, float]:
-    """Where PL_Alpha_Hill can lie after the weight has moved by at most ``radius`` in Frobenius norm.
+    """The interval of PL_Alpha_Hill after the weight has moved by at most ``radius`` in Frobenius norm.
 
     Let ``s_1 <= ... <= s_N`` be the singular values, ``s'`` those of the moved weight, ``i`` the tail start and
     ``n = N - i`` the length of the tail (counted from 0). With ``H = 2 (mean_{j >= i} ln s_j - ln s_i)`` the exponent
@@ -50,15 +50,15 @@ def hill_interval(singular_values: Array, start: int, radius: float) -> tuple[fl
        ``|ln s'_j - ln s_j| <= |s'_j - s_j| / m_j``. By Cauchy-Schwarz and 1, the mean of the tail's logarithms moves
        by at most ``e = (radius / n) sqrt(sum_j m_j^-2)``.
 
-    Together, ``2 (M - e - ln U) <= H' <= 2 (M + e - ln L)`` with ``M`` the mean of the tail's ``ln s_j``. This is about
-    exact singular values; the solver's rounding (below 1e-4 of the exponent) comes on top.
+    Together, ``2 (M - e - ln U) <= H' <= 2 (M + e - ln L)`` with ``M`` the mean of the tail's ``ln s_j``. This holds
+    for exact singular values; the solver's rounding error (below 1e-4 of the exponent) comes on top.
 
     Args:
-        singular_values: ``[N]`` ascending, the filter already applied.
-        start: ``i``, fixed by N.
+        singular_values: ``[N]`` ascending, after the filter.
+        start: tail start ``i``.
         radius: 0 or more.
 
-    Returns the smallest and the largest exponent; ``(1, inf)`` where nothing can be said.
+    Returns the smallest and the largest exponent; ``(1, inf)`` if there is no bound.
     """
     tail, first = singular_values[start:], singular_values[start]
     upper = first + _level(tail - first, radius)
@@ -73,14 +73,14 @@ def hill_interval(singular_values: Array, start: int, radius: float) -> tuple[fl
 
 
 def reach(spectrum: LayerSpectrum, tolerance: float) -> float:
-    """How far the layer's weight may move (Frobenius norm of its matrices) before its exponent must be measured again.
+    """How far a layer's weight may move (Frobenius norm of its matrices) before its exponent must be measured again.
 
     Within this distance the exponent stays within ``tolerance`` times itself (:func:`hill_interval`), and the filter
     drops the same eigenvalues: by Weyl no singular value moves further than the weight, so none crosses
     ``sqrt(min_eigenvalue)``. The number of eigenvalues, and with it the tail start, is then the same.
 
-    Returns -1, measure always, for a layer without an exponent and where the exponent is not a single Hill fit of the
-    layer's own matrices (other tails, ``farms``, ``per_mode``), or is not what rates follow.
+    Returns -1 (always measure) for a layer without an exponent, and if the exponent is not a single Hill fit of the
+    layer's own matrices (other tails, ``farms``, ``per_mode``) or does not set the rates (other metrics).
     """
     preset = spectrum.preset
     if spectrum.reason or preset.tail != "hill" or preset.metric != "alpha" or len(spectrum.spectra) != 1:
@@ -90,9 +90,9 @@ def reach(spectrum: LayerSpectrum, tolerance: float) -> float:
     if preset.min_eigenvalue is not None:
         edge = float(np.sqrt(preset.min_eigenvalue))
         largest = min(largest, float(np.abs(values - edge).min()))
-        values = values[values > edge] if (values > edge).any() else values
+        values = drop_small(values, edge)
     start = int(len(values) / preset.xmin_pos)
-    # The centre is the bound's own, so that rounding in `alpha` cannot widen the interval.
+    # Not spectrum.alpha, whose rounding could widen the interval.
     centre, _ = hill_interval(values, start, 0.0)
     low, high = 0.0, largest
     for _ in range(HALVINGS):
@@ -108,14 +108,14 @@ def reach(spectrum: LayerSpectrum, tolerance: float) -> float:
 class Drift:
     """Which layers have moved too far since their exponents were measured.
 
-    Keeps one copy of the layers' weights, those of the last :meth:`track`. The distances between them add up, so a
-    layer's state is one number: how far it may still move. Layers with adapters and weights that are sharded over
-    processes are always measured.
+    Keeps one copy of the layers' weights, from the last :meth:`track`, and for each layer one number: how far it may
+    still move. The distances between calls add up. Layers with adapters, and weights that are sharded over processes,
+    are always measured.
 
     Args:
         layers: the layers.
         preset: how they are measured.
-        tolerance: how far an exponent may be off, as a share of itself.
+        tolerance: largest relative error of an exponent.
     """
 
     def __init__(self, layers: Sequence[Layer], preset: Preset, tolerance: float) -> None:
@@ -126,7 +126,7 @@ class Drift:
         self._weights: dict[str, Tensor] = {}
 
     def track(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the distance that the weights have moved since the last call off what is left."""
+        """Subtract the distance that each weight has moved since the last call from what it has left."""
         for layer in self.layers:
             if layer.weight is None or layer.adapters or hasattr(tensors[layer.weight], "full_tensor"):
                 continue
@@ -140,7 +140,7 @@ class Drift:
                 before.copy_(weight)
 
     def _scale(self, layer: Layer, weight: Tensor) -> float:
-        """Norm of the layer's matrices over the norm of its weight: a convolution's are scaled by sqrt(0.5)."""
+        """Norm of the layer's matrices over the norm of its weight; sqrt(0.5) for a convolution."""
         if layer.kind != "matrix":
             return 1.0
         one = torch.ones([1] * weight.ndim)
@@ -148,11 +148,11 @@ class Drift:
 
     def due(self) -> list[Layer]:
         """Layers whose exponents can be off by more than the tolerance."""
-        # Written so that a weight that is not finite is due.
+        # `not ... >= 0` holds for NaN too, so a weight that is not finite is due.
         return [layer for layer in self.layers if not self._left.get(layer.name, -1.0) >= 0]
 
     def measured(self, spectra: Sequence[LayerSpectrum]) -> None:
-        """These layers have just been measured, at the weights of the last :meth:`track`."""
+        """Record that these layers were measured with the weights of the last :meth:`track`."""
         for spectrum in spectra:
             known = spectrum.layer.name in self._weights
             self._left[spectrum.layer.name] = reach(spectrum, self.tolerance) if known else -1.0
@@ -162,7 +162,7 @@ class Drift:
         return {"left": dict(self._left)}
 
     def load_state_dict(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Continue from weights that are those of the moment the state was saved."""
+        """Restore a state; the weights must be those with which it was saved."""
         self._weights.clear()
         self.track(tensors)
         self._left = {name: float(left) for name, left in state.get("left", {}).items()}

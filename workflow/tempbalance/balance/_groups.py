@@ -22,20 +22,21 @@ _PER_GROUP = (
 class GroupSplit:
     """Splits an optimizer's groups by unit, and merges them again.
 
-    Each original group (parent) keeps the parameters that belong to no unit. One child for each unit follows, with a
-    copy of the parent's options. Every scheduler treats parent and children alike, so the parent always has the rate
+    Each original group (parent) keeps the parameters that belong to no unit. It is followed by one child per unit, with
+    a copy of the parent's options. Every scheduler treats parent and children alike, so the parent always has the rate
     that the children would have without balancing.
 
     Args:
         optimizer: any torch optimizer that takes several groups.
-        units: ``id(parameter)`` -> unit, for parameters that belong to one.
+        units: ``id(parameter)`` -> unit, for the parameters that belong to a unit.
     """
 
     def __init__(self, optimizer: Optimizer, units: Mapping[int, str]) -> None:
         if isinstance(optimizer, torch.optim.LBFGS):
-            raise InputError("LBFGS takes one parameter group only, so its layers cannot have rates of their own")
+            raise InputError("LBFGS supports only one parameter group, so its layers cannot have different rates")
         self.optimizer = optimizer
-        #: Groups added after the split (add_param_group) come after the first ``count`` and are left alone.
+        #: For each original group, its units and the positions of their parameters. Groups that add_param_group adds
+        #: later follow after these and are left alone.
         self._sizes: list[list[tuple[str | None, list[int]]]] = []
         for group in optimizer.param_groups:
             members: dict[str | None, list[int]] = {None: []}
@@ -50,7 +51,7 @@ class GroupSplit:
         return list(dict.fromkeys(unit for parent in self._sizes for unit, _ in parent if unit is not None))
 
     def split(self, schedulers: Iterable[Any] = ()) -> None:
-        """Split the groups; the per-group lists of existing schedulers are extended."""
+        """Split the groups, and extend the per-group lists of existing schedulers."""
         if self.is_split:
             return
         groups = self.optimizer.param_groups
@@ -75,7 +76,7 @@ class GroupSplit:
         self.is_split = True
 
     def merge(self) -> None:
-        """Undo :meth:`split`: the original groups in their order, with the parents' options."""
+        """Undo :meth:`split`: restore the original groups, with the parents' options."""
         if not self.is_split:
             return
         groups = self.optimizer.param_groups
@@ -99,7 +100,7 @@ class GroupSplit:
         self.is_split = False
 
     def apply(self, factors: Mapping[str, float], keys: Iterable[str]) -> None:
-        """Set each child's options ``keys`` to its parent's times its unit's factor (default 1)."""
+        """Set the options ``keys`` of each child to the parent's value times the unit's factor (default 1)."""
         if not self.is_split:
             return
         groups = iter(self.optimizer.param_groups[: self._count()])
@@ -114,7 +115,7 @@ class GroupSplit:
                     _set(group, key, float(parent[key]) * factors.get(unit, 1.0))
 
     def rates(self, factors: Mapping[str, float]) -> dict[int, float]:
-        """id(parameter) -> its rate in a step; ``factors`` are applied if the groups are merged between steps."""
+        """id(parameter) -> its rate in a step; applies ``factors`` if the groups are merged between steps."""
         groups = self.optimizer.param_groups
         rates = {id(p): float(group["lr"]) for group in groups for p in group["params"]}
         if not self.is_split:
@@ -125,7 +126,7 @@ class GroupSplit:
         return rates
 
     def check(self) -> None:
-        """Raises InputError if groups were removed (or a state dict with other groups loaded)."""
+        """Raise InputError if groups were removed, or a state dict with other groups was loaded."""
         expected = self._count() if self.is_split else len(self._sizes)
         if len(self.optimizer.param_groups) < expected:
             raise InputError(
@@ -138,7 +139,7 @@ class GroupSplit:
 
 
 def _options(parent: Group) -> Group:
-    """A group's options without its parameters; tensors (a capturable rate) are copied, not shared."""
+    """A group's options without its parameters; tensors (a capturable rate) are copied."""
     return {
         key: value.clone() if isinstance(value, Tensor) else value
         for key, value in parent.items()

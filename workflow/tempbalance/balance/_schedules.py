@@ -1,4 +1,4 @@
-"""Schedules map exponents to rates: the paper's and those it is compared with.
+"""Schedules map exponents to rates: the paper's, and others to compare it with.
 
 Every schedule maps ``alphas [L]`` and a base rate to rates ``[L]``. A larger exponent never gets a smaller rate, and
 equal exponents get the base rate.
@@ -26,7 +26,7 @@ def _finite(alphas: ArrayLike) -> Rates:
         raise InputError(f"alphas: expected a list of numbers, got shape {values.shape}")
     if not np.isfinite(values).all():
         raise InputError(
-            "alphas: expected finite numbers; leave out layers without an exponent, they keep the base rate"
+            "alphas: expected finite numbers; leave out layers without an exponent, which keep the base rate"
         )
     return values
 
@@ -50,7 +50,7 @@ def sigmoid_schedule(
 
     ``lr_i = base * 10^(s * (1 / (1 + exp(-tau * (alpha_i - mean))) - 1/2))`` with ``s = s_max`` where
     ``alpha_i > mean`` and ``s_min`` elsewhere; the paper writes the pair as (s1, s2) = (s_min, s_max).
-    Rates stay within ``base * 10^(-s_min / 2)`` and ``base * 10^(s_max / 2)``.
+    Rates are between ``base * 10^(-s_min / 2)`` and ``base * 10^(s_max / 2)``.
 
     Args:
         alphas: ``[L]`` exponents, finite.
@@ -73,9 +73,9 @@ def sigmoid_schedule(
     if not len(values):
         return values
     mean = values.mean()
-    # The mean of equal numbers may differ from them by rounding, which must not change a rate.
+    # Rounding can make the mean of equal numbers differ from them; that must not change a rate.
     distance = np.zeros_like(values) if _all_equal(values) else values - mean
-    # The logistic function as a tanh does not overflow.
+    # tanh, unlike exp, does not overflow.
     share = 0.5 * np.tanh(tau * distance / 2)
     return base_lr * 10 ** (np.where(distance > 0, s_max, s_min) * share)
 
@@ -99,7 +99,7 @@ def linear_schedule(
         base_lr: the base rate.
         min_ratio: factor of the smallest exponent.
         slope: the largest exponent's factor is ``min_ratio + slope``; 0 or more.
-        equal: rate of equal exponents: the ``base`` rate, or the top rate as in the ``released`` code.
+        equal: the rate if all exponents are equal: the ``base`` rate, or the largest rate as in the ``released`` code.
 
     Raises InputError for exponents that are not finite or parameters out of range.
 
@@ -131,10 +131,10 @@ def log2_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
 def exp_schedule(alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max: float = 1.0) -> Rates:
     """Rates proportional to exp of the standardised exponent, within the sigmoid's bounds. The definition is ours.
 
-    ``base * exp(z_i) / mean exp(z)`` with ``z = (alpha - mean) / standard deviation``, cut to
-    ``[base * 10^(-s_min / 2), base * 10^(s_max / 2)]``. The review thread has results of a schedule of this name, but
-    neither it nor the released code defines it; exponents are standardised because exp of an exponent of 2 to 6, unlike
-    its root or logarithm, would give nearly all of the rate to a few layers.
+    ``base * exp(z_i) / mean exp(z)`` with ``z = (alpha - mean) / standard deviation``, clipped to
+    ``[base * 10^(-s_min / 2), base * 10^(s_max / 2)]``. The paper's review thread has results for a schedule of this
+    name, but neither it nor the released code defines it. Exponents are standardised because exp(alpha), with alpha
+    between 2 and 6, would give nearly all of the rate to a few layers.
 
     Raises InputError for exponents that are not finite or parameters out of range.
     """
@@ -171,8 +171,8 @@ def rank_schedule(
 ) -> Rates:
     """Rates by rank: ``base * (min_ratio + slope * rank / L)``, rank 0 for the smallest exponent.
 
-    Equal exponents share their mean rank; if all are equal, they get the base rate. With ``equal="released"``
-    ties are broken by order, as in the released code.
+    Equal exponents have their mean rank; if all are equal, they get the base rate. With ``equal="released"``, ties are
+    broken by order, as in the released code.
     """
     _check_map("rank", min_ratio, slope, equal)
     values = _finite(alphas)
@@ -184,7 +184,7 @@ def rank_schedule(
 
 
 def _mean_ranks(values: Rates) -> Rates:
-    """Ranks from 0, equal values with their mean rank (scipy's rankdata takes half a second to import)."""
+    """Ranks from 0; equal values have their mean rank (scipy's rankdata takes half a second to import)."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
 
@@ -200,7 +200,7 @@ SCHEDULES: dict[str, Callable[..., Rates]] = {
 
 
 def get_schedule(name: str, **parameters: Any) -> Schedule:
-    """A schedule by name with its parameters bound; None keeps a default.
+    """A schedule by name with its parameters bound; None means the default.
 
     Raises InputError for an unknown name or a parameter that the schedule does not take.
     """
@@ -232,18 +232,18 @@ def grouped_rates(
     slope: float = 1.0,
     normalize: bool = False,
 ) -> Rates:
-    """Rates of layers that are balanced in groups (paper section 3.2).
+    """Rates of layers, of which the blocks may be balanced as a whole (paper section 3.2).
 
     Args:
         alphas: ``[L]`` exponents, finite.
-        blocks: each layer's block; with None a layer keeps the base rate where the unit needs a block.
+        blocks: ``[L]`` block of each layer. A layer without one (None) keeps the base rate if the unit needs a block.
         base_lr: the base rate.
         schedule: from :func:`get_schedule`.
         unit: ``block``: the schedule is applied to blocks, whose exponents are means over their layers. ``layer``:
             it is applied to layers. ``layer_in_block`` (the released NLP code's "layer"): the block's rate times a
             linear map of the layer's exponent within its block.
         min_ratio: smallest factor of that linear map.
-        slope: its largest factor minus its smallest.
+        slope: its largest factor minus its smallest factor.
         normalize: scale all rates, including base rates, so that their mean is the base rate.
     """
     values = _finite(alphas)

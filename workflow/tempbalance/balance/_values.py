@@ -1,4 +1,4 @@
-"""The number of each layer that a schedule maps to a rate."""
+"""The value of each layer that a schedule maps to a rate."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from tempbalance.spectra._presets import Preset
 def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[np.float64]:
     """``[L]`` values of layers that have an exponent, by ``preset.metric`` and ``preset.metric_scale``.
 
-    Exponents are not changed. Schedules and tau are made for exponents, so stable ranks and spectral norms, which have
-    other magnitudes, are scaled to the exponents' mean and standard deviation; ``metric_scale="released"`` leaves
-    them as they are.
+    Schedules and tau are made for exponents. Stable ranks and spectral norms have other magnitudes, so they are scaled
+    to the exponents' mean and standard deviation, except with ``metric_scale="released"``.
     """
     raw = np.array([spectrum.value(preset.metric) for spectrum in spectra], dtype=np.float64)
     if preset.metric in ("alpha", "farms") or preset.metric_scale == "released" or not len(raw):
         return raw
     alphas = np.array([spectrum.alpha for spectrum in spectra])
-    # A larger stable rank is a less heavy-tailed, less trained layer; a larger norm is a more trained one.
+    # A less trained layer has a larger stable rank, like its exponent, but a smaller norm.
     sign = -1.0 if preset.metric == "spectral_norm" else 1.0
     spread = raw.std()
     centred = np.zeros_like(raw) if spread == 0 else sign * (raw - raw.mean()) / spread
-    return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # exponents are above 1, and log2 needs that
+    return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # like exponents; log2 needs this
 
 
 def at_start(preset: Preset) -> Preset:
-    """The preset for the first measurement, where the released stable rank is still that of the whole spectrum."""
+    """The preset for the first measurement, for which the released stable rank uses the whole spectrum."""
     return replace(preset, metric="stable_rank") if preset.metric == "stable_rank_released" else preset

@@ -12,19 +12,19 @@ STATE_FILE = "tempbalance_state.json"
 
 
 def balance_trainer(trainer: Any, balancer: TempBalance) -> Any:
-    """Make a ``neuralop.Trainer`` balance at the start of every epoch but the first; returns the trainer.
+    """Balance at the start of every epoch of a ``neuralop.Trainer`` except the first; returns the trainer.
 
     Build the balancer on the model and the optimizer that are passed to ``trainer.train``, before the scheduler. The
     Trainer's checkpoints then include the balancer's state, and resuming from them restores it.
 
     Args:
         trainer: a ``neuralop.Trainer``.
-        balancer: from ``TempBalance(model, optimizer, preset="sciml")``.
+        balancer: a ``TempBalance(model, optimizer, preset="sciml")``.
     """
     start, save, resume = trainer.on_epoch_start, trainer.checkpoint, trainer.resume_state_from_dir
 
     def on_epoch_start(epoch: int) -> None:
-        # The Trainer has stepped the scheduler at the end of the last epoch.
+        # The Trainer steps its scheduler at the end of an epoch, so balancing comes next.
         if epoch > 0:
             balancer.step()
         start(epoch)

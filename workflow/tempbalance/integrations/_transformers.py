@@ -12,7 +12,7 @@ from tempbalance.balance import TempBalance, updates_every
 
 
 def _released_interval(accumulation: int, max_steps: int, epochs: float) -> int:
-    """Updates between two measurements of the released NLP code."""
+    """Updates between measurements in the released NLP code."""
     if accumulation > 1:
         return min(100, max(1, max_steps // 20))
     return updates_every(math.ceil(max_steps / max(epochs, 1)))
@@ -26,10 +26,10 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
     balancer's state, and ``trainer.train(resume_from_checkpoint=...)`` continues bit for bit.
 
     Args:
-        every: measure at every ``every``-th update; ``auto``: as often as the released code
-            (:func:`tempbalance.balance.updates_every`, and with gradient accumulation about 20 times in all); None:
-            only at the start.
-        options: options of :class:`tempbalance.TempBalance`, as plain numbers and strings.
+        every: updates between measurements. ``auto``: as many as in the released code
+            (:func:`tempbalance.balance.updates_every`; with gradient accumulation, about 20 measurements in all). None:
+            measure only at the start.
+        options: options of :class:`tempbalance.TempBalance`; plain numbers and strings, because checkpoints store them.
     """
 
     def __init__(self, *, every: int | Literal["auto"] | None = "auto", **options: Any) -> None:
@@ -47,7 +47,7 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
         if self.balancer is not None:
             self.balancer.detach()
         self.balancer = TempBalance(kwargs["model"], optimizer, every=every, groups="per_step", **self.options)
-        stored: Any = state.stateful_callbacks  # a dict after loading, whatever its annotation says
+        stored: Any = state.stateful_callbacks  # a dict after loading, despite its annotation
         if state.global_step > 0 and isinstance(stored, dict) and type(self).__name__ in stored:
             self.balancer.load_state_dict(stored[type(self).__name__]["attributes"]["saved"])
 
@@ -56,6 +56,6 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
             self.balancer.step()
 
     def state(self) -> dict[str, Any]:
-        """State that the Trainer writes into its checkpoints."""
+        """State for the Trainer's checkpoints."""
         saved = None if self.balancer is None else self.balancer.state_dict()
         return {"args": {"every": self.every, **self.options}, "attributes": {"saved": saved}}

@@ -1,4 +1,4 @@
-"""Reading the weights of untrusted checkpoints: nothing in them is executed."""
+"""Read the weights of untrusted checkpoints, without executing anything in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from tempbalance.errors import DataError
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
-#: Weight files of a folder, in order of preference.
+#: Weight files in a folder, in order of preference.
 _FOLDER_FILES = (
     "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
     "pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin",
@@ -26,7 +26,7 @@ _NESTED = ("state_dict", "model_state_dict", "model", "module", "weights")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights by name (on the CPU), the path they were read from, and alpha / r of LoRA pairs."""
+    """Weights by name (on the CPU), their path, and alpha / r of LoRA pairs."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -39,19 +39,19 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The weights of a safetensors file, a transformers or adapter folder, or a torch state dict.
+    """Read a safetensors file, a transformers or adapter folder, or a torch state dict.
 
-    Torch files are read with ``weights_only=True``, which accepts tensors and plain containers only, so a hostile
-    file cannot run code.
+    Torch files are read with ``weights_only=True``, which accepts only tensors and plain containers, so a hostile file
+    cannot run code.
 
-    Raises DataError for a file that is missing, damaged, of an unknown format or refused.
+    Raises DataError for a file that is missing, damaged, refused, or of an unknown format.
     """
     path = Path(path).expanduser()
     try:
         if path.is_dir():
             return _read_folder(path)
         if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder")
+            raise DataError(f"{path}: no such file or folder")
         return Checkpoint(path, _read_file(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
@@ -67,14 +67,14 @@ def _read_folder(folder: Path) -> Checkpoint:
     if len(candidates) == 1:
         return Checkpoint(folder, _read_file(candidates[0]), _lora_scale(folder / "adapter_config.json"))
     found = f"{len(candidates)} weight files ({candidates[0].name}, ...)" if candidates else "no weight file"
-    raise DataError(f"{folder}: holds {found}; name one file, or a folder with one of {', '.join(_FOLDER_FILES)}")
+    raise DataError(f"{folder}: has {found}; give one file, or a folder with one of {', '.join(_FOLDER_FILES)}")
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path}: is no JSON ({error})") from None
+        raise DataError(f"{path}: is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
@@ -83,11 +83,10 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 def _read_shards(index: Path) -> dict[str, Tensor]:
     weight_map = _read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise DataError(f"{index}: has no 'weight_map' of tensor names to files")
+        raise DataError(f"{index}: has no 'weight_map' from tensor names to files")
     files: Iterable[Any] = dict.fromkeys(weight_map.values())
     tensors: dict[str, Tensor] = {}
     for name in files:
-        # An index must not point outside its folder.
         if not isinstance(name, str) or Path(name).name != name:
             raise DataError(f"{index}: names the file {name!r}, expected a plain file name in the same folder")
         if not (index.parent / name).is_file():
@@ -110,7 +109,7 @@ def _lora_scale(config: Path) -> float:
 def _read_file(path: Path) -> dict[str, Tensor]:
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if not tensors:
-        raise DataError(f"{path}: holds no tensors")
+        raise DataError(f"{path}: has no tensors")
     return tensors
 
 
@@ -121,32 +120,31 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
-        raise DataError(f"{path}: is no intact safetensors file ({error})") from None
+        raise DataError(f"{path}: is not an intact safetensors file ({error})") from None
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     if path.suffix not in PICKLES:
-        raise DataError(f"{path}: unknown kind of file, expected .safetensors, {', '.join(PICKLES)} or a folder")
+        raise DataError(f"{path}: unknown file type, expected .safetensors, {', '.join(PICKLES)} or a folder")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(
-            f"{path}: refused, because it is damaged or holds more than tensors and plain containers (loading it could "
+            f"{path}: refused, because it is damaged or has more than tensors and plain containers (loading it could "
             "run code); save the weights alone with torch.save(model.state_dict(), ...) or as safetensors"
         ) from None
-    # A damaged or forged file can make the reader fail in many ways.
-    except Exception as error:
-        raise DataError(f"{path}: is no intact torch file ({type(error).__name__}: {str(error)[:120]})") from None
+    except Exception as error:  # a damaged or forged file can fail in many ways
+        raise DataError(f"{path}: is not an intact torch file ({type(error).__name__}: {str(error)[:120]})") from None
     return _tensors_in(content, path)
 
 
 def _tensors_in(content: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected a state dict (names to tensors)")
+        raise DataError(f"{path}: is of type {type(content).__name__}, expected a state dict (names to tensors)")
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if tensors:
         return tensors
     for name in _NESTED:
         if isinstance(content.get(name), Mapping):
             return _tensors_in(content[name], path)
-    raise DataError(f"{path}: holds no tensors; found the keys {[str(name) for name in content][:5]}")
+    raise DataError(f"{path}: has no tensors; found the keys {[str(name) for name in content][:5]}")

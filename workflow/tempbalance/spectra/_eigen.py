@@ -1,4 +1,4 @@
-"""Eigenvalues of W^T W: from the smaller Gram matrix with a symmetric solver."""
+"""Eigenvalues of W^T W, by a symmetric solver on the smaller Gram matrix."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tempbalance.errors import InputError
 from tempbalance.spectra._presets import Conv1d
 
-#: Up to this width a float64 solve costs next to nothing, so it is always taken.
+Values = TypeVar("Values", Tensor, NDArray[np.floating])
+
+#: Up to this width a float64 solve costs next to nothing, so float64 is always used.
 SMALL = 128
-#: A large Gram matrix is computed in this many strips of rows; with four, 3/8 of the products are not needed.
+#: A large Gram matrix is computed in this many strips of rows; four strips save 3/8 of the products.
 STRIPS = 4
 #: Eigenvalues of a float32 Gram matrix are accurate to a few 1e-7 of the largest. Where the median is below this
 #: share of the largest, the exponent could be off by more than 1e-4, so the matrix is solved in float64.
@@ -25,14 +30,14 @@ FLOAT32_NOISE = 4e-6
 
 
 def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
-    """The matrices of a weight, as a batch ``[matrices, rows, columns]``.
+    """A weight as a batch of matrices ``[matrices, rows, columns]``.
 
     A dense weight ``(out, in)`` is one matrix. A convolution ``(out, in, *kernel)`` has one ``(out, in)`` matrix
     for each kernel position, scaled by sqrt(0.5) (paper section 3). With ``conv1d="released"`` a Conv1d weight
     ``(out, in, k)`` has one unscaled ``(in, k)`` matrix for each output channel, as in the released code. With a
-    kernel of one these are the norms of the rows, not a spectrum.
+    kernel of one, its "eigenvalues" are just the squared norms of the rows.
 
-    Raises InputError for fewer than 2 or more than 5 axes, or an unknown value of ``conv1d``.
+    Raises InputError for fewer than 2 or more than 5 axes, and for an unknown value of ``conv1d``.
     """
     if conv1d not in ("matrix", "released"):
         raise InputError(f"conv1d: {conv1d!r} is unknown, expected 'matrix' or 'released'")
@@ -42,18 +47,18 @@ def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
         return weight
     if 3 <= weight.ndim <= 5:
         return weight.flatten(2).permute(2, 0, 1) * math.sqrt(0.5)
-    raise InputError(f"a weight of shape {tuple(weight.shape)} is no matrix, expected 2 to 5 axes")
+    raise InputError(f"a weight of shape {tuple(weight.shape)} is not a matrix, expected 2 to 5 axes")
 
 
 def promoted(matrices: Tensor) -> Tensor:
-    """Convert half, bfloat16 and float8 to float32 (complex likewise); leave float32 and float64 as they are."""
+    """Convert half, bfloat16 and float8 (also complex) to single precision; leave single and double as they are."""
     if matrices.dtype in (torch.float64, torch.complex128, torch.float32, torch.complex64):
         return matrices
     return matrices.to(torch.complex64 if matrices.is_complex() else torch.float32)
 
 
 def _gram(matrices: Tensor) -> Tensor:
-    """The smaller Gram matrix of each matrix; large ones on a CPU only have the lower triangle the solver reads."""
+    """The smaller Gram matrix of each matrix. On a CPU, large ones have only the lower triangle, which is solved."""
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mH
     size = wide.shape[-2]
     if wide.device.type != "cpu" or size <= 2 * SMALL:
@@ -74,11 +79,10 @@ def _solve(matrices: Tensor) -> Tensor:
 
 
 def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
-    """For each spectrum ``[..., n]``: can float32 rounding change the exponent or the filter's choice?"""
+    """For each spectrum ``[..., n]``: can float32 rounding change the exponent, or what the filter keeps?"""
     largest = values[..., -1]
     needed = values[..., values.shape[-1] // 2] < FLOAT32_SAFE_SPREAD * largest
     if min_eigenvalue is not None:
-        # Rounding must not move an eigenvalue across the filter.
         noise = FLOAT32_NOISE * largest
         near = (values - min_eigenvalue).abs() <= noise.unsqueeze(-1)
         needed |= near.any(dim=-1)
@@ -86,7 +90,7 @@ def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
 
 
 def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
-    """Ascending eigenvalues ``[matrices, n]`` of one batch, in the precision its conditioning asks for."""
+    """Ascending eigenvalues ``[matrices, n]`` of one batch, in the precision that its conditioning needs."""
     real = torch.float64 if matrices.dtype in (torch.float64, torch.complex128) else torch.float32
     if min(matrices.shape[-2:]) <= SMALL or real == torch.float64:
         return _solve(_double(matrices)).to(real)
@@ -102,8 +106,8 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
 
     Args:
         batches: tensors ``[matrices, rows, columns]``, real or complex, any float type (half is promoted).
-        min_eigenvalue: the filter that will be applied later. A matrix with an eigenvalue too close to it for
-            float32 is solved in float64.
+        min_eigenvalue: the filter that will be applied later. If an eigenvalue is too close to it for float32, the
+            matrix is solved in float64.
 
     Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device. Rows are ascending; the
     type is float64 for a float64 weight and float32 otherwise. On a GPU, weights of equal shape are solved
@@ -136,10 +140,10 @@ def _threaded(batches: Sequence[Tensor], min_eigenvalue: float | None, workers: 
         with torch.no_grad():  # grad mode is per thread
             return _spectrum(batches[index], min_eigenvalue)
 
-    # Largest first, so that no thread starts a large matrix at the end.
+    # Largest first, so that no thread starts a large matrix last.
     order = sorted(range(len(batches)), key=lambda index: -min(batches[index].shape[-2:]))
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a solver with threads of its own gains little and competes with the pool
+    torch.set_num_threads(1)  # more threads in a solver gain little, and compete with the pool
     try:
         with ThreadPoolExecutor(workers) as pool:
             solved = dict(zip(order, pool.map(solve, order), strict=True))
@@ -152,14 +156,14 @@ def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | No
     """Empirical spectral density of a weight: the eigenvalues of W^T W (paper section 3.1).
 
     Args:
-        weight: ``(out, in)``, or a convolution's ``(out, in, *kernel)`` with one to three kernel axes, whose
-            kernel positions' spectra are pooled; real or complex.
+        weight: ``(out, in)``, or a convolution's ``(out, in, *kernel)`` with one to three kernel axes, of which the
+            spectra of all kernel positions are pooled; real or complex.
         conv1d: see :func:`unfold`.
         min_eigenvalue: drop eigenvalues at or below it, unless none would be left (the SciML preset: 1e-5).
 
     Returns ``[N]`` ascending, float64 for a float64 weight and float32 otherwise.
 
-    Raises InputError where the weight is no matrix, is empty, or holds values that are not finite.
+    Raises InputError if the weight is not a matrix, is empty, or has values that are not finite.
 
     Examples:
         >>> import torch
@@ -172,13 +176,13 @@ def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | No
     if weight.numel() == 0:
         raise InputError(f"a weight of shape {tuple(weight.shape)} is empty, so it has no spectrum")
     if not torch.isfinite(weight.detach()).all():
-        raise InputError(f"a weight of shape {tuple(weight.shape)} holds values that are not finite (NaN or infinity)")
+        raise InputError(f"a weight of shape {tuple(weight.shape)} has values that are not finite (NaN or infinity)")
     (values,) = batched_eigenvalues([unfold(weight, conv1d=conv1d)], min_eigenvalue=min_eigenvalue)
     values = values.flatten().sort().values
     return values if min_eigenvalue is None else drop_small(values, min_eigenvalue)
 
 
-def drop_small(eigenvalues: Tensor, min_eigenvalue: float) -> Tensor:
-    """Eigenvalues above ``min_eigenvalue``; all of them where none is."""
+def drop_small(eigenvalues: Values, min_eigenvalue: float) -> Values:
+    """Eigenvalues above ``min_eigenvalue``; all of them if none is above."""
     kept = eigenvalues[eigenvalues > min_eigenvalue]
     return kept if len(kept) else eigenvalues

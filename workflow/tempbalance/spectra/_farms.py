@@ -1,4 +1,4 @@
-"""FARMS: spectra without the bias of a matrix's shape (arXiv 2506.06280)."""
+"""FARMS: spectra that do not depend on the shape of the matrix (arXiv 2506.06280)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def _starts(length: int, window: int) -> list[int]:
 
 
 def farms_windows(matrices: Tensor, *, aspect_ratio: float = 1.0) -> Tensor:
-    """Sub-matrices of one aspect ratio that cover each matrix; their eigenvalues are pooled.
+    """Windows of one aspect ratio that cover each matrix; their eigenvalues are pooled.
 
-    The exponent of pure noise depends on the matrix's shape (2.1 for 768 x 768, 3.5 for 3072 x 768); that of
-    sub-matrices of one aspect ratio does not, so layers of different shapes can be compared.
+    The exponent of pure noise depends on the shape of the matrix (2.1 for 768 x 768, 3.5 for 3072 x 768). With windows
+    of one aspect ratio it does not, so layers of different shapes can be compared.
 
     Args:
         matrices: ``[matrices, rows, columns]``.
-        aspect_ratio: longer over shorter side of a window, 1 or more. The window is the largest that fits;
-            neighbours overlap where the sides do not divide.
+        aspect_ratio: longer side over shorter side of a window, 1 or more. Windows are as large as possible, and
+            overlap if they do not divide the matrix evenly.
 
     Returns ``[matrices * windows, longer, shorter]``.
     """

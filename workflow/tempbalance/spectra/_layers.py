@@ -1,4 +1,4 @@
-"""Finding the weight matrices of a model or a checkpoint, with their layers and blocks."""
+"""Find the weight matrices of a model or a checkpoint, with their layers and blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tempbalance.spectra._presets import Preset
 
 Kind = Literal["matrix", "spectral"]
 
-#: Wrappers that add a prefix of their own to every name: torch.compile, DDP, FSDP1 and activation checkpointing.
+#: Prefixes that wrappers add to names: torch.compile, FSDP1 and activation checkpointing.
 _WRAPPER = re.compile(r"(^|(?<=\.))(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
 _EMBEDDING = re.compile(r"^(\w*embeddings?|embed_\w+|wte|wpe|relative_attention_bias|shared)$", re.IGNORECASE)
@@ -26,7 +26,7 @@ _LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.(?P<adapter>[^.]+))
 
 SHARD = (
     "{name}: this process holds only a shard of the weight; use FSDP2 (fully_shard), which is gathered for you, or "
-    "measure inside FSDP.summon_full_params / deepspeed.zero.GatheredParameters"
+    "measure inside FSDP.summon_full_params or deepspeed.zero.GatheredParameters"
 )
 
 
@@ -41,14 +41,14 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Layer:
-    """One matrix-like weight of a model.
+    """A layer of a model: one weight that is a matrix or a stack of matrices.
 
     Attributes:
-        name: the module's path (``encoder.layer.0.output.dense``), or a raw parameter's own name.
+        name: the module's path (``encoder.layer.0.output.dense``), or the name of a raw parameter.
         weight: name of the weight tensor; None for an adapter without its base weight.
         kind: ``matrix`` (dense and convolutions) or ``spectral`` (complex or AFNO-style stacks of matrices).
-        block: the name up to the first number (``encoder.layer.0``); None without a number.
-        adapters: LoRA pairs that add to the weight.
+        block: the name up to the first number (``encoder.layer.0``); None if it has no number.
+        adapters: LoRA pairs that are added to the weight.
     """
 
     name: str
@@ -87,9 +87,10 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def gathered(tensor: Tensor, name: str) -> Tensor:
-    """The whole tensor, also where the training framework keeps only a shard of it on this process.
+    """The whole tensor, even if this process holds only a shard of it.
 
-    DTensors (FSDP2, tensor parallelism) are gathered. This is a collective call, which every process must make.
+    DTensors (FSDP2, tensor parallelism) are gathered, by a collective call that every process must make.
+
     Raises InputError for shards that only their framework can gather (FSDP1, DeepSpeed ZeRO-3).
     """
     if hasattr(tensor, "full_tensor"):
@@ -97,7 +98,7 @@ def gathered(tensor: Tensor, name: str) -> Tensor:
     if hasattr(tensor, "ds_id") and tensor.numel() == 0:
         raise InputError(SHARD.format(name=name))
     if tensor.is_meta:
-        raise InputError(f"{name}: the weight is on the meta device (it has no values); load the weights first")
+        raise InputError(f"{name}: the weight is on the meta device, so it has no values; load the weights first")
     return tensor
 
 
@@ -107,7 +108,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _layer_name(name: str) -> str | None:
-    """The layer of a weight by its name; None if it is not the name of a weight."""
+    """The layer that a weight's name belongs to; None if it is not the name of a weight."""
     path, leaf = _split(name)
     if leaf == "weight":
         return path.removesuffix(".base_layer") or name
@@ -121,7 +122,7 @@ def _layer_name(name: str) -> str | None:
 
 
 def _kind(name: str, tensor: Tensor) -> Kind | None:
-    """The kind of a tensor by name and shape: matrix, stack of spectral matrices, or None."""
+    """The kind of a tensor by name and shape; None if it is not a layer's weight."""
     if tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex()):
         return None
     if tensor.is_complex():
@@ -183,12 +184,12 @@ def _find(
 
 
 def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
-    """The layers of a model in the order of its parameters, tied weights once, without embeddings by default.
+    """The layers of a model, in the order of its parameters. Tied weights count once, embeddings not by default.
 
     Raises InputError for weights that FSDP1 has flattened into shards.
     """
     tensors = named_tensors(model)
-    # FSDP1 marks its parameters, and shows them with their own shapes only while they are summoned.
+    # FSDP1 marks its parameters; they have their own shapes only while they are summoned.
     flattened = {name: tensor for name, tensor in tensors.items() if getattr(tensor, "_fsdp_flattened", False)}
     if flattened and all(tensor.ndim < 2 for tensor in flattened.values()):
         raise InputError(SHARD.format(name=next(iter(flattened))))
@@ -208,7 +209,7 @@ def find_layers(model: nn.Module, preset: Preset) -> list[Layer]:
 
 
 def find_layers_in_state_dict(tensors: Mapping[str, Tensor], preset: Preset, *, lora_scale: float = 1.0) -> list[Layer]:
-    """The layers of a plain ``{name: tensor}``; without modules, kinds follow from names and shapes.
+    """The layers of a plain ``{name: tensor}``; names and shapes decide their kinds.
 
     ``lora_scale`` is alpha / r of LoRA pairs, which a state dict does not contain.
     """
@@ -219,7 +220,7 @@ def find_layers_in_state_dict(tensors: Mapping[str, Tensor], preset: Preset, *, 
 def layer_weight(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
     """The weight of a layer as the forward pass uses it: ``W + scale * B @ A`` with adapters.
 
-    Raises InputError for a shard that cannot be gathered or an adapter that does not fit its base.
+    Raises InputError for a shard that cannot be gathered, and for an adapter that does not fit its weight.
     """
     with torch.no_grad():
         weight = None if layer.weight is None else gathered(tensors[layer.weight], layer.weight).detach()
@@ -228,7 +229,7 @@ def layer_weight(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
             b = gathered(tensors[adapter.b], adapter.b).detach()
             if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
                 raise InputError(
-                    f"{layer.name}: LoRA factors of shapes {tuple(b.shape)} and {tuple(a.shape)} do not fit"
+                    f"{layer.name}: LoRA factors of shapes {tuple(b.shape)} and {tuple(a.shape)} do not multiply"
                 )
             product = adapter.scale * (b.float() @ a.float())
             if weight is not None and weight.shape not in (product.shape, product.T.shape):

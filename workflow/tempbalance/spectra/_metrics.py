@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra._eigen import batched_eigenvalues, promoted, unfold
+from tempbalance.spectra._eigen import batched_eigenvalues, drop_small, promoted, unfold
 from tempbalance.spectra._farms import farms_windows
 from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
 from tempbalance.spectra._presets import Preset, get_preset
@@ -22,7 +22,7 @@ from tempbalance.spectra._tail import TailFit, fit_tail, spectral_norm, stable_r
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Weights of up to this many values (256 MB in float32) are measured together.
+#: Layers are measured together up to this many values (256 MB in float32).
 PORTION = 2**26
 #: Columns of the tables that :func:`layer_metrics` and :func:`state_dict_metrics` return.
 COLUMNS = (
@@ -32,13 +32,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LayerSpectrum:
-    """A layer's eigenvalues and the metrics computed from them.
+    """A layer's eigenvalues and their metrics.
 
     Attributes:
         layer: the layer.
         shape: shape of its weight.
-        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``. Empty where
-            the weight has no spectrum.
+        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``. Empty if the weight
+            has no spectrum.
         preset: options of the metrics.
         problem: why there is no spectrum, or None.
     """
@@ -57,8 +57,7 @@ class LayerSpectrum:
     def _filtered(self) -> list[NDArray[np.floating]]:
         if self.preset.min_eigenvalue is None:
             return list(self.spectra)
-        kept = [row[row > self.preset.min_eigenvalue] for row in self.spectra]
-        return [some if len(some) else row for some, row in zip(kept, self.spectra, strict=True)]
+        return [drop_small(row, self.preset.min_eigenvalue) for row in self.spectra]
 
     @cached_property
     def _fits(self) -> tuple[list[TailFit], str | None]:
@@ -80,12 +79,12 @@ class LayerSpectrum:
 
     @property
     def alpha(self) -> float:
-        """The heavy-tail exponent (for ``per_mode`` the mean over modes); NaN if there is a :attr:`reason`."""
+        """The heavy-tail exponent (for ``per_mode`` the mean over modes); NaN if it has none (:attr:`reason`)."""
         fits = self._fits[0]
         return float(np.mean([fit.alpha for fit in fits])) if fits else float("nan")
 
     def value(self, metric: str) -> float:
-        """The number that a schedule maps to a rate; NaN for a layer without an exponent."""
+        """The value that a schedule maps to a rate; NaN for a layer without an exponent."""
         if self.reason is not None:
             return float("nan")
         if metric == "stable_rank":
@@ -123,14 +122,14 @@ def _matrices(layer: Layer, weight: Tensor, preset: Preset) -> Tensor:
         return unfold(weight, conv1d=preset.conv1d)
     if not weight.is_complex():  # AFNO: [2, blocks, in, out]
         return torch.complex(weight[0], weight[1])
-    # Spectral convolutions: [in, out, *modes], one matrix for each mode. Without mode axes it is one matrix.
+    # Spectral convolution: [in, out, *modes], one matrix per mode.
     return weight.flatten(2).permute(2, 0, 1) if weight.ndim > 2 else weight.unsqueeze(0)
 
 
 def _problem(matrices: Tensor, largest: float, preset: Preset) -> str | None:
     """Why there is no spectrum, given the largest absolute value."""
     if not np.isfinite(largest):
-        return "the weight holds values that are not finite"
+        return "the weight has values that are not finite"
     if largest == 0:
         return "the weight is zero or empty"
     count = len(matrices) * min(matrices.shape[-2:])
@@ -140,7 +139,7 @@ def _problem(matrices: Tensor, largest: float, preset: Preset) -> str | None:
 
 
 def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
-    """Tensors as arrays, with one copy for each device and type, because every copy from a GPU synchronises."""
+    """Tensors as arrays, with one copy per device and type, because every copy from a GPU synchronises."""
     kinds: dict[tuple, list[int]] = {}
     for index, tensor in enumerate(tensors):
         kinds.setdefault((tensor.device, tensor.dtype), []).append(index)
@@ -153,7 +152,7 @@ def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
 
 
 def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
-    """Groups of consecutive layers with at most :data:`PORTION` values together; larger layers come alone."""
+    """Groups of consecutive layers with at most :data:`PORTION` values in all; a larger layer is a group of its own."""
     portion: list[Layer] = []
     size = 0
     for layer in layers:
@@ -170,7 +169,7 @@ def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterato
 def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> list[LayerSpectrum]:
     """Spectra of layers whose tensors are given by name.
 
-    Works in portions, so that sharded weights are not gathered, and weights not copied, all at once.
+    The layers are solved in portions, so that their weights are not all gathered and copied at once.
     """
     with torch.no_grad():
         return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
@@ -207,8 +206,8 @@ def state_dict_spectra(
 
 
 def metrics_table(spectra: Sequence[LayerSpectrum]) -> pd.DataFrame:
-    """One row for each layer, indexed by layer name."""
-    import pandas as pd  # takes half a second, and training needs no table
+    """One row per layer, indexed by layer name."""
+    import pandas as pd  # takes half a second to import, and training needs no table
 
     table = pd.DataFrame([spectrum.row() for spectrum in spectra], columns=["layer", *COLUMNS])
     return table.set_index("layer")
@@ -223,21 +222,21 @@ def layer_metrics(model: nn.Module, *, preset: str | Preset = "sciml", **changes
     """Metrics of every layer of a model.
 
     Args:
-        model: any torch model; DDP and torch.compile wrappers are looked through.
-        preset: ``"nlp"`` or ``"sciml"`` (:class:`Preset`), with single options changed by keyword
+        model: any torch model; it may be wrapped by DDP or torch.compile.
+        preset: ``"nlp"`` or ``"sciml"`` (:class:`Preset`). Keywords change its options
             (``xmin_pos=1.5``, ``tail="ks"``, ``conv1d="released"``, ``min_count=2``, ...).
 
-    Returns a table indexed by layer name: block, shape, n_eigs, alpha, ks_distance, stable_rank,
-    spectral_norm, lambda_min (the eigenvalue where the tail starts) and reason (why alpha is NaN, else missing).
+    Returns a table indexed by layer name, with columns block, shape, n_eigs, alpha, ks_distance, stable_rank,
+    spectral_norm, lambda_min (the eigenvalue where the tail starts) and reason (why alpha is NaN, otherwise missing).
 
-    Raises InputError for unknown options and weights that cannot be read.
+    Raises InputError for unknown options and for weights that cannot be read.
 
     Examples:
         >>> from torch import nn
         >>> from tempbalance import layer_metrics
         >>> model = nn.Sequential(nn.Linear(64, 96), nn.GELU(), nn.Linear(96, 3))
         >>> table = layer_metrics(model, preset="sciml")
-        >>> table.shape  # a row for each layer, a column for each metric
+        >>> table.shape  # one row per layer, one column per metric
         (2, 9)
         >>> table["n_eigs"].to_dict()
         {'0': 64, '2': 3}

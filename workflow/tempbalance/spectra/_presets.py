@@ -1,9 +1,9 @@
-"""The paper's two sets of options: one for language models, one for scientific machine learning."""
+"""The paper's two sets of options: for language models, and for scientific machine learning."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tempbalance.errors import InputError
 
@@ -24,32 +24,33 @@ class Preset:
     """How a model's spectra are measured and which parameters share a rate (paper sections 3.1 and 3.2).
 
     Attributes:
-        name: name of the preset.
         xmin_pos: the Hill tail starts at eigenvalue ``int(N / xmin_pos)``.
-        min_eigenvalue: eigenvalues at or below it are dropped before the fit, unless none would be left.
+        min_eigenvalue: eigenvalues at or below it are dropped before the fit, unless that would drop all.
         min_count: a layer with fewer eigenvalues has no exponent and keeps the base rate.
-        unit: ``block`` (layers of a transformer block share a rate), ``layer``, or ``layer_in_block`` (the
-            block's rate times a linear map within the block, the released NLP code's "layer").
-        norms: the rate of a block's parameters that belong to no layer (LayerNorm) where the unit is not the block:
-            the ``base`` rate, or that of the ``preceding`` layer in the block, as in the released NLP code.
-        timing: ``fresh``: rates follow the present weights, and the first update is balanced (SciML code).
-            ``lagged``: rates follow the exponents from before the last forward pass, so the first update is
-            unbalanced (NLP code).
-        exclude: layers whose name contains one of these keep the base rate and do not enter the mean exponent.
-        conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code's quirk.
+        unit: ``block`` (layers of a transformer block share a rate), ``layer``, or ``layer_in_block`` (the rate of the
+            block times a linear map within the block; "layer" in the released NLP code).
+        norms: unless the unit is the block, the rate of a block's parameters that belong to no layer (LayerNorm): the
+            ``base`` rate, or that of the ``preceding`` layer in the block, as in the released NLP code.
+        timing: ``fresh``: rates follow the current weights, and the first update is balanced (SciML code). ``lagged``:
+            rates follow the exponents from before the last forward pass, so the first update is not balanced (NLP
+            code).
+        exclude: layers whose name contains one of these strings keep the base rate, and the mean exponent is over the
+            others.
+        conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code
+            (:func:`tempbalance.spectra.unfold`).
         transposed: ``matrix`` treats a transposed convolution like any convolution; ``skip`` leaves it out, like the
-            released code. A state dict does not tell them from other convolutions, so there they always count.
-        spectral: complex spectral-convolution weights: ``skip`` leaves them out, ``pooled`` pools the eigenvalues of
-            all modes into one spectrum, ``per_mode`` takes the mean of the modes' exponents.
+            released code. A state dict does not show which convolutions are transposed, so there all count.
+        spectral: complex weights of spectral convolutions: ``skip`` leaves them out, ``pooled`` pools the eigenvalues
+            of all modes into one spectrum, ``per_mode`` uses the mean of the exponents of the modes.
         lora: whether an adapter's product is multiplied by its scale alpha / r.
-        tail: how the tail start is chosen.
-        metric: the number that the schedule maps to a rate. ``farms`` is the exponent of sub-matrices of one aspect
-            ratio (arXiv 2506.06280); spectra and tables are then of the sub-matrices too. ``stable_rank_released`` is
-            the released SciML code's: over the whole spectrum at initialisation, over its upper half afterwards.
-        metric_scale: how stable rank and spectral norm enter a schedule made for exponents. ``alpha`` gives them the
-            exponents' mean and standard deviation, and reverses the spectral norm, which is large in a trained
+        tail: how the start of the tail is chosen.
+        metric: the value that the schedule maps to a rate. ``farms`` is the exponent of windows of one aspect ratio
+            (arXiv 2506.06280); spectra and tables are then those of the windows. ``stable_rank_released`` is the
+            released SciML code's: of the whole spectrum at initialisation, of its upper half afterwards.
+        metric_scale: how stable rank and spectral norm enter a schedule that is made for exponents. ``alpha`` gives
+            them the exponents' mean and standard deviation, and reverses the spectral norm, which is large in a trained
             layer. ``released`` uses them unscaled, like the released code, which saturates the sigmoid.
-        farms_ratio: the aspect ratio of ``farms``, longer over shorter side.
+        farms_ratio: the aspect ratio of ``farms``, longer side over shorter side.
         embeddings: whether embedding tables count as layers.
     """
 
@@ -73,7 +74,6 @@ class Preset:
 
 
 PRESETS = {
-    # Fewer than 50 eigenvalues are skipped; nothing is filtered.
     "nlp": Preset(
         "nlp",
         xmin_pos=1.5,
@@ -84,28 +84,18 @@ PRESETS = {
         norms="preceding",
         exclude=("pooler", "classifier", "lm_head"),
     ),
-    # The released experiment list drops layers of 12 eigenvalues or fewer.
+    # The released experiments leave out layers with 12 eigenvalues or fewer.
     "sciml": Preset("sciml", xmin_pos=2.0, min_eigenvalue=1e-5, min_count=13, unit="layer", timing="fresh"),
 }
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "unit": ("block", "layer", "layer_in_block"),
-    "norms": ("base", "preceding"),
-    "timing": ("fresh", "lagged"),
-    "conv1d": ("matrix", "released"),
-    "transposed": ("matrix", "skip"),
-    "spectral": ("skip", "per_mode", "pooled"),
-    "lora": ("scaled", "unscaled"),
-    "tail": ("hill", "xmin_peak", "ks"),
-    "metric_scale": ("alpha", "released"),
-    "metric": ("alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"),
-}
+#: Option -> its allowed values.
+_CHOICES = {name: get_args(kind) for name, kind in get_type_hints(Preset).items() if get_origin(kind) is Literal}
 
 
 def get_preset(preset: str | Preset, **changes: Any) -> Preset:
-    """A preset by name, with some options changed; None keeps the preset's value.
+    """A preset by name, with some options changed; None means the preset's value.
 
-    Raises InputError for an unknown preset, an unknown option or an invalid value.
+    Raises InputError for an unknown preset, an unknown option, or an invalid value.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:

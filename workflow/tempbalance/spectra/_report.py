@@ -1,4 +1,4 @@
-"""`tempbalance spectrum`: a checkpoint's layers as a table, a file and a plot."""
+"""``tempbalance spectrum``: the layers of a checkpoint as a table, a file and a plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tempbalance.spectra._presets import Preset, get_preset
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Layers solved between two updates of the progress bar.
+#: Layers solved between updates of the progress bar.
 CHUNK = 4
 
 
@@ -34,14 +34,14 @@ def report_checkpoint(
     console: Console | None = None,
     **changes: Any,
 ) -> pd.DataFrame:
-    """Print a checkpoint's layers with their exponents and balance; write the files that are asked for.
+    """Print the layers of a checkpoint with their exponents, and write the requested files.
 
     Args:
         path: a safetensors file, a transformers or adapter folder, or a torch state dict.
-        preset: ``nlp``, ``sciml``, or ``auto``: ``nlp`` where most dense layers sit in numbered blocks.
+        preset: ``nlp``, ``sciml``, or ``auto``: ``nlp`` if most layers are dense layers in numbered blocks.
         csv: file for the table.
         json_file: file for the table and its summary.
-        plot: image file (its suffix chooses the format).
+        plot: image file; its suffix decides the format.
         console: a rich Console for the table; standard output by default. Progress goes to standard error.
         changes: options of :class:`tempbalance.spectra.Preset`.
 
@@ -52,9 +52,9 @@ def report_checkpoint(
     checkpoint = read_checkpoint(path)
     choices = choose_preset(checkpoint, preset, **changes)
     layers = find_layers_in_state_dict(checkpoint.tensors, choices, lora_scale=checkpoint.lora_scale)
-    layers.sort(key=lambda layer: _natural(layer.name))  # files keep names sorted as text: 1, 10, 11, 2
+    layers.sort(key=lambda layer: _natural(layer.name))  # files sort names as text: 1, 10, 11, 2
     if not layers:
-        raise DataError(f"{path}: holds no weight matrix among its {len(checkpoint.tensors)} tensors")
+        raise DataError(f"{path}: no weight matrix among its {len(checkpoint.tensors)} tensors")
     spectra = _solve(layers, checkpoint, choices)
     table = metrics_table(spectra)
     summary = summarise(table, checkpoint, choices)
@@ -81,7 +81,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def choose_preset(checkpoint: Checkpoint, preset: str, **changes: Any) -> Preset:
-    """The preset by name; ``auto`` chooses by the share of dense layers in numbered blocks."""
+    """The preset by name; ``auto`` decides by the share of dense layers in numbered blocks."""
     if preset != "auto":
         return get_preset(preset, **changes)
     layers = find_layers_in_state_dict(checkpoint.tensors, get_preset("nlp"))
@@ -91,7 +91,7 @@ def choose_preset(checkpoint: Checkpoint, preset: str, **changes: Any) -> Preset
 
 
 def summarise(table: pd.DataFrame, checkpoint: Checkpoint, preset: Preset) -> dict[str, Any]:
-    """Balance in numbers: mean and standard deviation (ddof 0) of alpha over layers, and over blocks."""
+    """Mean of alpha over layers, and its standard deviation (ddof 0) over layers and over blocks."""
     alphas = table["alpha"].dropna()
     blocks = table.dropna(subset=["alpha", "block"]).groupby("block")["alpha"].mean()
     return {
@@ -165,18 +165,18 @@ def _print(table: pd.DataFrame, summary: dict[str, Any], console: Console | None
     console.print(
         f"alpha: mean {mean:.3f}, standard deviation over {summary['layers_with_alpha']} layers {spread:.3f}"
         + (f", over blocks {between:.3f}" if between is not None else "")
-        + f"  (preset {summary['preset']}; a larger alpha: less trained than the rest, a smaller one: more)"
+        + f"  (preset {summary['preset']}; a larger alpha means less trained than the rest)"
     )
 
 
 def _bar(distance: float, spread: float) -> str:
-    """Distance from the mean as a bar: two marks for each standard deviation, four at most."""
+    """Distance from the mean as a bar: two marks per standard deviation, at most four."""
     marks = min(4, round(2 * abs(distance) / spread)) if spread > 0 else 0
     return f"{'◀' * marks:>4}|{'':4}" if distance < 0 else f"{'':4}|{'▶' * marks:<4}"
 
 
 def plot_layers(table: pd.DataFrame, summary: dict[str, Any], path: Path) -> None:
-    """One dot for each layer in the model's order, coloured by block, and the mean as a line.
+    """One dot per layer in the model's order, coloured by block, and the mean as a line.
 
     Raises InputError for a file format that matplotlib cannot write.
     """

@@ -1,4 +1,4 @@
-"""Power-law exponents of a spectrum's tail, and the simpler metrics of the ablations."""
+"""Power-law exponents of a spectrum's tail, and the simpler layer metrics of the ablations."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tempbalance.spectra._presets import Tail
 
 Eigenvalues = Tensor | NDArray[np.floating] | Sequence[float]
 
-#: Below this mean of ln(e_j / e_i) the tail is flat up to rounding, and its exponent (above 1e5) is meaningless.
+#: If the mean of ln(e_j / e_i) is below this, the tail is flat up to rounding, and its exponent is meaningless.
 FLAT = 1e-5
-#: Bins of the histogram whose peak is where the ``xmin_peak`` search looks.
+#: Bins of the histogram in :func:`alpha_xmin_peak`.
 PEAK_BINS = 100
 
 
 @dataclass(frozen=True)
 class TailFit:
-    """A fitted tail: exponent, Kolmogorov-Smirnov distance, index of the first tail eigenvalue and its value."""
+    """A fitted tail: exponent, Kolmogorov-Smirnov distance, index and value of the tail's first eigenvalue."""
 
     alpha: float
     ks_distance: float
@@ -35,9 +35,9 @@ def _ascending(eigenvalues: Eigenvalues) -> NDArray[np.float64]:
         eigenvalues = eigenvalues.detach().cpu().double().numpy()
     values = np.sort(np.asarray(eigenvalues, dtype=np.float64))
     if values.ndim != 1 or len(values) < 2:
-        raise InputError(f"a tail needs a list of 2 or more eigenvalues, got shape {values.shape}")
+        raise InputError(f"eigenvalues: expected a list of 2 or more, got shape {values.shape}")
     if not np.isfinite(values).all():
-        raise InputError("eigenvalues are not finite (NaN or infinity), so they have no exponent")
+        raise InputError("eigenvalues: some are not finite (NaN or infinity), so there is no exponent")
     return values
 
 
@@ -57,8 +57,8 @@ def pl_alpha_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> float:
         eigenvalues: ``[N]``, any order.
         xmin_pos: above 1; 2 for SciML (the upper half), 1.5 for NLP (the upper third).
 
-    Raises InputError for fewer than 2 eigenvalues, values that are not finite, a tail that starts at zero or
-    is flat, or ``xmin_pos`` of 1 or below.
+    Raises InputError for fewer than 2 eigenvalues, values that are not finite, a tail that starts at zero or is flat,
+    and ``xmin_pos`` of 1 or below.
 
     Examples:
         >>> from tempbalance import pl_alpha_hill
@@ -85,16 +85,16 @@ def fit_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> TailFit:
 def _fit(values: NDArray[np.float64], start: int) -> TailFit:
     tail = values[start:]
     if tail[0] <= 0:
-        raise InputError("the tail starts at a zero eigenvalue (the weight's rank is too low), so it has no exponent")
+        raise InputError("the tail starts at a zero eigenvalue (the weight's rank is too low), so there is no exponent")
     logs = np.log(tail / tail[0])
     if logs.mean() < FLAT:
-        raise InputError("all tail eigenvalues are equal, so they have no exponent")
+        raise InputError("all eigenvalues of the tail are equal, so there is no exponent")
     alpha = float(1 + len(tail) / logs.sum())
     return TailFit(alpha, ks_distance(values, alpha, start), start, float(values[start]))
 
 
 def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFit:
-    """The fit with the smallest KS distance; of equal ones the first."""
+    """The fit with the smallest KS distance; the first if several are equal."""
     usable = [int(start) for start in starts if 0 < values[start] < values[-1] * (1 - FLAT)]
     if not usable:
         raise InputError("no eigenvalue can start a power-law tail (all are equal or zero)")
@@ -112,16 +112,16 @@ def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFi
 
 
 def alpha_ks_search(eigenvalues: Eigenvalues) -> TailFit:
-    """Full search over all tail starts but the last eigenvalue for the smallest KS distance."""
+    """The fit with the smallest KS distance over all tail starts except the last eigenvalue."""
     values = _ascending(eigenvalues)
     return _best_start(values, np.arange(len(values) - 1))
 
 
 def alpha_xmin_peak(eigenvalues: Eigenvalues) -> TailFit:
-    """Released ``xmin_peak``: the KS search among starts near the peak of the histogram of log10 eigenvalues.
+    """The released ``xmin_peak``: a KS search over the starts near the peak of the histogram of log10 eigenvalues.
 
-    With the peak's left bin edge at ``p``, a start ``e`` must satisfy ``log10(0.95 p) <= e <= 1.5 p``. The
-    released code takes the logarithm on the lower side only, so that side hardly excludes anything.
+    If ``p`` is the left edge of the peak's bin, a start ``e`` must satisfy ``log10(0.95 p) <= e <= 1.5 p``. The
+    released code takes the logarithm on the left side only, so that side excludes hardly anything.
     """
     values = _ascending(eigenvalues)
     positive = values[values > 0]
@@ -141,9 +141,9 @@ _FITS: dict[str, Callable[[Eigenvalues, float], TailFit]] = {
 
 
 def fit_tail(eigenvalues: Eigenvalues, *, tail: Tail = "hill", xmin_pos: float = 2.0) -> TailFit:
-    """Fit a tail whose start is chosen by ``hill`` (with ``xmin_pos``), ``xmin_peak`` or ``ks``.
+    """Fit a tail; ``hill`` (with ``xmin_pos``), ``xmin_peak`` or ``ks`` chooses its start.
 
-    Raises InputError for an unknown ``tail``, or a spectrum without an exponent.
+    Raises InputError for an unknown ``tail`` and for a spectrum without an exponent.
     """
     if tail not in _FITS:
         raise InputError(f"tail: {tail!r} is unknown, expected one of {list(_FITS)}")
@@ -151,7 +151,7 @@ def fit_tail(eigenvalues: Eigenvalues, *, tail: Tail = "hill", xmin_pos: float =
 
 
 def stable_rank(eigenvalues: Eigenvalues) -> float:
-    """Sum of the eigenvalues over the largest (paper, ablation of the layer metric)."""
+    """Sum of the eigenvalues divided by the largest (paper, ablation of the layer metric)."""
     values = _ascending(eigenvalues)
     if values[-1] <= 0:
         raise InputError("all eigenvalues are zero, so there is no stable rank")
