@@ -36,6 +36,9 @@ def test_lines_name_what_differs_and_by_how_much(folders):
     assert "B - A +2, 95 % interval -0.484 to +4.48" in lines[0]  # mean 2, SD 1, t(2) = 4.303: 2 -+ 2.484
     assert lines[1].startswith("fig3_glue_ratio/toy/synthetic/ratio=0.05/ft: only in A; A ")
     assert lines[2] == "6 cells: 4 equal, 1 differs, 1 only in A"
+    table = compare(*folders)
+    assert comparison_lines(table[table["status"] == "equal"].head(1)) == ["1 cell: 1 equal"]
+    assert comparison_lines(table.assign(status="differs"))[-1] == "6 cells: 6 differ"
 
 
 def test_a_folder_equals_itself(folders):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,26 @@ def test_sign_test_from_six_cells() -> None:
     assert p_for == pytest.approx(stats.binomtest(6, 7, alternative="greater").pvalue)
     assert p_against == pytest.approx(stats.binomtest(6, 7, alternative="less").pvalue)
     assert "sign test over 7 cells" in test
+
+
+@pytest.mark.parametrize(
+    ("cells", "test"),
+    [
+        (1, "paired t-test of 1 cell"),
+        (2, "paired t-tests of 2 cells combined (Stouffer)"),
+        (6, "sign test over 6 cells"),
+    ],
+)
+def test_the_name_of_the_test_counts_cells(cells: int, test: str) -> None:
+    assert combine(pd.DataFrame({"gain": [1.0] * cells, "p_t": 0.5}))[2] == test
+
+
+@pytest.mark.parametrize("ratios", [(0.01,), (0.01, 0.02, 0.05)])
+def test_one_cell_or_curve_is_singular_in_every_sentence(ratios: tuple[float, ...]) -> None:
+    rows = overall_verdicts(synthetic_runs(ratios=ratios))
+    sentences = [f"{row['reason']} {row.get('test')}" for row in rows]
+    assert any(word in text for text in sentences for word in ("1 cell", "1 curve"))
+    assert not any(re.search(r"\b1 (cell|curve|seed|run)s", text) for text in sentences)
 
 
 def test_stouffer_below_six_cells() -> None:

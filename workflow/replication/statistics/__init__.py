@@ -1,1 +1,1 @@
-"""From tidy tables to paired gains, claims, verdicts, and the published numbers beside them."""
+"""Paired gains, claims and verdicts from the tables of runs, compared with the published numbers."""

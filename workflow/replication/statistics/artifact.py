@@ -1,4 +1,4 @@
-"""Everything that a figure or table shows of its runs: cells, paired gains, published values, trivial predictors."""
+"""The numbers of a figure or table: cells, paired gains, published values, trivial predictors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from replication.statistics.cells import (
     ENOUGH_SEEDS,
     SETTING,
     Line,
+    stand_ins,
     summarise,
     title_of,
     with_companions,
 )
-from replication.statistics.paired import Pair, paired_table
+from replication.statistics.paired import paired_table, present_pairs
 from replication.statistics.published import join_published
 from replication.statistics.trivial import against_trivial
 
@@ -32,23 +33,22 @@ class Numbers:
         value: ``score``, or a column of ``runs``.
 
     Attributes:
-        runs: those of the artifact's methods.
-        pairs: pairs of methods that are there.
+        runs: the runs of the artifact's methods.
+        pairs: pairs of methods that both have runs.
         cells: one row per cell (:func:`replication.statistics.cells.summarise`).
         gains: one row per pair and setting (:func:`replication.statistics.paired.paired_table`).
 
-    Raises DataError where the runs have no method of the artifact.
+    Raises DataError if no run has a method of the artifact.
     """
 
     def __init__(self, artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame, value: str = "score") -> None:
         own = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.experiments)
-        present = set(own["method"])
         named = {method for pair in artifact.pairs for method in pair}
         self.artifact, self.value, self.published_table = artifact, value, published
-        self.pairs: list[Pair] = [pair for pair in artifact.pairs if set(pair) <= present]
+        self.pairs = present_pairs(artifact.pairs, own)
         self.methods = [name for name in dict.fromkeys(own["method"]) if name in named]
         if not self.methods:
-            raise DataError(f"{artifact.name}: the tables of runs have none of its methods, only {sorted(present)}")
+            raise DataError(f"{artifact.name}: the runs have none of its methods, only {sorted(set(own['method']))}")
         self.runs = own[own["method"].isin(self.methods)].reset_index(drop=True)
         self.cells = summarise(self.runs, value)
         self.gains = paired_table(self.runs, self.pairs, value)
@@ -62,7 +62,7 @@ class Numbers:
 
     @cached_property
     def trivial(self) -> pd.DataFrame:
-        """The best trivial predictor beside every cell (:func:`replication.statistics.trivial.against_trivial`)."""
+        """The best trivial predictor of every cell (:func:`replication.statistics.trivial.against_trivial`)."""
         return against_trivial(self.runs)
 
     @property
@@ -76,7 +76,7 @@ class Numbers:
         return list(self.runs[["model", "dataset"]].drop_duplicates().itertuples(index=False, name=None))
 
     def title(self, kind: str, name: str) -> str:
-        """The catalogue's title of a model, data set or method, else its id."""
+        """See :func:`replication.statistics.cells.title_of`."""
         return title_of(self.runs, kind, name)
 
     def tidy(self) -> pd.DataFrame:
@@ -87,11 +87,11 @@ class Numbers:
             tidy = tidy.merge(self.trivial.drop(columns="mean"), on=[*SETTING, "method"], how="left")
         gains = self.gains.drop(columns=["family", "n_train"]).rename(columns={"n": "pairs"})
         tidy = tidy.merge(gains, on=[*SETTING, "method"], how="left")
-        tidy["stand_in"] = "; ".join(sorted(set(self.runs["stand_in"]) - {""}))
+        tidy["stand_in"] = stand_ins(self.runs)
         return tidy.sort_values([*SETTING, "method"], ignore_index=True)
 
 
 def excludes_zero(row: Line) -> bool:
-    """Whether a gain's bootstrap interval lies on one side of zero; never below three seeds."""
+    """Whether the bootstrap interval of a gain excludes zero; never with fewer than three seeds."""
     low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
     return bool(row["n"] >= ENOUGH_SEEDS and (low > 0 or high < 0))

@@ -11,19 +11,16 @@ import pandas as pd
 from replication.errors import DataError, InputError
 from replication.runs.seals import check_table
 
-#: What the two methods of a comparison share; with the method it names a cell.
+#: Columns that the two methods of a comparison share; with the method they identify a cell.
 SETTING = ["model", "dataset", "ratio"]
-#: Fewer seeds than this are shown, but no claim is made about them.
+#: Cells with fewer common seeds are shown, but support no claim.
 ENOUGH_SEEDS = 3
 Line = dict[str, Any]
 REQUIRED = ("experiment", "family", "model", "dataset", "ratio", "n_train", "method", "seed", "status", "score")
 
 
 def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
-    """The tidy tables of runs below each other.
-
-    Raises DataError for a file that cannot be read or lacks a column.
-    """
+    """Concatenate tidy tables of runs. Raises DataError for a file that cannot be read or lacks a column."""
     frames = []
     for path in paths:
         frame = read_table(path)
@@ -33,14 +30,14 @@ def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
         frame["stand_in"] = frame["stand_in"].fillna("") if "stand_in" in frame else ""
         frames.append(frame)
     if not frames:
-        raise DataError("no tables of runs were given, at least one runs.csv was expected")
+        raise DataError("no table of runs was given, expected at least one runs.csv")
     return pd.concat(frames, ignore_index=True)
 
 
 def read_results(folder: Path) -> pd.DataFrame:
-    """All runs of a results folder, of every ``<experiment>/runs.csv`` below it.
+    """All runs of a results folder: every ``<experiment>/runs.csv`` below it.
 
-    Raises InputError where there is none, DataError where one cannot be read.
+    Raises InputError if there is none, DataError if one cannot be read.
     """
     tables = sorted(folder.glob("*/runs.csv"))
     if not tables:
@@ -49,7 +46,7 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """One CSV. Raises DataError, naming the file, where it cannot be read or was changed after it had been written."""
+    """Read a CSV. Raises DataError, with the file's name, if it cannot be read or was changed after it was written."""
     check_table(Path(path))
     try:
         return pd.read_csv(path, low_memory=False)
@@ -60,33 +57,48 @@ def read_table(path: Path | str) -> pd.DataFrame:
 
 
 def read_stacked(paths: Iterable[Path | str]) -> pd.DataFrame:
-    """Several CSVs (``layers.csv``, ``spectra.csv``, ``history.csv``) below each other."""
+    """Concatenate CSVs (``layers.csv``, ``spectra.csv``, ``history.csv``)."""
     frames = [frame for frame in map(read_table, paths) if len(frame)]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def with_companions(runs: pd.DataFrame, main: Sequence[str]) -> pd.DataFrame:
-    """Runs of the main experiments, and other experiments' runs in the same settings (model, data set, ratio).
+    """Runs of the main experiments, and what other experiments (companions) add in the same settings.
 
-    A companion lends the methods that the main experiments lack in a setting: Table 1 takes FT and TB from Figure 3's
-    runs.
+    Companions provide the methods that the main experiments lack in a setting (model, data set, ratio): Table 1 uses FT
+    and TB from Figure 3's runs.
     """
     own = runs[runs["experiment"].isin(main)]
-    lent = runs[~runs["experiment"].isin(main)]
+    others = runs[~runs["experiment"].isin(main)]
     settings = pd.MultiIndex.from_frame(own[SETTING])
-    taken = pd.MultiIndex.from_frame(own[[*SETTING, "method"]])
-    wanted = pd.MultiIndex.from_frame(lent[SETTING]).isin(settings)
-    wanted &= ~pd.MultiIndex.from_frame(lent[[*SETTING, "method"]]).isin(taken)
-    return pd.concat([own, lent[wanted]], ignore_index=True)
+    present = pd.MultiIndex.from_frame(own[[*SETTING, "method"]])
+    wanted = pd.MultiIndex.from_frame(others[SETTING]).isin(settings)
+    wanted &= ~pd.MultiIndex.from_frame(others[[*SETTING, "method"]]).isin(present)
+    return pd.concat([own, others[wanted]], ignore_index=True)
+
+
+def each_once(runs: pd.DataFrame) -> pd.DataFrame:
+    """Drop the copies of runs that several experiments show (Table 1 repeats Figure 3's runs)."""
+    return runs.drop_duplicates(["family", *SETTING, "method", "seed"])
+
+
+def stand_ins(runs: pd.DataFrame) -> str:
+    """The stand-ins of the runs, as one text; empty if model and data are the paper's."""
+    return "; ".join(sorted(set(runs["stand_in"]) - {""}))
+
+
+def higher_is_better(table: pd.DataFrame) -> pd.Series:
+    """The column of that name as booleans; CSV files with missing values have text there."""
+    return table["higher_is_better"].astype(str).str.lower().eq("true")
 
 
 def display_scale(family: str) -> float:
-    """Factor from a run's score to the paper's unit: scores of language tasks are shown in per cent."""
+    """Factor from a run's score to the paper's unit, which is per cent for language tasks."""
     return 100.0 if family == "nlp" else 1.0
 
 
 def shown_scores(runs: pd.DataFrame, column: str = "score") -> pd.Series:
-    """A column of scores in the paper's unit; a diverged run has none."""
+    """A column of scores in the paper's unit; NaN for a diverged run."""
     values = pd.to_numeric(runs[column], errors="coerce") * runs["family"].map(display_scale).astype(float)
     return values.where(runs["status"] != "diverged")
 
@@ -96,10 +108,10 @@ def summarise(runs: pd.DataFrame, value: str = "score") -> pd.DataFrame:
 
     Args:
         runs: tidy table of runs.
-        value: ``score`` (or another score column), or one of the spreads of alpha.
+        value: ``score`` (or another score column), or a standard deviation of alpha.
 
-    Returns columns of the cell and ``mean``, ``sd`` (``ddof=1``), ``sd_ddof0`` (as the paper prints), ``n`` finished
-    runs, ``diverged`` runs, ``n_train``.
+    Returns the columns of the cell and ``mean``, ``sd`` (``ddof=1``), ``sd_ddof0`` (as the paper prints), ``n``
+    (finished runs), ``diverged`` (number of runs) and ``n_train``.
     """
     frame = runs.assign(value=values_of(runs, value))
     groups = frame.groupby(["family", *SETTING, "method"], sort=False, dropna=False)
@@ -115,12 +127,12 @@ def summarise(runs: pd.DataFrame, value: str = "score") -> pd.DataFrame:
 
 
 def spread_of(family: str) -> str:
-    """The column that holds the paper's STD of alpha: over the means of blocks for language, over layers for PDEs."""
+    """The column of the paper's STD of alpha: over the means of blocks for language, over layers for PDEs."""
     return "alpha_std_block" if family == "nlp" else "alpha_std"
 
 
 def values_of(runs: pd.DataFrame, value: str) -> pd.Series:
-    """A column as figures and tables show it: scores in the paper's unit, everything else as it is."""
+    """A column as figures and tables show it: scores in the paper's unit, other columns unchanged."""
     if value.startswith("score"):
         return shown_scores(runs, value)
     if value not in runs:
@@ -129,7 +141,7 @@ def values_of(runs: pd.DataFrame, value: str) -> pd.Series:
 
 
 def title_of(runs: pd.DataFrame, kind: str, name: str) -> str:
-    """The catalogue's title of a model, data set or method, else its id."""
+    """The title of a model, data set or method in the catalogue, otherwise its id."""
     column = f"{kind}_title"
     if column in runs:
         titles = runs.loc[runs[kind] == name, column].dropna()
@@ -139,5 +151,5 @@ def title_of(runs: pd.DataFrame, kind: str, name: str) -> str:
 
 
 def records(table: pd.DataFrame) -> list[Line]:
-    """A table's rows as mappings."""
+    """The rows of a table as dictionaries."""
     return [{str(key): value for key, value in line.items()} for line in table.to_dict("records")]

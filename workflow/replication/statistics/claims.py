@@ -1,18 +1,17 @@
 """The paper's claims, tested on the cells of an artifact.
 
-Four claims, each a question about gains over cells (docs/verdicts.md states the rule in words):
+There are four claims (docs/verdicts.md states the rule in words):
 
 - ``better``: the second method of a pair scores better than the first ("TB helps").
 - ``low_data``: that gain grows as the data shrink ("more so with less data").
-- ``balances``: TB leaves a smaller standard deviation of alpha, the paper's (over the means of blocks for language,
-  over layers for PDEs).
-- ``imbalance``: without TB, that standard deviation grows as the data shrink.
+- ``balances``: TB leaves a smaller STD of alpha (:func:`replication.statistics.cells.spread_of`).
+- ``imbalance``: without TB, the STD of alpha grows as the data shrink.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +19,11 @@ import numpy as np
 import pandas as pd
 
 from replication.statistics.cells import ENOUGH_SEEDS, SETTING, spread_of, values_of
+from replication.statistics.numbers import count_text
 from replication.statistics.paired import Pair, gains, paired_table, student
 
 ALPHA = 0.05
-#: From this many cells on a sign test can reach ALPHA (6 of 6: p = .031).
+#: With this many cells or more, the test is a sign test over cells.
 SIGN_TEST_CELLS = 6
 #: A trend needs this many ratios.
 MIN_RATIOS = 3
@@ -37,10 +37,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the data say about one claim: an estimate, its interval, and one-sided p-values both ways.
+    """What the data say about one claim: an estimate, its interval, and one-sided p-values.
 
-    ``p_for`` is the p-value of the claim's direction, ``p_against`` of the opposite one. ``low``/``high`` are
-    the 95 % Student interval of the mean over cells (the cells are its units), missing below two cells.
+    ``p_for`` is the p-value for the claim, ``p_against`` for its opposite. ``low`` and ``high`` are Student's 95 %
+    interval of the mean over cells, missing if there are fewer than two.
     """
 
     cells: int
@@ -56,7 +56,7 @@ class Evidence:
 
 
 def collect(claim: str, runs: pd.DataFrame, pair: Pair) -> Evidence | None:
-    """The evidence of an artifact's runs on a claim; None where no cell has enough common seeds."""
+    """What the runs of an artifact say about a claim; None if no cell has enough common seeds."""
     return _TESTS[claim](runs, pair)
 
 
@@ -76,10 +76,10 @@ def _difference(runs: pd.DataFrame, pair: Pair, value: str | None) -> Evidence |
 
 
 def combine(table: pd.DataFrame) -> tuple[float, float, str]:
-    """One-sided p-values, for and against a positive gain, of all cells of a paired table.
+    """One-sided p-values for and against a positive gain over all cells of a paired table, and the name of the test.
 
-    From six cells on: the sign test over cells (binomial, ties left out). Below: Stouffer's combination of the
-    cells' one-sided paired t-tests.
+    With six or more cells: the sign test over cells (binomial, without ties). With fewer: the one-sided paired t-tests
+    of the cells, combined by Stouffer's method.
     """
     from scipy import stats
 
@@ -93,18 +93,19 @@ def combine(table: pd.DataFrame) -> tuple[float, float, str]:
     one_sided = half.where(table["gain"] > 0, 1 - half).fillna(0.5).clip(1e-12, 1 - 1e-12)
     p_for = stats.combine_pvalues(one_sided, method="stouffer").pvalue
     p_against = stats.combine_pvalues(1 - one_sided, method="stouffer").pvalue
-    return float(p_for), float(p_against), f"paired t-tests of {len(table)} cells combined (Stouffer)"
+    test = f"paired t-tests of {len(table)} cells combined (Stouffer)" if len(table) > 1 else "paired t-test of 1 cell"
+    return float(p_for), float(p_against), test
 
 
-def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | None:
-    """Evidence that ``value`` rises as the ratio falls, within blocks of one model, data set and seed each."""
+def _trend(frame: pd.DataFrame, unit: str) -> Evidence | None:
+    """Evidence that ``value`` rises as the ratio falls, within each model, data set and seed."""
     from scipy import stats
 
     p_for, p_against, correlations = [], [], []
     pairs = 0
-    for block in blocks:
+    for _, curve in frame.groupby(["model", "dataset"]):
         # One row per seed, one column per ratio, largest first: the claim says that values grow along a row.
-        wide = block.pivot_table(index="seed", columns="ratio", values="value").sort_index(axis=1, ascending=False)
+        wide = curve.pivot_table(index="seed", columns="ratio", values="value").sort_index(axis=1, ascending=False)
         wide = _complete(wide)
         if len(wide) < ENOUGH_SEEDS or wide.shape[1] < MIN_RATIOS:
             continue
@@ -114,7 +115,7 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
         p_against.append(_page(data[:, ::-1]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a constant row has no correlation
-            # Page's statistic is the mean of the rows' rank correlations, so this is the estimate it tests.
+            # Page's statistic is the mean of the rows' rank correlations, so this is the estimate that it tests.
             seeds = [stats.spearmanr(-np.arange(data.shape[1]), row).statistic for row in data]
             correlations.append(float(np.nanmean(seeds)))
     known = [value for value in correlations if not np.isnan(value)]
@@ -126,13 +127,13 @@ def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | 
     ]
     low, high, _ = student(pd.Series(known))
     return Evidence(
-        cells, sum(value < 0 for value in known), pairs, float(np.mean(known)), unit, low, high,
-        combined[0], combined[1], f"Page's trend test of {len(known)} curve{'s' * (len(known) != 1)}, seeds as rows",
+        len(frame.drop_duplicates(SETTING)), sum(value < 0 for value in known), pairs, float(np.mean(known)), unit,
+        low, high, combined[0], combined[1], f"Page's trend test of {count_text(len(known), 'curve')}, seeds as rows",
     )  # fmt: skip
 
 
 def _complete(wide: pd.DataFrame) -> pd.DataFrame:
-    """Drop the ratios that lack a seed; where fewer than three ratios would be left, drop the seeds instead."""
+    """Drop the ratios that lack a seed; if that would leave fewer than three ratios, drop the seeds instead."""
     ratios = wide.dropna(axis="columns")
     return ratios if ratios.shape[1] >= MIN_RATIOS else wide.dropna()
 
@@ -145,15 +146,13 @@ def _page(data: Any) -> float:
 
 def _gain_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
     frame = gains(runs, pair).assign(value=lambda table: table["gain"])
-    blocks = [block for _, block in frame.groupby(["model", "dataset"])]
-    return _trend(blocks, len(frame.drop_duplicates(SETTING)), "rank correlation of gain and ratio")
+    return _trend(frame, "rank correlation of gain and ratio")
 
 
 def _imbalance_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
     frame = runs.assign(value=values_of(runs, spread_of(runs["family"].iloc[0])))
     frame = frame[frame["method"] == pair[0]].dropna(subset=["value"])
-    blocks = [block for _, block in frame.groupby(["model", "dataset"])]
-    return _trend(blocks, len(frame.drop_duplicates(SETTING)), "rank correlation of STD(alpha) and ratio")
+    return _trend(frame, "rank correlation of STD(alpha) and ratio")
 
 
 _TESTS: dict[str, Callable[[pd.DataFrame, Pair], Evidence | None]] = {

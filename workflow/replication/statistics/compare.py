@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_results, shown_scores
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_results, records, shown_scores
+from replication.statistics.numbers import count_text
 from replication.statistics.paired import student
 
 CELL = ["experiment", "family", *SETTING, "method"]
@@ -22,15 +23,15 @@ def compare(a: Path, b: Path) -> pd.DataFrame:
 
     Args:
         a: a results folder, with ``<experiment>/runs.csv`` below it.
-        b: another.
+        b: another results folder.
 
     Returns:
-        One row per cell: ``status`` (``equal``: every common run has the same score; ``differs``; ``only in A``;
-        ``only in B``), runs, means and deviations on both sides, ``difference`` (B minus A, over common seeds), its
-        Student 95 % interval and two-sided p-value from three common seeds on, and whether the runs'
-        ``configuration`` is the ``same`` or ``changed``.
+        One row per cell: ``status`` (``equal`` if both folders have the same runs with the same scores, ``differs``,
+        ``only in A`` or ``only in B``), runs, means and standard deviations of both folders, ``difference`` (B minus A,
+        over common seeds), with three or more common seeds its Student 95 % interval and two-sided p-value, and whether
+        the ``configuration`` of the common runs is the ``same`` or ``changed``.
 
-    Raises InputError where a folder holds no ``runs.csv``, DataError where one cannot be read.
+    Raises InputError if a folder has no ``runs.csv``, DataError if one cannot be read.
     """
     merged = _scores(a).merge(_scores(b), on=[*CELL, "seed"], how="outer", suffixes=("_a", "_b"), indicator=True)
     rows = [
@@ -83,16 +84,15 @@ def _difference(differences: pd.Series) -> dict[str, float]:
 
 
 def comparison_lines(table: pd.DataFrame) -> list[str]:
-    """One line per cell that is not equal, largest difference first, and a last line that counts cells by status."""
+    """One line per cell that is not equal, largest difference first; the last line counts the cells by status."""
     unequal = table[table["status"] != "equal"]
     unequal = unequal.sort_values("difference", key=lambda values: -values.abs(), na_position="last")
     lines = []
-    for record in unequal.to_dict("records"):
-        row = {str(name): value for name, value in record.items()}
+    for row in records(unequal):
         cell = f"{row['experiment']}/{row['model']}/{row['dataset']}/ratio={row['ratio']:g}/{row['method']}"
         line = f"{cell}: {row['status']}"
         if row["status"] == "differs":
-            line += f", configuration {row['configuration'] or 'of no common seed'}"
+            line += f", configuration {row['configuration']}" if row["configuration"] else ", no common seed"
         line += "; " + ", ".join(filter(None, (_side(row, "a"), _side(row, "b"))))
         if not pd.isna(row["difference"]):
             line += f"; B - A {row['difference']:+.3g}"
@@ -100,7 +100,8 @@ def comparison_lines(table: pd.DataFrame) -> list[str]:
             line += f", 95 % interval {row['low']:+.3g} to {row['high']:+.3g}"
         lines.append(line)
     counts = table["status"].value_counts()
-    return [*lines, f"{len(table)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
+    shown = [f"{n} {'differ' if status == 'differs' and n > 1 else status}" for status, n in counts.items()]
+    return [*lines, f"{count_text(len(table), 'cell')}: {', '.join(shown)}"]
 
 
 def _side(row: dict[str, Any], side: str) -> str:

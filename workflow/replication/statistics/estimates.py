@@ -1,4 +1,4 @@
-"""The gain of a family in one row: mixed model, interquartile mean, and what the two say (docs/verdicts.md)."""
+"""The gain of a family in one row: mixed model, interquartile mean, and a result (docs/verdicts.md)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import ENOUGH_SEEDS, SETTING
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, stand_ins
 from replication.statistics.mixed import Coefficient, fit_gains
 from replication.statistics.overview import MAIN_PAIRS
-from replication.statistics.paired import LEVEL, RESAMPLES, Pair, gains
+from replication.statistics.paired import LEVEL, RESAMPLES, Pair, by_pair, gains
 from replication.statistics.published import published_gains
 from replication.statistics.trivial import learned
 
 GAIN, LOSS, NO_DIFFERENCE, UNDECIDED = "gain", "loss", "no difference", "undecided"
-#: Two one-sided tests at .05 are a 90 % interval.
+#: Two one-sided tests at level .05 are equivalent to a 90 % interval.
 EQUIVALENCE_LEVEL = 0.90
 COLUMNS = [
     "family", "baseline", "method", "unit", "cells", "left_out", "pairs", "result", "mean", "low", "high", "df",
@@ -29,11 +29,11 @@ COLUMNS = [
 
 
 def decide(mean: Coefficient, smallest: float) -> str:
-    """What a mean gain comes to.
+    """The result for a mean gain: gain, loss, no difference or undecided.
 
     Args:
-        mean: of the mixed model.
-        smallest: the smallest gain of interest in the same unit; NaN where the paper has none.
+        mean: the mean gain of the mixed model.
+        smallest: the smallest gain of interest in the same unit; NaN if the paper has no gain.
     """
     low, high = mean.interval(LEVEL)
     if low > 0 or high < 0:
@@ -42,7 +42,7 @@ def decide(mean: Coefficient, smallest: float) -> str:
 
 
 def equivalent(mean: Coefficient, smallest: float) -> bool:
-    """Two one-sided tests: whether the mean gain is nearer to zero than the smallest gain of interest."""
+    """Whether two one-sided tests show that the mean gain is closer to zero than the smallest gain of interest."""
     low, high = mean.interval(EQUIVALENCE_LEVEL)
     return bool(-smallest < low and high < smallest)
 
@@ -50,8 +50,8 @@ def equivalent(mean: Coefficient, smallest: float) -> bool:
 def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, float, float]:
     """Interquartile mean of all gains, and its 95 % interval by a stratified bootstrap.
 
-    As Agarwal et al. (NeurIPS 2021, rliable) do: seeds are drawn anew within each cell, 9,999 times with a fixed seed.
-    The cells stay as they are, so the interval is about these cells alone.
+    As in Agarwal et al. (NeurIPS 2021, rliable), seeds are resampled within each cell (9,999 times, fixed seed). The
+    cells stay the same, so the interval is about these cells only.
 
     Args:
         cells: the gains of each cell, ``[seeds]``.
@@ -66,7 +66,7 @@ def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, fl
 
 
 def smallest_gain(published: pd.DataFrame, artifacts: Sequence[Artifact], pair: Pair, family: str) -> float:
-    """Half of the paper's mean gain over all its settings in the artifacts of a family; NaN where it has none."""
+    """Half of the paper's mean gain over all its settings in the artifacts of a family; NaN if it has none."""
     names = dict.fromkeys(
         artifact.published for artifact in artifacts if artifact.family == family and "better" in artifact.claims
     )
@@ -80,14 +80,12 @@ def estimate_table(
 ) -> pd.DataFrame:
     """One row per family and pair of methods, over every cell that counts, each once; columns :data:`COLUMNS`.
 
-    A cell counts with three common seeds and a method that beats the trivial predictors, as for the verdicts.
+    As for the verdicts, a cell counts if it has three common seeds, and one method beats the trivial predictors.
     """
-    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
-    rows = []
-    for family, own in once.groupby("family"):
-        for pair in (pair for pair in pairs if set(pair) <= set(own["method"])):
-            smallest = smallest_gain(published, artifacts, pair, str(family))
-            rows.append({"family": family, **_row(own[own["method"].isin(pair)], pair, smallest)})
+    rows = [
+        {"family": family, **_row(used, pair, smallest_gain(published, artifacts, pair, family))}
+        for family, pair, used in by_pair(runs, pairs)
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -99,7 +97,7 @@ def _row(runs: pd.DataFrame, pair: Pair, smallest: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         "baseline": pair[0], "method": pair[1], "cells": len(cells), "pairs": len(counted), "smallest": smallest,
         "left_out": len(found.drop_duplicates(SETTING)) - len(cells), "result": UNDECIDED,
-        "unit": "; ".join(found["unit"].unique()), "stand_in": "; ".join(sorted(set(runs["stand_in"]) - {""})),
+        "unit": "; ".join(found["unit"].unique()), "stand_in": stand_ins(runs),
     }  # fmt: skip
     fit = fit_gains(counted) if cells else None
     if fit is None:

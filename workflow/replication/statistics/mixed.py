@@ -1,17 +1,17 @@
-"""Mean gain and trend of a family by a linear mixed model: gain ~ ratio, random effects for data set, model and seed.
+"""Mean gain and trend of a family by a linear mixed model, with random effects of data set, model and seed.
 
 Cells share data sets, models and, within a data set and seed, the rows of the subset, so they are not independent.
 The model has
 
     gain = mean + trend * halvings + u[data set] + v[model] + w[data set, seed] + error,
 
-where ``halvings`` counts how often the data were halved, centred. Seeds are nested in data sets: seed 13 draws the
-same rows for every model and ratio of a data set, but has nothing in common with seed 13 of another one. Variances are
+where ``halvings`` is how often the data were halved, centred. Seeds are nested in data sets: seed 13 draws the same
+rows for every model and ratio of a data set, but has nothing in common with seed 13 of another one. Variances are
 REML estimates. Intervals are Student's with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946; as in
 lmerTest, Kuznetsova et al., J. Stat. Softw. 82, 2017), because normal quantiles are too narrow for three seeds.
 
-The tests compare it with statsmodels' MixedLM, which is not used itself: it offers no such degrees of freedom, and
-inverts a Hessian that is singular where a variance is zero, as it often is here.
+The tests compare this with statsmodels' MixedLM. MixedLM itself is not used: it has no such degrees of freedom, and
+inverts a Hessian that is singular if a variance is zero, which is common here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-#: Random effects, in the order in which they are left out where their variances cannot be told apart.
+#: Random effect -> the columns that identify its levels.
 EFFECTS = {"model": ["model"], "data set": ["dataset"], "seed": ["dataset", "seed"]}
-#: A variance below this share of the residuals' counts as zero.
+#: A variance below this fraction of the residual variance counts as zero.
 NEGLIGIBLE = 1e-6
 
 
@@ -38,7 +38,7 @@ class Coefficient:
     df: float
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Student's interval at a level such as .95; NaN where the standard error is not known."""
+        """Student's interval at a level such as .95; NaN if the standard error is not known."""
         from scipy import stats
 
         half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
@@ -51,7 +51,7 @@ class MixedFit:
 
     Attributes:
         mean: the mean gain at the centre of the ratios, in the gains' unit.
-        trend: the change of the gain each time the data are halved; None where there is one ratio.
+        trend: change of the gain per halving of the data; None if there is only one ratio.
         random: names of the random effects whose variance is not zero.
     """
 
@@ -64,10 +64,10 @@ def fit_gains(gains: pd.DataFrame) -> MixedFit | None:
     """Fit the mixed model to single gains.
 
     Args:
-        gains: columns ``model``, ``dataset``, ``ratio``, ``seed``, ``gain``, one row a cell and seed
+        gains: columns ``model``, ``dataset``, ``ratio``, ``seed``, ``gain``, one row per cell and seed
             (:func:`replication.statistics.paired.gains`).
 
-    Returns None where the gains do not vary or leave no degree of freedom.
+    Returns None if the gains do not vary or leave no degree of freedom.
     """
     halvings = -np.log2(gains["ratio"].to_numpy(float))
     several = len(np.unique(halvings)) > 1
@@ -85,7 +85,7 @@ def fit_gains(gains: pd.DataFrame) -> MixedFit | None:
 
 
 def _indicators(gains: pd.DataFrame) -> dict[str, Array]:
-    """Random effect -> indicators ``[rows, levels]``; an effect needs two levels, and fewer levels than rows."""
+    """Random effect -> indicators ``[rows, levels]``. An effect needs at least two levels, and fewer than rows."""
     blocks: dict[str, Array] = {}
     for name, columns in EFFECTS.items():
         codes = gains.groupby(columns, sort=False).ngroup().to_numpy()
@@ -100,14 +100,14 @@ def _reml(y: Array, design: Array, blocks: list[Array], start: float) -> Array:
     from scipy.optimize import minimize
 
     rows, fixed = design.shape
-    # Woodbury's identity: every matrix is as large as the number of levels, not of gains.
+    # By Woodbury's identity, matrices are as large as the number of levels, not of gains.
     levels = np.concatenate([np.zeros((rows, 0)), *blocks], axis=1)
     owner = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
     data = np.column_stack([design, y / np.sqrt(start)])
     squares, shared, within = data.T @ data, levels.T @ data, levels.T @ levels
 
     def deviance(roots: Array) -> float:
-        """Minus twice the restricted log-likelihood, without its constant; squares, so no variance is negative."""
+        """Minus twice the restricted log-likelihood, without its constant; roots are squared to variances."""
         error, scales = roots[0] ** 2 + NEGLIGIBLE, roots[1:][owner]
         inner = np.eye(len(owner)) + scales[:, None] * within * scales / error
         moved = scales[:, None] * shared / error
@@ -123,12 +123,12 @@ def _reml(y: Array, design: Array, blocks: list[Array], start: float) -> Array:
 
 
 def _fixed(y: Array, design: Array, parts: list[Array], variances: Array) -> list[Coefficient]:
-    """Generalised least squares at given variances, with Satterthwaite's degrees of freedom."""
+    """Generalised least squares with the given variances, and Satterthwaite's degrees of freedom."""
     inverse = np.linalg.inv(np.tensordot(variances, np.stack(parts), axes=1))
     covariance = np.linalg.inv(design.T @ inverse @ design)
     estimates = covariance @ design.T @ inverse @ y
     projection = inverse - inverse @ design @ covariance @ design.T @ inverse
-    # Expected REML information of the variances, and the gradients of the coefficients' variances in them.
+    # Expected REML information of the variances, then the gradient of each coefficient's variance.
     moved = [projection @ part for part in parts]
     information = np.array([[np.sum(a * b.T) / 2 for b in moved] for a in moved])
     spread = np.linalg.pinv(information)

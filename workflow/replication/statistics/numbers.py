@@ -1,4 +1,4 @@
-"""Numbers as text: rounded by their uncertainty."""
+"""Numbers as text, rounded by their uncertainty."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def decimals_for(spread: float, largest: int = 5) -> int:
-    """Decimals that show two significant figures of a spread, at least one and at most ``largest``."""
+    """Decimals that show two significant figures of a spread: at least one, at most ``largest``."""
     if not math.isfinite(spread) or spread <= 0:
         return 2
     return min(max(1 - math.floor(math.log10(spread)), 1), largest)
 
 
 def number(value: float, decimals: int, *, signed: bool = False) -> str:
-    """A number with a true minus sign; ``n/a`` where there is none."""
+    """A number with a true minus sign; ``n/a`` if it is missing or infinite."""
     if value is None or not math.isfinite(value):
         return "n/a"
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
@@ -23,9 +23,9 @@ def number(value: float, decimals: int, *, signed: bool = False) -> str:
 
 
 def with_uncertainty(mean: float, sd: float) -> str:
-    """``81.24 ± 0.45``: mean and standard deviation, rounded alike to two figures of the deviation.
+    """``81.24 ± 0.45``: mean and standard deviation, both rounded to two figures of the deviation.
 
-    Without a deviation the mean has four significant figures.
+    Without a deviation, the mean has four significant figures.
     """
     if not math.isfinite(mean):
         return "n/a"
@@ -36,7 +36,7 @@ def with_uncertainty(mean: float, sd: float) -> str:
 
 
 def interval(low: float, high: float, *, signed: bool = True) -> str:
-    """``[+0.4, +1.9]``, rounded by its width; empty where there is none."""
+    """``[+0.4, +1.9]``, rounded by its width; empty if there is no interval."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     decimals = decimals_for((high - low) / 4)
@@ -44,14 +44,14 @@ def interval(low: float, high: float, *, signed: bool = True) -> str:
 
 
 def gain_text(gain: float, low: float, high: float) -> str:
-    """``+1.2 [+0.4, +1.9]``, gain and interval rounded alike."""
+    """``+1.2 [+0.4, +1.9]``: gain and interval, with the same number of decimals."""
     edges = interval(low, high)
     decimals = decimals_for((high - low) / 4) if edges else 2
     return f"{number(gain, decimals, signed=True)} {edges}".strip()
 
 
 def p_text(value: float) -> str:
-    """A p-value: three decimals, ``< .001`` below them."""
+    """A p-value with three decimals, or ``< .001``."""
     if value is None or not math.isfinite(value):
         return "n/a"
     return "< .001" if value < 0.001 else f"{value:.3f}"
@@ -60,3 +60,8 @@ def p_text(value: float) -> str:
 def percent_text(ratio: float) -> str:
     """A ratio in per cent: ``0.88 %``."""
     return f"{100 * ratio:.3g} %"
+
+
+def count_text(count: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{count} {noun}{'s' * (count != 1)}"

@@ -1,4 +1,4 @@
-"""Every cell in one table: its gain, which the forest plot shows, and its scores beside the published ones."""
+"""Every cell in one table: its gain, for the forest plot, and its scores with the published ones."""
 
 from __future__ import annotations
 
@@ -8,48 +8,45 @@ from pathlib import Path
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, read_table, summarise, title_of
-from replication.statistics.paired import Pair, paired_table
+from replication.statistics.cells import SETTING, each_once, read_table, summarise, title_of
+from replication.statistics.paired import Pair, by_pair, paired_table
 from replication.statistics.published import gain_of, join_published
 from replication.statistics.trivial import against_trivial, learned
 
-#: The paper's comparison in either family.
+#: The paper's comparison in each family.
 MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
 PUBLISHED = ["published", "published_sd", "published_undiluted"]
 
 
 def read_overview(path: Path | str) -> pd.DataFrame:
-    """A table that the verdicts rule wrote, from its CSV. Raises DataError where it cannot be read."""
+    """Read a table of the verdicts rule. Raises DataError if it cannot be read."""
     return read_table(path).fillna({"stand_in": ""})
 
 
 def gain_table(
     runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
 ) -> pd.DataFrame:
-    """The gain of TempBalance in every cell, each once.
+    """The gain of TempBalance in every cell, each cell once.
 
     Args:
         runs: tidy table of all runs.
         published: the table of published results.
-        artifacts: those that are built, to look up published values.
+        artifacts: the artifacts that are built, to look up published values.
         pairs: methods to compare.
 
-    Returns columns of :func:`replication.statistics.paired.paired_table`, and ``model_title``, ``dataset_title``,
-    ``stand_in`` (empty where model and data are the paper's), ``learned`` (whether either method beats the trivial
-    predictors) and ``published`` (the paper's gain in the same unit, missing where it has none).
+    Returns the columns of :func:`replication.statistics.paired.paired_table`, and ``model_title``, ``dataset_title``,
+    ``stand_in`` (empty if model and data are the paper's), ``learned`` (whether one of the methods beats the trivial
+    predictors) and ``published`` (the paper's gain in the same unit, missing if it has none).
     """
-    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
     tables = []
-    for family, own in once.groupby("family"):
-        for pair in (pair for pair in pairs if set(pair) <= set(own["method"])):
-            used = own[own["method"].isin(pair)]
-            table = paired_table(used, [pair])
-            marks = used.assign(learned=learned(used)).drop_duplicates(SETTING)[[*SETTING, "stand_in", "learned"]]
-            table = table.merge(marks, on=SETTING)
-            table = table.merge(_published(used, published, artifacts, pair, str(family)), on=SETTING, how="left")
-            for kind in ("model", "dataset"):
-                table[f"{kind}_title"] = [title_of(used, kind, str(name)) for name in table[kind]]
-            tables.append(table)
+    for family, pair, used in by_pair(runs, pairs):
+        table = paired_table(used, [pair])
+        marks = used.assign(learned=learned(used)).drop_duplicates(SETTING)[[*SETTING, "stand_in", "learned"]]
+        table = table.merge(marks, on=SETTING)
+        table = table.merge(_published(used, published, artifacts, pair, family), on=SETTING, how="left")
+        for kind in ("model", "dataset"):
+            table[f"{kind}_title"] = [title_of(used, kind, str(name)) for name in table[kind]]
+        tables.append(table)
     if not tables:
         return pd.DataFrame(
             columns=["baseline", "method", "family", *SETTING, "gain", "learned", "stand_in", "published"]
@@ -60,16 +57,15 @@ def gain_table(
 def measured_table(
     runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
 ) -> pd.DataFrame:
-    """Measured beside published scores: one row per cell and method of the pairs that has a published value.
+    """Measured and published scores: one row per cell that has a published value, for the methods of the pairs.
 
-    Returns columns ``family``, of the cell, ``method``, ``base`` (whether it is the baseline), ``mean``, ``sd``
-    (``ddof=0``), ``n``, ``published``, ``published_sd`` (likewise), ``published_undiluted`` (the error of the predicted
-    frames alone, missing for other measures), ``stand_in`` and ``beats_trivial``, in the paper's unit.
+    Returns columns ``family``, those of the cell, ``base`` (whether its method is the baseline), ``mean``, ``sd`` and
+    ``published_sd`` (``ddof=0``), ``n``, ``published``, ``published_undiluted`` (the error of the predicted frames
+    alone, missing for other metrics), ``stand_in`` and ``beats_trivial``; scores are in the paper's unit.
     """
-    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
-    once = once[once["method"].isin([name for pair in pairs for name in pair])]
+    wanted = runs[runs["method"].isin([name for pair in pairs for name in pair])]
     tables = []
-    for family, own in once.groupby("family"):
+    for family, own in each_once(wanted).groupby("family"):
         found = _published_scores(own, published, artifacts, str(family))
         if found.empty:
             continue
@@ -99,7 +95,7 @@ def _published(
 def _published_scores(
     runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], family: str
 ) -> pd.DataFrame:
-    """The paper's mean and deviation of each cell and method; of several tables the first that has them."""
+    """The paper's mean and standard deviation of each cell, from the first table that has them."""
     found = [
         join_published(runs, published, artifact.published)
         for artifact in artifacts

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replication.statistics.cells import ENOUGH_SEEDS, SETTING, values_of
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, each_once, higher_is_better, values_of
 
 RESAMPLES = 9999
 LEVEL = 0.95
 Pair = tuple[str, str]
 
 
+def present_pairs(pairs: Sequence[Pair], runs: pd.DataFrame) -> list[Pair]:
+    """The pairs of which both methods have runs."""
+    methods = set(runs["method"])
+    return [pair for pair in pairs if set(pair) <= methods]
+
+
+def by_pair(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, pd.DataFrame]]:
+    """For each family and each of its present pairs: (family, pair, the runs of the two methods, each once)."""
+    for family, own in each_once(runs).groupby("family"):
+        for pair in present_pairs(pairs, own):
+            yield str(family), pair, own[own["method"].isin(pair)]
+
+
 def unit_of(family: str, value: str = "score") -> str:
-    """Unit of a gain: points of a language task's score; per cent of the baseline's error or spread otherwise."""
+    """Unit of a gain: points for scores of language tasks, otherwise per cent of the baseline's value."""
     return "points" if family == "nlp" and value.startswith("score") else "%"
 
 
 def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
-    """Gain of the second method over the first, one row per setting and seed that both finished.
+    """Gain of the second method over the first: one row per setting and seed that both methods finished.
 
-    Positive is better. In points for language scores; elsewhere the reduction in per cent of the baseline's
-    value, as in the paper's Figure 4.
+    Positive is better. The gain is in points for language scores. Otherwise it is the reduction in per cent of the
+    baseline's value, as in the paper's Figure 4.
 
     Returns columns ``family``, ``model``, ``dataset``, ``ratio``, ``seed``, ``n_train``, ``unit``, ``base``,
     ``other``, ``gain``.
@@ -45,20 +58,20 @@ def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
 
 
 def _better(runs: pd.DataFrame, value: str) -> dict[str, float]:
-    """Family -> +1 where a higher value is better, else -1."""
+    """Family -> +1 if a higher value is better, otherwise -1."""
     if not value.startswith("score"):
         return {"nlp": -1.0, "sciml": -1.0}
-    known = runs.dropna(subset=["higher_is_better"]).groupby("family")["higher_is_better"].first()
-    return {str(family): 1.0 if str(flag).lower() == "true" else -1.0 for family, flag in known.items()}
+    known = runs.dropna(subset=["higher_is_better"]).drop_duplicates("family")
+    return dict(zip(known["family"], higher_is_better(known).map({True: 1.0, False: -1.0}), strict=True))
 
 
 def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score") -> pd.DataFrame:
-    """One row per pair of methods and setting: the mean gain with its interval and tests.
+    """One row per pair of methods and setting: the mean gain with its intervals and tests.
 
-    ``ci_low``/``ci_high``: percentile bootstrap of the mean (scipy, fixed seed); ``t_low``/``t_high``: Student's
-    interval; ``p_t``: paired t-test, two-sided; ``p_holm``: the same after Holm's correction over all rows;
-    ``p_wilcoxon``: exact signed-rank test; ``effect``: Hedges' g of the pairs (pingouin). Below
-    three common seeds only ``n`` and ``gain`` are given.
+    ``ci_low``, ``ci_high``: percentile bootstrap of the mean (scipy, fixed seed); ``t_low``, ``t_high``: Student's
+    interval; ``p_t``: two-sided paired t-test; ``p_holm``: the same after Holm's correction over all rows;
+    ``p_wilcoxon``: exact signed-rank test; ``effect``: Hedges' g of the pairs (pingouin). With fewer than three common
+    seeds, there are only ``n`` and ``gain``.
     """
     rows: list[dict[str, Any]] = []
     for pair in pairs:
@@ -80,7 +93,7 @@ COLUMNS = [
 
 
 def student(values: pd.Series | NDArray[np.floating]) -> tuple[float, float, float]:
-    """Student's 95 % interval of a mean and its two-sided p-value against zero; NaN where the values do not vary."""
+    """Student's 95 % interval of a mean and its two-sided p-value against zero; NaN if the values do not vary."""
     from scipy import stats
 
     if len(values) < 2 or values.std() == 0:
@@ -93,7 +106,7 @@ def student(values: pd.Series | NDArray[np.floating]) -> tuple[float, float, flo
 def compare_pairs(
     base: NDArray[np.floating], other: NDArray[np.floating], gain: NDArray[np.floating]
 ) -> dict[str, float]:
-    """Statistics of one cell's pairs; see :func:`paired_table`. Arrays ``[n]``, one entry a common seed."""
+    """Statistics of the pairs of one cell (:func:`paired_table`), from arrays ``[n]``, one entry per common seed."""
     n = len(gain)
     row: dict[str, float] = {"n": n, "gain": float(gain.mean())}
     if n < ENOUGH_SEEDS:
@@ -102,7 +115,7 @@ def compare_pairs(
 
     row["gain_sd"] = float(gain.std(ddof=1))
     if row["gain_sd"] == 0:
-        # All differences agree to the last bit: nothing to test, the interval is the value itself.
+        # Without variation there is nothing to test, and the interval is the value itself.
         edges = dict.fromkeys(("ci_low", "ci_high", "t_low", "t_high"), row["gain"])
         return {**row, **edges, "p_t": float("nan"), "p_wilcoxon": float("nan"), "effect": float("nan")}
     boot = stats.bootstrap(
@@ -130,7 +143,7 @@ def _hedges(base: NDArray[np.floating], other: NDArray[np.floating], gain: NDArr
 
 
 def holm(p_values: pd.Series) -> pd.Series:
-    """Holm-corrected p-values (statsmodels); missing ones stay missing and do not count."""
+    """Holm-corrected p-values (statsmodels); missing values stay missing and do not count."""
     from statsmodels.stats.multitest import multipletests
 
     known = p_values.dropna()

@@ -1,4 +1,4 @@
-"""The paper's numbers beside ours."""
+"""The paper's numbers for our cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = ("artifact", "model", "dataset", "metric", "ratio", "method", "mean", 
 
 
 def read_published(path: Path | str) -> pd.DataFrame:
-    """The published table. Raises DataError where it cannot be read or lacks a column."""
+    """The table of published results. Raises DataError if it cannot be read or lacks a column."""
     table = read_table(path)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
@@ -24,7 +24,7 @@ def read_published(path: Path | str) -> pd.DataFrame:
 
 
 def published_names(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each cell's names in the paper: columns of the cell and ``published_model``, ``_dataset``, ``_method``."""
+    """The columns of each cell and its names in the paper: ``published_model``, ``_dataset`` and ``_method``."""
     frame = runs[[*SETTING, "method", "stand_in"]].copy()
     for kind in ("model", "dataset", "method"):
         column = f"published_{kind}"
@@ -33,13 +33,13 @@ def published_names(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | None) -> pd.DataFrame:
-    """The published mean and standard deviation of each cell that has one.
+    """The published mean and standard deviation of each cell that has them.
 
-    Joined by artifact, model, data set, ratio and method under their published names.
+    Cells are joined by artifact, model, data set, ratio and method, under their names in the paper.
 
     Returns columns ``model``, ``dataset``, ``ratio``, ``method``, ``published_mean``, ``published_sd`` (``ddof=0``),
-    ``published_undiluted`` (the error of the predicted frames alone, missing for other measures) and
-    ``same_setting`` (false where our cell is a stand-in for the paper's).
+    ``published_undiluted`` (the error of the predicted frames alone, missing for other metrics) and ``same_setting``
+    (false if our cell is a stand-in for the paper's).
     """
     names = published_names(runs)
     rows = published[published["artifact"] == artifact]
@@ -60,30 +60,30 @@ def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | 
     return joined[[*SETTING, "method", *shown]].reset_index(drop=True)
 
 
-#: Data set -> error of the predicted frames over the published nRMSE. PDEBench's code averages over the initial steps
-#: too, whose error is zero: 10 of 21 of a flow (arXiv 2210.07182), and Darcy's coefficient beside its solution.
+#: Data set -> error of the predicted frames over the published nRMSE. PDEBench's code also averages over the initial
+#: steps, whose error is zero: 10 of the 21 frames of a flow (arXiv 2210.07182), and one of two for Darcy.
 UNDILUTED = {"1dcfd": 21 / 11, "2dcfd": 21 / 11, "darcy": 2.0}
-#: Artifacts whose nRMSE is not PDEBench's: DPOT's code measures predicted frames only.
+#: Artifacts whose nRMSE is not PDEBench's: DPOT's code averages over the predicted frames only.
 NOT_DILUTED = ("table2",)
 
 
-#: An ablation table calls TB by what it varies; this is TB as everywhere else.
+#: Names of the default TB in ablation tables, which name it by what they vary.
 DEFAULT_TB = dict.fromkeys(("tb(metric=pl_alpha_hill)", "tb(schedule=sigmoid)", "tb(unit=block)"), "tb")
 
 
 def _own_method_names(published: pd.DataFrame, family: str) -> pd.DataFrame:
-    # Table 2 fine-tunes an operator and calls the baseline so; for operators ours is always `baseline`.
+    # Table 2 fine-tunes operators, so it names the baseline "ft"; our name for it is always `baseline`.
     names = DEFAULT_TB | ({"ft": "baseline"} if family == "sciml" else {})
     return published.assign(method=published["method"].replace(names))
 
 
 def ratio_key(ratio: float) -> float:
-    """A ratio to three significant figures, so that 0.1 from two files is one number."""
+    """A ratio to three significant figures, so that 0.1 from two files is the same number."""
     return 0.0 if not ratio or math.isnan(ratio) else float(f"{ratio:.3g}")
 
 
 def published_gains(published: pd.DataFrame, artifact: str | None, pair: Pair, family: str) -> pd.DataFrame:
-    """The paper's gain of one method over another, one row per setting, in the unit of our own gains."""
+    """The paper's gain of one method over another, one row per setting, in the unit of our gains."""
     rows = _own_method_names(published[published["artifact"] == artifact], family)
     wide = rows.pivot_table(index=["model", "dataset", "ratio"], columns="method", values="mean", aggfunc="first")
     return gain_of(wide, pair, family).rename("gain").reset_index()

@@ -1,4 +1,4 @@
-"""Gains of methods that differ in s, the strength of balancing."""
+"""Gains of methods that differ in the strength of balancing, s."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from replication.statistics.artifact import Numbers
 def gains_by_strength(numbers: Numbers) -> pd.DataFrame:
     """``numbers.gains`` with the columns ``value`` and ``s``, the strength of each balanced method.
 
-    Raises DataError where no method balances, or where the runs of one do not have one s on both sides.
+    Raises DataError if no method balances, or if the runs of a method do not all have the same s on both sides.
     """
     balanced = {method for _, method in numbers.pairs}
     runs = numbers.runs[numbers.runs["method"].isin(balanced)]
@@ -26,6 +26,6 @@ def gains_by_strength(numbers: Numbers) -> pd.DataFrame:
     unfit = known.index[(known["nunique"] != 1) | (known["count"] != known["size"])]
     if len(unfit):
         raise DataError(
-            f"{numbers.artifact.name}: the runs of {unfit[0]} do not have one s, so they have no place on its axis"
+            f"{numbers.artifact.name}: the runs of {unfit[0]} do not all have the same s, so they cannot be shown by s"
         )
     return numbers.gains.assign(value=numbers.value, s=numbers.gains["method"].map(known["first"]))

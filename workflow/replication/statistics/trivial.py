@@ -1,4 +1,4 @@
-"""Trivial predictors beside trained networks: which cells beat them, and what to say of those that do not."""
+"""Trivial predictors and trained networks: which cells are better, and sentences about those that are not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from replication.statistics.cells import SETTING, display_scale, records, summarise
+from replication.statistics.cells import SETTING, display_scale, higher_is_better, records, summarise
 from replication.statistics.numbers import percent_text
 
 COLUMNS = ("dataset", "predictor", "metric", "value")
-#: Share of the best trivial predictor's error that a cell that has learned takes away.
+#: A cell has learned if its error is smaller than the best trivial predictor's by at least this fraction.
 MARGIN = 0.1
-#: Metric of the predicted frames alone, beside PDEBench's over all frames.
+#: The nRMSE over predicted frames alone; PDEBench's is over all frames.
 UNDILUTED_METRIC = "nrmse_rollout"
 TITLES = {
     "zero": "predicting zero",
@@ -26,14 +26,14 @@ TITLES = {
 
 
 def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Runs beside the best trivial predictor of their data set.
+    """Add the best trivial predictor of each data set to its runs.
 
     Args:
         runs: tidy table of runs.
         trivial: tables of ``replication trivial``, columns :data:`COLUMNS`.
 
-    Adds columns ``trivial`` (its name), ``trivial_score`` in the runs' metric and ``trivial_undiluted`` over predicted
-    frames alone; missing where a data set has no trivial predictor for the metric.
+    Adds columns ``trivial`` (its name), ``trivial_score`` (in the runs' metric) and ``trivial_undiluted`` (over the
+    predicted frames alone). They are missing if a data set has no trivial predictor for the metric.
     """
     frames = [table for table in trivial if len(table)]
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
@@ -55,10 +55,10 @@ def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.Data
 
 
 def against_trivial(runs: pd.DataFrame) -> pd.DataFrame:
-    """The mean score of every cell beside the best trivial predictor of its data set, in the paper's unit.
+    """Compare the mean score of every cell with the best trivial predictor of its data set, in the paper's unit.
 
-    Returns columns of the cell, ``mean``, ``trivial``, ``trivial_score``, ``trivial_undiluted`` and ``beats_trivial``:
-    whether the mean is better, True also where there is no trivial predictor, False where every run diverged.
+    Returns the columns of the cell, ``mean``, ``trivial``, ``trivial_score``, ``trivial_undiluted`` and
+    ``beats_trivial``: whether the mean is better (True without a trivial predictor, False if every run diverged).
     """
     cells = summarise(runs)[["family", *SETTING, "method", "mean"]]
     columns = ["trivial", "trivial_score", "trivial_undiluted"]
@@ -66,13 +66,13 @@ def against_trivial(runs: pd.DataFrame) -> pd.DataFrame:
     cells = cells.merge(known, on="dataset", how="left")
     for name in columns[1:]:
         cells[name] = cells[name].astype(float) * cells["family"].map(display_scale)
-    sign = cells.pop("higher_is_better").map(lambda higher: 1 if str(higher).lower() == "true" else -1)
+    sign = higher_is_better(cells).map({True: 1, False: -1})
     cells["beats_trivial"] = cells["trivial_score"].isna() | (sign * (cells["mean"] - cells["trivial_score"]) > 0)
-    return cells.drop(columns="family")
+    return cells.drop(columns=["family", "higher_is_better"])
 
 
 def learned(runs: pd.DataFrame) -> pd.Series:
-    """Whether some method beats the trivial predictors in a run's setting (model, data set, ratio), run by run.
+    """For each run: whether any method beats the trivial predictors in its setting (model, data set, ratio).
 
     A setting in which none does supports no claim (docs/verdicts.md).
     """
@@ -82,26 +82,26 @@ def learned(runs: pd.DataFrame) -> pd.Series:
 
 
 def not_learned(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
-    """Cells that have not learned, although they have the most data of their model and data set.
+    """Cells that have not learned, among those with the most data of their model and data set.
 
-    A cell has learned if its error is below ``1 - margin`` of the best trivial predictor's. The error of an accuracy
-    is what it lacks to 1. Predicted frames alone give the same ratio: the initial steps dilute both errors alike.
+    A cell has learned if its error is below ``1 - margin`` times the best trivial predictor's. The error of an accuracy
+    is its difference from 1. Predicted frames alone give the same ratio, as the initial steps dilute both errors alike.
 
     Returns rows of :func:`against_trivial`; data sets without a trivial predictor have none.
     """
     cells = against_trivial(runs)
     largest = cells.groupby(["model", "dataset"])["ratio"].transform("max")
     facts = runs.groupby("dataset")[["family", "higher_is_better"]].first()
-    perfect = facts["family"].map(display_scale) * facts["higher_is_better"].astype(str).str.lower().eq("true")
+    perfect = facts["family"].map(display_scale) * higher_is_better(facts)
     wanted = cells["dataset"].map(perfect)
     shares = (wanted - cells["mean"]).abs() / (wanted - cells["trivial_score"]).abs()
     return cells[cells["ratio"].eq(largest) & cells["trivial_score"].notna() & ~(shares < 1 - margin)]
 
 
 def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
-    """What :func:`not_learned` found, one line per cell, or one line that says that all have learned.
+    """One line per cell that :func:`not_learned` finds, or one line that says that all have learned.
 
-    ``title`` as of :func:`sentences`.
+    ``title`` is as in :func:`sentences`.
     """
     lines = [
         f"{_name(line, title)}: {_score(line)} is not clearly better than {TITLES[line['trivial']]} ("
@@ -109,7 +109,7 @@ def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[
         for line in records(not_learned(runs))
     ]
     return lines or [
-        f"at its largest data ratio every cell has {MARGIN:.0%} less error than trivial predictors, or better"
+        f"at the largest data ratios, all errors are at least {MARGIN:.0%} smaller than the best trivial predictor's"
     ]
 
 
@@ -118,7 +118,7 @@ def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str
 
     Args:
         cells: columns as :meth:`replication.statistics.artifact.Numbers.tidy` has them.
-        title: kind (``model``, ``dataset``, ``method``) and id -> what is shown.
+        title: kind (``model``, ``dataset``, ``method``) and id -> the title to show.
     """
     found = [
         f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({_score(line)} against "
@@ -131,8 +131,8 @@ def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str
 def published_sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
     """One sentence per published value that is not better than the best trivial predictor on our data.
 
-    Errors are compared over predicted frames alone, and only where ours count as many initial steps as the paper's.
-    Arguments as for :func:`sentences`.
+    Errors are compared over predicted frames alone, and only if ours count as many initial steps as the paper's. The
+    arguments are as in :func:`sentences`.
     """
     found = []
     for line in records(cells.dropna(subset=["published_mean", "trivial_score"])):

@@ -1,4 +1,4 @@
-"""Reproduced, not reproduced or inconclusive: one rule, written down before the runs (docs/verdicts.md)."""
+"""The verdict on a claim: reproduced, not reproduced or inconclusive, by the rule in docs/verdicts.md."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, title_of, with_companions
+from replication.statistics.cells import SETTING, stand_ins, title_of, with_companions
 from replication.statistics.claims import ALPHA, TITLES, Evidence, collect
-from replication.statistics.numbers import p_text
-from replication.statistics.paired import Pair
+from replication.statistics.numbers import count_text, p_text
+from replication.statistics.overview import MAIN_PAIRS
+from replication.statistics.paired import Pair, by_pair, present_pairs
 from replication.statistics.published import published_gains
 from replication.statistics.trivial import learned
 
@@ -23,8 +24,7 @@ COLUMNS = [
     "pairs", "left_out", "test", "p_for", "p_against", "stand_in", "models", "datasets", "reason",
     "claim_id", "baseline", "method",
 ]  # fmt: skip
-
-
+#: Why there is no evidence.
 TOO_LITTLE = {
     "better": "no cell has three common seeds",
     "balances": "no cell has three common seeds with exponents",
@@ -38,8 +38,8 @@ def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple
 
     Args:
         claim: a key of :data:`replication.statistics.claims.TITLES`.
-        evidence: None where no cell has three common seeds.
-        published_gain: the paper's mean gain in the same unit, NaN where it has none.
+        evidence: None if no cell has three common seeds.
+        published_gain: the paper's mean gain in the same unit; NaN if it has none.
     """
     if evidence is None:
         return INCONCLUSIVE, f"{TOO_LITTLE[claim]}, so nothing is claimed"
@@ -62,21 +62,16 @@ def _p(value: float) -> str:
 
 
 def artifact_verdicts(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each claim and pair of methods that an artifact is about."""
+    """One row per claim of an artifact and pair of its methods."""
     own = with_companions(runs[runs["experiment"].isin(artifact.sources)], artifact.experiments)
     rows = []
     for claim in artifact.claims:
-        for pair in _present(artifact.pairs, own):
+        for pair in present_pairs(artifact.pairs, own):
             used = own[own["method"].isin(pair)]
             rows.append(_row(claim, pair, used, artifact.name, _published_gain(claim, artifact, pair, published)))
             if claim == "imbalance":
-                break  # it is about the baseline alone
+                break  # this claim is about the baseline alone
     return rows
-
-
-def _present(pairs: Sequence[Pair], runs: pd.DataFrame) -> list[Pair]:
-    methods = set(runs["method"])
-    return [pair for pair in pairs if set(pair) <= methods]
 
 
 def _published_gain(claim: str, artifact: Artifact, pair: Pair, published: pd.DataFrame) -> float:
@@ -93,37 +88,34 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
     evidence = collect(claim, runs[counted], pair) if counted.any() else None
     verdict, reason = judge(claim, evidence, published_gain)
     if not counted.any():
-        reason = "in no cell does either method beat the trivial predictors, so nothing is claimed"
+        reason = "neither method beats the trivial predictors in any cell, so nothing is claimed"
     elif left_out:
-        reason += f"; {left_out} of {len(settings)} cells left out: neither method beats the trivial predictors there"
+        cells = count_text(len(settings), "cell")
+        reason += f"; {left_out} of {cells} left out: neither method beats the trivial predictors there"
     titles = {"base": title_of(runs, "method", pair[0]), "other": title_of(runs, "method", pair[1])}
     shown = vars(evidence) if evidence else {"cells": len(settings)}
     return {
         "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
         "verdict": verdict, "published": published_gain, "left_out": left_out, **shown,
-        "stand_in": "; ".join(sorted(set(runs["stand_in"]) - {""})),
+        "stand_in": stand_ins(runs),
         "models": ", ".join(sorted(set(runs["model"]))), "datasets": ", ".join(sorted(set(runs["dataset"]))),
         "reason": reason, "claim_id": claim, "baseline": pair[0], "method": pair[1],
     }  # fmt: skip
 
 
-def overall_verdicts(runs: pd.DataFrame, pairs: Sequence[Pair] = (("ft", "tb"), ("baseline", "tb"))) -> list[Any]:
-    """The paper's claims over every cell of a family, each cell counted once."""
-    # A cell that two experiments show (Table 1 repeats Figure 3's runs) is one piece of evidence.
-    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
+def overall_verdicts(runs: pd.DataFrame, pairs: Sequence[Pair] = MAIN_PAIRS) -> list[Any]:
+    """The paper's claims over all cells of a family, each counted once."""
     rows = []
-    for family, frame in once.groupby("family"):
-        for pair in _present(pairs, frame):
-            used = frame[frame["method"].isin(pair)]
-            # A setting in which only one of the two methods ran says nothing about the pair.
-            both = used.groupby(SETTING)["method"].transform("nunique") == 2
-            if both.any():
-                rows += [_row(claim, pair, used[both], f"all {family} cells", math.nan) for claim in TITLES]
+    for family, pair, used in by_pair(runs, pairs):
+        # A setting in which only one of the two methods ran says nothing about the pair.
+        both = used.groupby(SETTING)["method"].transform("nunique") == 2
+        if both.any():
+            rows += [_row(claim, pair, used[both], f"all {family} cells", math.nan) for claim in TITLES]
     return rows
 
 
 def verdict_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
-    """All verdicts: first the claims over all cells, then artifact by artifact; columns :data:`COLUMNS`."""
+    """All verdicts, with columns :data:`COLUMNS`: over all cells, then by artifact."""
     rows = overall_verdicts(runs)
     for artifact in artifacts:
         rows += artifact_verdicts(artifact, runs, published)
