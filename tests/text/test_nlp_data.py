@@ -117,7 +117,7 @@ def test_missing_file_says_what_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         fetching.fetch(CORPUS, tmp_path / "raw", folder=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="none of the files that this data set can be read from"):
+    with pytest.raises(DataError, match="has none of the files that this data set can be read from"):
         fetching.fetch(CORPUS, tmp_path / "raw", folder=tmp_path / "empty")
 
 
@@ -208,7 +208,7 @@ def test_wrong_declarations_are_named(change: dict[str, Any], words: str) -> Non
 
 def test_more_held_out_rows_than_there_are_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match="100 rows cannot be taken out of the latter half of the training rows, 60 are left there"
+        ConfigError, match="100 rows cannot be taken from the second half of the training rows, which has 60 left"
     ):
         prepare({**CORPUS, "splits": {"test": {"rows": 100}}}, corpus, tmp_path)
 

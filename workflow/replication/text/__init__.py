@@ -1,1 +1,1 @@
-"""Language: corpora, tasks, fine-tuning with the transformers Trainer."""
+"""Language: corpora, tasks, and fine-tuning with the transformers Trainer."""

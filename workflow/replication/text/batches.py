@@ -1,4 +1,4 @@
-"""Token rows in memory, and the collator that pads them into a batch."""
+"""Token rows in memory, and the collator that makes batches of them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class TokenRows(Dataset[Row]):
 
     Args:
         rows: model inputs, one dictionary per row.
-        metadata: column -> values in the same order, of the columns that are not model inputs.
-        references: what predicted spans are compared with: contexts and answers of the questions.
+        metadata: metadata columns (not model inputs) -> values, in the order of the rows.
+        references: contexts and answers of the questions, to score predicted spans.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TokenRows(Dataset[Row]):
 
 
 def collator(task: Task, tokenizer: Any) -> Callable[[list[Row]], dict[str, Any]]:
-    """transformers' collator for a kind of task; it pads rows to the longest of their batch."""
+    """transformers' collator for a kind of task; it pads rows to the longest of the batch."""
     if task.kind == "multiple_choice":
         return DataCollatorForMultipleChoice(tokenizer)
     if task.kind == "multiple_choice_lm":
@@ -64,7 +64,7 @@ def _split_columns(records: Sequence[Row]) -> tuple[list[Row], dict[str, list[An
 def read_training_rows(tokens: Path, indices: Sequence[int]) -> TokenRows:
     """The token rows of the given examples of the training pool, in this order.
 
-    An example with a long context has several (its windows).
+    An example with a long context has several token rows (windows).
     """
     table = read_table(tokens, "train")
     if "row" in table.column_names:

@@ -1,4 +1,4 @@
-"""Pretrained models and their tokenizers: from an installed package, a folder, the hub, or random and tiny."""
+"""Models and tokenizers: pretrained from an installed package, a folder or the hub, or randomly initialised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from replication.text.fetching import check_files, first_line, package_file
 from replication.text.parts import unpack_parts
 from replication.text.tasks import Task
 
-#: Task kind -> the transformers class with the right head.
+#: Kind of task -> the transformers class with its head.
 HEADS = {
     "classification": "AutoModelForSequenceClassification",
     "regression": "AutoModelForSequenceClassification",
@@ -31,13 +31,13 @@ def _verified_folder(package: str, version: str | None, folder: str, checksums: 
 
 
 def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Where ``from_pretrained`` finds a model or tokenizer: (name or folder, further arguments).
+    """Arguments of ``from_pretrained`` for a model or tokenizer: (name or folder, keyword arguments).
 
     Args:
         source: ``package`` with ``version``, ``folder`` and ``sha256`` (file -> checksum); or ``parts``
             (:func:`replication.text.parts.unpack_parts`); or ``folder``; or ``hub`` with a pinned ``revision``.
 
-    Raises DataError where it is not there or damaged, ConfigError where nothing usable is declared.
+    Raises DataError if the source is missing or damaged, ConfigError if it is not valid.
     """
     if "package" in source:
         checksums = tuple(sorted(source.get("sha256", {}).items()))
@@ -48,7 +48,7 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         folder = Path(source["folder"]).expanduser()
         if not (folder / "config.json").is_file():
             raise DataError(
-                f"{folder}: no config.json there; expected a folder as transformers' save_pretrained writes it"
+                f"{folder}: no config.json there; expected a folder written by transformers' save_pretrained"
             )
         return str(folder), {}
     if "hub" in source:
@@ -63,12 +63,12 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 def _hub_error(source: Mapping[str, Any], error: Exception) -> DataError:
     return DataError(
         f"model {source.get('hub', source)} cannot be loaded ({first_line(error)}); put config.json, "
-        "model.safetensors and tokenizer.json into a folder and name it as the model's source.folder"
+        "model.safetensors and tokenizer.json into a folder and name it in the model option source.folder"
     )
 
 
 def byte_tokenizer() -> Any:
-    """A tokenizer of single bytes and 4 special tokens (vocabulary 260), for random models that have none."""
+    """A tokenizer of bytes with 4 special tokens (vocabulary 260), for random models."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -87,7 +87,7 @@ def byte_tokenizer() -> Any:
 
 
 def load_tokenizer(model_options: Mapping[str, Any]) -> Any:
-    """The model's tokenizer: ``model_options["tokenizer"]`` (a source, or ``bytes``), or the one beside the weights."""
+    """The tokenizer of ``model_options["tokenizer"]`` (a source, or ``bytes``), by default that of the weights."""
     source = model_options.get("tokenizer") or model_options.get("source", {})
     if source == "bytes" or "random" in source:
         return byte_tokenizer()
@@ -99,21 +99,21 @@ def load_tokenizer(model_options: Mapping[str, Any]) -> Any:
     except Exception as error:  # connection, missing file and parsing errors of several libraries
         raise _hub_error(source, error) from None
     if not tokenizer.is_fast:
-        raise ConfigError(f"model {name}: its tokenizer has no fast form (tokenizer.json), which the pipeline needs")
+        raise ConfigError(f"model {name}: its tokenizer has no fast version (tokenizer.json), which is needed here")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
-    """The model with the task's head; the head's random weights follow torch's current seed.
+    """The model with the task's head, whose random weights depend on torch's current seed.
 
     Args:
         model_options: ``source`` as for :func:`locate`, or ``{"random": model type, "config": {...}}`` for a randomly
-            initialised architecture; ``dropout`` to overrule the configuration's; ``dtype`` of the weights (float32).
-        task: decides head and number of classes.
+            initialised architecture; ``dropout``, instead of the configuration's; ``dtype`` of the weights (float32).
+        task: decides the head and its number of classes.
 
-    Raises DataError where the weights cannot be loaded, ConfigError where the options are wrong.
+    Raises DataError if the weights cannot be loaded, ConfigError if the options are wrong.
     """
     import torch
     import transformers
@@ -122,7 +122,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
     source = model_options.get("source", {})
     extra: dict[str, Any] = {}
     if task.kind in ("classification", "regression"):
-        # transformers takes one label for regression, with the mean squared error as loss.
+        # With one label, transformers uses the mean squared error.
         extra["num_labels"] = len(task.labels) if task.kind == "classification" else 1
     if "dropout" in model_options:
         extra |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), model_options["dropout"])
@@ -143,7 +143,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
 
 
 def fingerprint(model_options: Mapping[str, Any]) -> str:
-    """Identifies the pretrained weights among a run's inputs: a checksum, a revision, or ``random``."""
+    """Identifies the pretrained weights of a run: a checksum, a revision, or ``random``."""
     source = model_options.get("source", {})
     if "random" in source:
         return "random"

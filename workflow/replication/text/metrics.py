@@ -17,7 +17,7 @@ def _accuracy(predicted: Array, true: Array) -> float:
 
 
 def _f1(predicted: Array, true: Array, average: str = "binary") -> float:
-    from sklearn.metrics import f1_score  # scikit-learn takes seconds to import, and most commands score nothing
+    from sklearn.metrics import f1_score  # takes seconds to import, and most commands score nothing
 
     return float(f1_score(true, predicted, average=average, zero_division=0.0))
 
@@ -32,7 +32,7 @@ def _correlation(predicted: Array, true: Array, name: str) -> float:
     from scipy import stats
 
     if np.ptp(predicted) == 0 or np.ptp(true) == 0:
-        return 0.0  # undefined for a constant; 0 says "no relation found"
+        return 0.0  # undefined for a constant
     return float(getattr(stats, name)(predicted, true).statistic)
 
 
@@ -56,29 +56,29 @@ def _group_f1(predicted: Array, true: Array, group: Sequence[str]) -> float:
     return float(np.mean([_f1(predicted[rows], true[rows]) for rows in _rows_of(group)]))
 
 
-#: Metrics over predicted and true values of single rows.
+#: Metrics of single rows, from predicted and true values.
 ROW_METRICS: dict[str, Metric] = {
     "accuracy": _accuracy,
-    "f1": _f1,  # of class 1 (QQP, MRPC)
+    "f1": _f1,  # F1 of class 1 (QQP, MRPC)
     "f1_macro": partial(_f1, average="macro"),  # unweighted mean over classes (SciCite, Hyperpartisan, SciERC)
-    "f1_micro": partial(_f1, average="micro"),  # ChemProt, RCT; with one label a row it equals the accuracy
+    "f1_micro": partial(_f1, average="micro"),  # equals the accuracy if rows have one label (ChemProt, RCT)
     "accuracy_f1_mean": partial(_mean, of=(_accuracy, _f1)),
-    "matthews": _matthews,  # CoLA; 0 where all predictions are one class
+    "matthews": _matthews,  # CoLA; 0 if all predictions are the same class
     "pearson": _pearson,  # STS-B
     "spearman": _spearman,
     "pearson_spearman_mean": partial(_mean, of=(_pearson, _spearman)),
 }
-#: Metrics that also need the group of each row, a MultiRC question.
+#: Metrics of groups of rows (MultiRC's questions).
 GROUP_METRICS: dict[str, Callable[[Array, Array, Sequence[str]], float]] = {
-    "group_f1": _group_f1,  # mean over groups, as released; 0 for a group without right answers
-    "group_exact_match": _group_exact_match,  # share of groups whose rows are all right
+    "group_f1": _group_f1,  # mean over groups, as released; 0 for a group without positive rows
+    "group_exact_match": _group_exact_match,  # fraction of groups with all rows correct
 }
-#: Metrics of predicted spans, see :mod:`replication.text.spans`.
+#: Metrics of predicted spans (:mod:`replication.text.spans`).
 SPAN_METRICS = ("span_f1", "span_exact_match")
 
 
 def known_metrics(kind: str, *, grouped: bool) -> list[str]:
-    """Names of the metrics that a kind of task may ask for."""
+    """Names of the metrics for a kind of task."""
     if kind == "spans":
         return list(SPAN_METRICS)
     if kind == "regression":
@@ -88,13 +88,13 @@ def known_metrics(kind: str, *, grouped: bool) -> list[str]:
 
 
 def score(names: Sequence[str], predicted: Array, true: Array, metadata: Mapping[str, Any]) -> dict[str, float]:
-    """The named metrics.
+    """Metric -> value.
 
     Args:
-        names: of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
-        predicted: [rows] class numbers or values.
-        true: [rows] the same of the data.
-        metadata: ``group`` (a name per row) where a group metric is asked for.
+        names: names of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
+        predicted: ``[rows]`` class numbers or values.
+        true: ``[rows]`` true class numbers or values.
+        metadata: ``group`` (a name per row), for group metrics.
     """
     return {
         name: ROW_METRICS[name](predicted, true)

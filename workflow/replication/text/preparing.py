@@ -1,4 +1,4 @@
-"""From raw files to train, validation and test tables, the same for every run."""
+"""Make train, validation and test tables from raw files; all runs use the same."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from replication.text.readers import READABLE, Row, flatten, read_records
 from replication.text.tasks import SPLITS, HeldOut, Task, parse_task
 
 MANIFEST = "manifest.json"
-#: Seed of the draw of held-out rows where the task names no shuffle seed.
+#: Seed for drawing held-out rows, if the task has no shuffle seed.
 HELD_OUT_SEED = 0
 
 
 def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
-    """The files of one named split: the first alternative that is there completely."""
-    # A hub's copy is kept as <name>.parquet, so the plain names are always accepted too.
+    """The files of a split: the first alternative of which all files are there."""
+    # The plain names are always accepted: data from the hub are stored as <name>.parquet.
     alternatives = (*task.files.get(name, ()), *((f"{name}{ending}",) for ending in READABLE))
     for files in alternatives:
         paths = [raw / file for file in files]
@@ -33,7 +33,7 @@ def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
 
 
 def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]:
-    """Rows with the task's own column names, kept rows only."""
+    """The rows that the task keeps, with the task's column names."""
     present = set(rows[0])
     source = {}
     for name in dict.fromkeys([*task.needed_columns(), *task.keep]):
@@ -50,7 +50,7 @@ def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]
 
 
 def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
-    """All rows of one named split of the raw files. Raises DataError where files, columns or rows are missing."""
+    """All rows of a split of the raw files. Raises DataError if files, columns or rows are missing."""
     rows: list[dict[str, Any]] = []
     for path in _find_files(raw, task, name):
         records = read_records(path, task.header, skip_ragged=task.skip_ragged)
@@ -67,7 +67,7 @@ def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
 
 
 def label_number(value: Any, task: Task, where: str) -> int:
-    """The class number of a label: its index among the declared values, or the number itself."""
+    """The class number of a label: its index in the declared values, or the number itself."""
     text = str(value)
     for spelling in (text, text.lower(), text.capitalize()):  # JSON's true is Python's True
         if spelling in task.labels:
@@ -111,21 +111,21 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
 
 
 def _hold_out(rows: int, kept: int, count: int, seed: int, split: str) -> list[int]:
-    """Draw ``count`` of ``rows`` row numbers, never one of the first ``kept``; ascending.
+    """Draw ``count`` of ``rows`` row numbers, ascending, none among the first ``kept``.
 
-    The paper's subsets are the first rows of the training set, so these stay where they are.
+    The paper's subsets are the first rows of the training set, so these must stay in it.
     """
     if count < 1 or count > rows - kept:
         raise ConfigError(
-            f"data set option splits.{split}: {count} rows cannot be taken out of the latter half "
-            f"of the training rows, {rows - kept} are left there"
+            f"data set option splits.{split}: {count} rows cannot be taken from the second half "
+            f"of the training rows, which has {rows - kept} left"
         )
     generator = np.random.default_rng([seed, SPLITS.index(split)])
     return sorted((kept + generator.permutation(rows - kept)[:count]).tolist())
 
 
 def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of each text: exact copies could end up on both sides of a held-out split."""
+    """The first row of each text, because copies could be on both sides of a held-out split."""
     first: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in pool:
         first.setdefault(tuple(value for name, value in row.items() if name.startswith("text_")), row)
@@ -135,8 +135,8 @@ def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     """Write ``train``, ``validation`` and ``test`` Parquet tables and ``manifest.json`` (checksums, rows, labels).
 
-    Raises DataError for missing files or columns and for labels outside the declared set, ConfigError for options
-    that cannot be met.
+    Raises DataError for missing files or columns and for undeclared labels, ConfigError for options that do not fit the
+    data.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -163,7 +163,7 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
             taken = set(drawn)
             pool = [row for n, row in enumerate(pool) if n not in taken]
     examples["train"] = pool
-    # Where the test rows come out of the same file, no training set is published that a ratio could be a share of.
+    # If the test rows are held out too, there is no published training set that ratios could refer to.
     held_out = [] if isinstance(task.splits.test, HeldOut) else drawn
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"kind": task.kind, "labels": list(task.labels), "splits": {}}
@@ -178,23 +178,23 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
             manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
             if split == "train" and len(counts) == 1:
                 raise DataError(
-                    f"{raw}: every training row is of class {list(task.labels)[min(counts)]!r}; nothing to learn"
+                    f"{raw}: every training row is of class {task.labels[min(counts)]!r}, so there is nothing to learn"
                 )
     write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared folder or a token cache. Raises DataError where there is none."""
+    """The manifest of a prepared folder or a token cache. Raises DataError if it cannot be read."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        manifest["kind"], manifest["splits"]["train"]["rows"]  # what every manifest has
+        manifest["kind"], manifest["splits"]["train"]["rows"]  # every manifest has these
         return manifest
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / MANIFEST}: cannot be read ({error}); delete {folder} and run again") from None
 
 
 def read_table(folder: Path, split: str) -> Any:
-    """One split's table (pyarrow), its checksum verified. Raises DataError where the file is damaged."""
+    """The table (pyarrow) of a split, after its checksum is verified. Raises DataError if the file is damaged."""
     import pyarrow.parquet as pq
 
     manifest = read_manifest(folder)
@@ -205,17 +205,17 @@ def read_table(folder: Path, split: str) -> Any:
 
 
 def count_training_rows(data: Path) -> int:
-    """Rows of the training pool."""
+    """Number of rows of the training pool."""
     return int(read_manifest(data)["splits"]["train"]["rows"])
 
 
 def held_out_rows(data: Path) -> list[int]:
-    """Positions in the published training set of the rows taken out of it for validation."""
+    """Positions in the published training set of the rows held out for validation."""
     return list(read_manifest(data)["splits"]["train"].get("held_out", ()))
 
 
 def training_labels(data: Path) -> list[int] | None:
-    """The class number of every row of the training pool; None where the task is not a classification."""
+    """The class number of every row of the training pool; None if the task is not a classification."""
     if read_manifest(data)["kind"] != "classification":
         return None
     return read_table(data, "train").column("label").to_pylist()

@@ -1,4 +1,4 @@
-"""Published files as rows: TSV, CSV, JSON, JSON lines, Parquet, and nested layouts."""
+"""Read published files as rows: TSV, CSV, JSON, JSON lines, Parquet, and nested layouts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip
 
 
 def _json(path: Path) -> list[Row]:
-    """A list of records, an object of records by index, or (``.txt``, ``.jsonl``) one record per line."""
+    """A list of records, an object of records by key, or one record per line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json" and text.lstrip()[:1] in "[{":
         try:
             content = json.loads(text)
         except ValueError:
-            content = None  # one record per line in spite of the name
+            content = None  # one record per line, despite the name
         if isinstance(content, list):
             return content
         if isinstance(content, dict) and isinstance(content.get("data"), list):
@@ -41,7 +41,7 @@ def _json(path: Path) -> list[Row]:
         if isinstance(content, dict) and all(isinstance(value, dict) for value in content.values()):
             return [{"_key": key, **value} for key, value in content.items()]
     rows = []
-    # Not splitlines(): a record may hold U+2028 and other characters that it takes for line ends.
+    # Not splitlines(): it also splits at U+2028 and other characters that a record may contain.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -66,14 +66,14 @@ READABLE = (".tsv", ".csv", ".jsonl", ".json", ".txt", ".parquet")
 
 
 def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged: bool = False) -> list[Row]:
-    """The records of one file; its name's ending tells the format.
+    """The records of one file, whose suffix gives the format.
 
     Args:
         path: ``.tsv``, ``.csv``, ``.json``, ``.jsonl``, ``.txt`` (JSON lines) or ``.parquet``.
-        header: column names where the file has none (CoLA).
+        header: column names, if the file has none (CoLA).
         skip_ragged: leave out lines with too few or too many fields (the published QQP has some).
 
-    Raises DataError where the file is missing, empty or damaged.
+    Raises DataError if the file is missing, empty or damaged.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -89,16 +89,16 @@ def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a readable text file ({error}); copy it again as UTF-8") from None
     if not rows:
-        raise DataError(f"{path}: the file holds no rows")
+        raise DataError(f"{path}: the file has no rows")
     if not all(isinstance(row, Mapping) for row in rows):
         raise DataError(f"{path}: expected records with named fields")
     return rows
 
 
 def _multirc(records: Sequence[Row]) -> Iterator[Row]:
-    """SuperGLUE MultiRC: a passage with questions, each with candidate answers: one row an answer."""
+    """SuperGLUE MultiRC: passages with questions with candidate answers; one row per answer."""
     for record in records:
-        if "passage" not in record:  # the hub's copy is flat already
+        if "passage" not in record:  # the hub's copy is already flat
             yield {**record, "group": f"{record['idx']['paragraph']}-{record['idx']['question']}"}
             continue
         for question in record["passage"]["questions"]:
@@ -113,9 +113,9 @@ def _multirc(records: Sequence[Row]) -> Iterator[Row]:
 
 
 def _squad(records: Sequence[Row]) -> Iterator[Row]:
-    """SQuAD v1.1: articles with paragraphs with questions, one row per question."""
+    """SQuAD v1.1: articles with paragraphs with questions; one row per question."""
     for record in records:
-        if "paragraphs" not in record:  # the hub's copy is flat already
+        if "paragraphs" not in record:  # the hub's copy is already flat
             answers = record["answers"]
             yield {**record, "answers": list(answers["text"]), "starts": list(answers["answer_start"])}
             continue
@@ -131,7 +131,7 @@ def _squad(records: Sequence[Row]) -> Iterator[Row]:
 
 
 def _scienceqa(records: Sequence[Row]) -> Iterator[Row]:
-    """ScienceQA's problems.json: text questions with 2 to 5 choices; questions that need an image are left out."""
+    """ScienceQA's problems.json: questions with 2 to 5 choices, without those that need an image."""
     for record in records:
         if record.get("image"):
             continue
@@ -155,7 +155,7 @@ LAYOUTS: dict[str, Callable[[Sequence[Row]], Iterator[Row]]] = {
 
 
 def flatten(records: Sequence[Row], layout: str, path: Path) -> list[Row]:
-    """Records of a published layout as one row an example. Raises DataError where the records do not fit."""
+    """Records of a published layout, with one row per example. Raises DataError if a record has another layout."""
     try:
         return list(LAYOUTS[layout](records))
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""A Trainer callback: evaluation, the best epoch, spectra and checkpoints."""
+"""A Trainer callback for evaluation, the best epoch, spectra and checkpoints."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BEST = "best.safetensors"
 
 
 class Recorder(TrainerCallback):
-    """Evaluates at the end of every epoch, keeps the best epoch's weights, writes the run's rows and checkpoints.
+    """Evaluates every epoch, keeps the weights of the best epoch, and writes the run's tables and checkpoints.
 
     Args:
         run: the run's folder.
         hyper: the run's hyper-parameters.
         primary: name of the metric that chooses the epoch; higher is better.
-        evaluate: ``"validation"`` or ``"test"`` -> metrics of the present weights.
-        spectra: (epoch, step) -> rows of ``spectra.csv`` for the present weights.
+        evaluate: ``"validation"`` or ``"test"`` -> metrics of the current weights.
+        spectra: (epoch, step) -> rows of ``spectra.csv`` for the current weights.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Recorder(TrainerCallback):
     # ---- the Trainer's hooks -------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Reports the start; records the first spectra, which a resumed run has already."""
+        """Report the start, and record the initial spectra, which a resumed run already has."""
         self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
         if state.global_step == 0:
             self.run.spectra(self.spectra(0, 0))
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Collects the loss of each step; a loss that is not finite ends the training."""
+        """Collect the loss of each step; stop if it is not finite."""
         loss = (kwargs.get("logs") or {}).get("loss")
         if loss is not None:
             self.losses.append(loss)
@@ -70,7 +70,7 @@ class Recorder(TrainerCallback):
                 control.should_training_stop = True
 
     def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Evaluates, records, and asks for a checkpoint where one is due."""
+        """Evaluate, record, and request a checkpoint if one is due."""
         epoch = round(state.epoch or 0) if self.diverged_epoch is None else self.diverged_epoch
         row: dict[str, Any] = {"epoch": epoch, "step": state.global_step}
         row["train_loss"] = sum(self.losses) / max(1, len(self.losses))
@@ -92,12 +92,12 @@ class Recorder(TrainerCallback):
         control.should_save = epoch < self.hyper.epochs and self.run.checkpoint_due(self.hyper.checkpoint_every_s)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Moves the Trainer's checkpoint, with what it lacks, into the run's own checkpoints."""
+        """Move the Trainer's checkpoint into the run's checkpoints, and add this callback's state."""
         written = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
 
         def write(folder: Path) -> None:
             for path in written.iterdir():
-                # The arguments are a pickle that nobody reads back.
+                # The arguments are a pickle, which nothing reads.
                 if path.name != "training_args.bin":
                     shutil.move(path, folder / path.name)
             selected, paper = self.selected.state_dict(), self.paper.state_dict()
@@ -113,7 +113,7 @@ class Recorder(TrainerCallback):
     # ---- resuming ------------------------------------------------------------------------------------
 
     def load(self, folder: Path) -> None:
-        """Take back the state of a checkpoint."""
+        """Restore the state from a checkpoint."""
         kept = json.loads((folder / STATE).read_text())
         self.selected.load_state_dict({**kept["selected"], "weights": load_file(folder / BEST)})
         self.paper.load_state_dict(kept["paper"])
@@ -121,12 +121,12 @@ class Recorder(TrainerCallback):
 
 
 def trainable_weights(model: torch.nn.Module) -> Tensors:
-    """A copy, on the processor, of the weights that training changes."""
+    """A copy on the CPU of the weights that are trained."""
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
 def put_weights(model: torch.nn.Module, weights: Tensors) -> None:
-    """Write weights back into a model."""
+    """Copy weights into a model."""
     with torch.no_grad():
         parameters = dict(model.named_parameters())
         for name, value in weights.items():

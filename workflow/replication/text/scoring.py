@@ -1,4 +1,4 @@
-"""Model outputs -> predictions -> metrics, for each kind of task."""
+"""Metrics of each kind of task, from the outputs of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class _Watched(Dataset[Row]):
-    """Rows that remember in which order they are read."""
+    """Rows that record the order in which they are read."""
 
     def __init__(self, rows: TokenRows) -> None:
         self.rows = rows
@@ -36,9 +36,9 @@ class _Watched(Dataset[Row]):
 
 
 class Evaluator:
-    """Metrics of the Trainer's model on rows sorted by length, in full batches without gradient bookkeeping.
+    """Metrics of the Trainer's model.
 
-    ``choice_tokens`` are the token numbers of A, B, C, ... (multiple choice by a causal model).
+    ``choice_tokens`` are the token ids of A, B, C, ... (multiple choice by a causal model).
     """
 
     def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:
@@ -47,7 +47,7 @@ class Evaluator:
         self.choice_tokens = list(choice_tokens)
 
     def __call__(self, rows: TokenRows) -> dict[str, float]:
-        """Metrics of the present weights; the loss beside them where it follows from the classes' logits."""
+        """Metrics of the current weights, and the loss for tasks with a class or a value per row."""
         if self.task.kind != "spans":
             return self._score(torch.stack(self.outputs(rows)), rows)
         starts, ends = zip(*(out.numpy() for out in self.outputs(rows)), strict=True)
@@ -59,11 +59,11 @@ class Evaluator:
 
     @torch.inference_mode()
     def outputs(self, rows: TokenRows) -> list[Tensor]:
-        """Logits of each row: [classes], [choices], [1] for regression, [2, tokens] (starts, ends) for spans."""
+        """Logits of each row: ``[classes]``, ``[choices]``, ``[1]`` (regression) or ``[2, tokens]`` (start, end)."""
         model: Any = self.trainer.model
         model.eval()
-        # The Trainer's own loader: it draws from torch's generator, on which later dropout depends. Where training
-        # groups rows by length it reorders these too.
+        # The Trainer's own loader draws from torch's generator, on which later dropout depends. If training groups rows
+        # by length, it reorders these too.
         seen = _Watched(rows)
         found = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
         order = seen.order[-len(rows) :]

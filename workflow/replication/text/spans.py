@@ -1,17 +1,17 @@
-"""Extractive question answering (SQuAD v1.1): windows over long contexts, and answers from logits."""
+"""Extractive question answering (SQuAD v1.1): windows over long contexts, answers from logits, scores."""
 
 from __future__ import annotations
 
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-#: Tokens that neighbouring windows share, candidates looked at per window, and the longest answer in tokens: the
-#: values of the transformers question-answering example.
+#: Tokens that neighbouring windows share, candidates per window, and the longest answer in tokens, as in the
+#: question-answering example of transformers.
 STRIDE = 128
 N_BEST = 20
 MAX_ANSWER_TOKENS = 30
@@ -32,7 +32,7 @@ def _windows(tokenizer: Any, max_length: int, columns: Columns) -> Any:
 
 
 def _answer_tokens(encoded: Any, window: int, start: int, end: int) -> tuple[int, int]:
-    """First and last token of the characters [start, end) in a window; the first token (CLS) where it is not there."""
+    """First and last token of the characters [start, end) in a window; 0 (CLS) for both if they are not in it."""
     offsets = encoded["offset_mapping"][window]
     inside = [token for token, part in enumerate(encoded.sequence_ids(window)) if part == 1]
     covered = [token for token in inside if offsets[token][0] < end and offsets[token][1] > start]
@@ -42,10 +42,10 @@ def _answer_tokens(encoded: Any, window: int, start: int, end: int) -> tuple[int
 
 
 def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dict[str, list[Any]], int]:
-    """Windows of question and context with start and end token of the first answer, for training and evaluation.
+    """Windows of question and context, with start and end token of the first answer.
 
-    Returns the columns, and how many rows needed more than one window. ``row`` is the question's number, and
-    ``offsets`` the characters of each context token ([-1, -1] elsewhere).
+    Returns the columns, and the number of rows with more than one window. ``row`` is the number of the question, and
+    ``offsets`` are the characters of each context token ([-1, -1] for other tokens).
     """
     encoded = _windows(tokenizer, max_length, columns)
     rows = encoded["overflow_to_sample_mapping"]
@@ -60,14 +60,14 @@ def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dic
         characters = encoded["offset_mapping"][window]
         offsets.append([list(pair) if part == 1 else [-1, -1] for pair, part in zip(characters, parts, strict=True)])
     names = [name for name in encoded if name not in ("overflow_to_sample_mapping", "offset_mapping")]
-    over = sum(count > 1 for count in Counter(rows).values())
+    truncated = sum(count > 1 for count in Counter(rows).values())
     return {name: encoded[name] for name in names} | {
         "start_positions": starts, "end_positions": ends, "row": list(rows), "offsets": offsets,
-    }, over  # fmt: skip
+    }, truncated  # fmt: skip
 
 
 def _best_span(start: np.ndarray, end: np.ndarray, offsets: Sequence[Sequence[int]]) -> tuple[float, int, int]:
-    """Highest start + end logit over valid pairs; (score, first character, end character)."""
+    """The valid span with the highest sum of start and end logit: (score, first character, end character)."""
     best = (-np.inf, 0, 0)
     usable = [token for token, (first, _) in enumerate(offsets) if first >= 0]
     firsts = sorted(usable, key=lambda token: -start[token])[:N_BEST]
@@ -88,14 +88,14 @@ def answers_from_logits(
     offsets: Sequence[Any],
     contexts: Sequence[str],
 ) -> list[str]:
-    """The answer text of each question: its best span over all of its windows.
+    """The answer to each question: the best span over all of its windows.
 
     Args:
-        start: start logits [tokens] of each window.
-        end: end logits [tokens] of each window.
-        rows: question of each window.
+        start: start logits ``[tokens]`` of each window.
+        end: end logits ``[tokens]`` of each window.
+        rows: number of each window's question.
         offsets: characters of each window's tokens.
-        contexts: one per question.
+        contexts: context of each question.
     """
     found: dict[int, tuple[float, int, int]] = {}
     for window, row in enumerate(rows):
@@ -106,28 +106,28 @@ def answers_from_logits(
 
 
 def normalise(text: str) -> str:
-    """SQuAD's normal form: lower case, no punctuation, no articles, single spaces."""
+    """Normalise an answer as SQuAD does: lower case, no punctuation, no articles, single spaces."""
     text = "".join(letter for letter in text.lower() if letter not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
 def exact_match(predicted: str, true: str) -> float:
-    """1 where the normal forms agree."""
+    """1 if the normalised answers are equal, otherwise 0."""
     return float(normalise(predicted) == normalise(true))
 
 
 def token_f1(predicted: str, true: str) -> float:
-    """F1 over the words of the normal forms."""
+    """F1 over the words of the normalised answers."""
     one, other = normalise(predicted).split(), normalise(true).split()
     same = sum((Counter(one) & Counter(other)).values())
     return 2 * same / (len(one) + len(other)) if same else float(one == other)
 
 
 def squad_scores(predicted: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
-    """SQuAD v1.1's EM and F1 as fractions of 1: per question the best over its accepted answers, then the mean."""
-    best = {
-        name: [max((function(text, answer) for answer in accepted), default=0.0) for text, accepted in pairs]
-        for name, function in (("span_exact_match", exact_match), ("span_f1", token_f1))
-        for pairs in [list(zip(predicted, answers, strict=True))]
-    }
-    return {name: float(np.mean(values)) for name, values in best.items()}
+    """SQuAD v1.1's EM and F1 as fractions of 1: the mean over questions of the best score over accepted answers."""
+    pairs = list(zip(predicted, answers, strict=True))
+
+    def mean_of_best(metric: Callable[[str, str], float]) -> float:
+        return float(np.mean([max((metric(text, a) for a in accepted), default=0.0) for text, accepted in pairs]))
+
+    return {"span_exact_match": mean_of_best(exact_match), "span_f1": mean_of_best(token_f1)}

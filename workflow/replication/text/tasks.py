@@ -19,26 +19,26 @@ SPLITS = ("train", "validation", "test")
 _DEFAULT_METRIC = {"spans": "span_f1", "regression": "pearson_spearman_mean"}
 
 _LISTED: Any = (BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Strict(False))
-#: One or several; a single one need not be a list.
+#: One or several strings; a single one need not be a list.
 Several = Annotated[tuple[Text, ...], *_LISTED, Field(min_length=1)]
 Alternatives = Annotated[tuple[Several, ...], *_LISTED, Field(min_length=1)]
 AsText = Annotated[str, BeforeValidator(str)]
 
 
 class HeldOut(Model):
-    """A held-out split: a number of rows of the training pool, or a share of them."""
+    """A held-out split: a number or a share of the rows of the training pool."""
 
     rows: int | None = Field(None, ge=1)
     share: float | None = Field(None, gt=0, lt=1)
 
     @pydantic.model_validator(mode="after")
-    def _one_of_both(self) -> HeldOut:
+    def _rows_or_share(self) -> HeldOut:
         if (self.rows is None) == (self.share is None):
             raise PydanticCustomError("held_out", "one of rows and share")
         return self
 
     def count(self, pool: int) -> int:
-        """How many of ``pool`` rows are held out."""
+        """Number of rows that are held out from ``pool`` rows."""
         return self.rows if self.rows is not None else int(pool * (self.share or 0.0))
 
 
@@ -49,7 +49,7 @@ Split = Annotated[
 
 
 class Splits(Model):
-    """Where each split comes from: the name of an entry of ``files``, or rows held out from training."""
+    """The source of each split: the name of an entry of ``files``, or rows held out from training."""
 
     train: str = "train"
     validation: Split = HeldOut(share=0.1)
@@ -57,30 +57,30 @@ class Splits(Model):
 
 
 class Task(Model):
-    """A language task. Its fields are options of a data set, which docs/nlp.md explains.
+    """A language task. Its fields are options of a data set (docs/nlp.md).
 
-    A task asks the model for a class, a number, a span of the context, one of several texts (by an encoder), or one of
-    several answers by the probability that a causal language model gives to their letters.
+    The model predicts a class, a number, a span of the context, or one of several choices. An encoder compares the
+    texts of the choices; a causal language model compares the probabilities of their letters.
     """
 
     kind: Literal["classification", "regression", "spans", "multiple_choice", "multiple_choice_lm"] = "classification"
-    text: Several = ("{text}",)  # templates over the columns
+    text: Several = ("{text}",)  # templates with column names
     label: str = "label"
     labels: Annotated[tuple[AsText, ...], Strict(False)] = Field((), validate_default=True)  # position: class number
-    columns: dict[str, Several] = Field({})  # column -> names it may have in a file, of which the first found is taken
+    columns: dict[str, Several] = Field({})  # column -> its possible names in a file; the first found is used
     layout: Literal["rows", "multirc", "squad", "scienceqa"] = "rows"
-    keep: dict[str, AsText] = Field({})  # only rows with these values are kept
+    keep: dict[str, AsText] = Field({})  # keep only rows with these values
     files: dict[str, Alternatives] = Field({})
     splits: Splits = Splits()
-    shuffle: int | None = None  # seed of the shuffle before rows are held out; None keeps the file's order
+    shuffle: int | None = None  # seed for shuffling before rows are held out; None: no shuffling
     max_length: int = Field(128, ge=4)
     header: Several | None = None
-    group: str | None = None  # column of rows that are scored together (MultiRC's questions)
-    split_column: str | None = None  # names a record's split, where one file holds them all
+    group: str | None = None  # column that identifies rows scored together (MultiRC's questions)
+    split_column: str | None = None  # column with the name of the split, if one file has all splits
     unique: bool = False
     skip_ragged: bool = False
     source: Options = Field({})
-    metrics: Annotated[tuple[str, ...], *_LISTED] = Field((), validate_default=True)  # the first is the primary one
+    metrics: Annotated[tuple[str, ...], *_LISTED] = Field((), validate_default=True)  # the first is the primary metric
 
     @pydantic.field_validator("text")
     @classmethod
@@ -107,11 +107,11 @@ class Task(Model):
 
     @property
     def primary(self) -> str:
-        """The main metric's name."""
+        """Name of the primary metric."""
         return self.metrics[0]
 
     def needed_columns(self) -> list[str]:
-        """Columns that the texts, the label and the group need."""
+        """Columns for the texts, the label and the group."""
         if self.kind == "spans":
             return list(SPAN_COLUMNS)
         names = [name for text in self.text for _, name, _, _ in Formatter().parse(text) if name]
@@ -120,7 +120,7 @@ class Task(Model):
 
 
 def parse_task(options: Mapping[str, Any]) -> Task:
-    """A task from a data set's options. Raises ConfigError naming the key, the value and what was expected."""
+    """A task from a data set's options. Raises ConfigError with the key, the value and what was expected."""
     read = {key: value for key, value in options.items() if key not in ("family", *LABELS)}
     task: Task = validate(Task, read, "data set options")
     return task

@@ -1,4 +1,4 @@
-"""Texts to token numbers, once per task and model; all runs read this cache."""
+"""Tokenize a task once per model; all runs read this cache."""
 
 from __future__ import annotations
 
@@ -19,61 +19,61 @@ from replication.text.tasks import SPLITS, Task, parse_task
 METADATA = ("group", "n_choices", "answer", "offsets", "row")
 
 
-def _cut(encoded: Any) -> list[bool]:
-    """Which rows lost tokens to truncation."""
+def _truncated(encoded: Any) -> list[bool]:
+    """Whether each row lost tokens to truncation."""
     return [bool(row.overflowing) for row in encoded.encodings]
 
 
 def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
-    """Classification and regression: one or two texts per row. Returns the columns and how many rows were cut."""
+    """Classification and regression: one or two texts per row. Returns columns, and the number of truncated rows."""
     texts = [columns[f"text_{number}"] for number in range(len(task.text))]
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
-    return {**encoded, "labels": columns["label"]}, sum(_cut(encoded))
+    return {**encoded, "labels": columns["label"]}, sum(_truncated(encoded))
 
 
 def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
-    """Multiple choice: the first text paired with each of the others; token lists get one more level."""
+    """Multiple choice: the first text paired with each choice; token lists have one more level."""
     stem, *choices = (columns[f"text_{number}"] for number in range(len(task.text)))
     encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
-    over = sum(any(row) for row in zip(*map(_cut, encoded), strict=True))
+    truncated = sum(any(row) for row in zip(*map(_truncated, encoded), strict=True))
     names = list(encoded[0])
     return {name: [list(row) for row in zip(*(e[name] for e in encoded), strict=True)] for name in names} | {
         "labels": columns["label"]
-    }, over
+    }, truncated
 
 
 def _encode_prompts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
     """Multiple choice by a causal model: prompt and answer letter as one sequence; only the letter has a label.
 
-    A prompt that is too long loses its beginning: its end holds the choices and the cue.
+    A prompt that is too long is truncated at its beginning, because the choices are at its end.
     """
     letters = choice_tokens(tokenizer)
-    ids, labels, over = [], [], 0
+    ids, labels, truncated = [], [], 0
     for text, label in zip(columns["text_0"], columns["label"], strict=True):
         prompt = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
         room = task.max_length - len(start) - 1
-        over += len(prompt) > room
+        truncated += len(prompt) > room
         prompt = start + prompt[-room:]
         ids.append([*prompt, letters[label]])
         labels.append([-100] * len(prompt) + [letters[label]])
     return {
         "input_ids": ids, "attention_mask": [[1] * len(row) for row in ids], "labels": labels,
         "answer": columns["label"],
-    }, over  # fmt: skip
+    }, truncated  # fmt: skip
 
 
 def choice_tokens(tokenizer: Any) -> list[int]:
-    """Token numbers of the answers A to Z as they follow a prompt."""
+    """Token ids of the letters A to Z after a prompt."""
     return [int(tokenizer(letter, add_special_tokens=False)["input_ids"][-1]) for letter in ascii_uppercase]
 
 
 def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data: Path, out_dir: Path) -> None:
     """Write the token cache: ``train``, ``validation``, ``test`` Parquet tables and ``manifest.json``.
 
-    Rows are not padded. The manifest counts the rows that were longer than ``max_length`` and hence truncated.
+    Rows are not padded. The manifest has the number of rows that were truncated to ``max_length``.
 
-    Raises DataError where the prepared data or the tokenizer cannot be read.
+    Raises DataError if the prepared data or the tokenizer cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -81,7 +81,7 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
     task = parse_task(options)
     tokenizer = load_tokenizer(model_options)
     if read_manifest(data)["kind"] != task.kind:
-        raise DataError(f"{data}: prepared for another kind of task; delete it and run again")
+        raise DataError(f"{data}: it was prepared for another kind of task; delete it and run again")
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {
         "kind": task.kind, "max_length": task.max_length, "data_manifest": sha256(data / MANIFEST), "splits": {},
@@ -90,11 +90,11 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
         manifest["choice_tokens"] = choice_tokens(tokenizer)
     for split in SPLITS:
         columns = read_table(data, split).to_pydict()
-        encoded, over = _ENCODERS[task.kind](tokenizer, task, columns)
+        encoded, truncated = _ENCODERS[task.kind](tokenizer, task, columns)
         metadata = {name: columns[name] for name in ("group", "n_choices") if name in columns}
         path = out_dir / f"{split}.parquet"
         pq.write_table(pa.table({**encoded, **metadata}), path, compression="zstd")
-        manifest["splits"][split] = {"rows": len(encoded["input_ids"]), "truncated": over, "sha256": sha256(path)}
+        manifest["splits"][split] = {"rows": len(encoded["input_ids"]), "truncated": truncated, "sha256": sha256(path)}
     write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1))
 
 

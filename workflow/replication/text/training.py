@@ -54,11 +54,11 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
         use_cpu=not device.startswith("cuda"),
         logging_strategy="steps",
         logging_steps=1,
-        # A loss that is not finite must be seen, not averaged away: it ends the run as diverged.
+        # A loss that is not finite must not be averaged away: it ends the run as diverged.
         logging_nan_inf_filter=False,
         eval_strategy="no",
         save_strategy="no",
-        report_to=[],  # `_tracker` adds it
+        report_to=[],  # _tracker adds a callback
         disable_tqdm=True,
         dataloader_pin_memory=device.startswith("cuda"),
         log_level="error",
@@ -66,10 +66,10 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
 
 
 def _tracker(run: RunDir) -> list[TrainerCallback]:
-    """The callback of the tracker that the run reports to, if any. Raises ConfigError where it is not installed."""
+    """The callback of the run's tracker, if any. Raises ConfigError if the tracker is not installed."""
     if run.report_to == "none":
         return []
-    # The callback has no argument for its folder.
+    # TensorBoard's callback has no argument for the folder.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.events)
     try:
         return [kind() for kind in get_reporting_integration_callbacks(run.report_to)]
@@ -80,7 +80,7 @@ def _tracker(run: RunDir) -> list[TrainerCallback]:
 def _check_cache(task: Task, data: Path, tokens: Path) -> None:
     manifest = read_manifest(tokens)
     if manifest["data_manifest"] != sha256(data / MANIFEST) or manifest["max_length"] != task.max_length:
-        raise DataError(f"{tokens}: made from other data or with another max_length; delete it and run again")
+        raise DataError(f"{tokens}: it was made from other data or with another max_length; delete it and run again")
 
 
 def finetune(
@@ -88,15 +88,14 @@ def finetune(
 ) -> None:
     """Fine-tune a pretrained model on a subset of the training pool, and record the run.
 
-    Every epoch is evaluated on the validation set, and the epoch is chosen as
-    :func:`replication.runs.epochs.outcome` has it.
+    Every epoch is evaluated on the validation set; :func:`replication.runs.epochs.outcome` chooses the epoch.
 
     Args:
         spec: the run.
-        data: the prepared folder.
+        data: folder of the prepared data.
         tokens: the token cache of this task and model.
         indices: rows of the training pool.
-        run: where rows, checkpoints and results go.
+        run: the run's folder.
         device: torch device.
 
     Raises ConfigError for options that are not valid, DataError for a subset or cache that cannot be used.
@@ -109,7 +108,7 @@ def finetune(
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if device.startswith("cuda"):
-        # Some kernels have no deterministic form: these warn instead of ending the run.
+        # Kernels without a deterministic implementation warn instead of ending the run.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
     else:
@@ -151,7 +150,7 @@ def finetune(
 def _finish(
     hyper: NlpHyper, recorder: Recorder, model: torch.nn.Module, n_train: int, initial: Mapping[str, Any]
 ) -> None:
-    """Evaluate on the test set, and write the record."""
+    """Evaluate on the test set and write the record."""
     final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     ended = outcome(
         recorder.selected,

@@ -17,9 +17,9 @@ from replication.text.tasks import parse_task
 def trivial_scores(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """Scores of the majority class on the test rows of a prepared data set, with the metrics of its runs.
 
-    Returns (predictor, metric, value); none for spans and for values, which have no classes.
+    Returns (predictor, metric, value); none for spans and regression, which have no classes.
 
-    Raises DataError where a table is damaged.
+    Raises DataError if a table is damaged.
     """
     task = parse_task(options)
     if task.kind in ("spans", "regression"):
