@@ -1,1 +1,1 @@
-"""Neural operators: models, rollout, training."""
+"""Neural operators: models, rollout and training."""

@@ -1,6 +1,6 @@
-"""DPOT, a transformer pretrained on many flows (Hao et al., arXiv 2403.03542), written from its paper.
+"""DPOT, a transformer that is pretrained on many flows (Hao et al., arXiv 2403.03542), written from its paper.
 
-The parameter counts of its Tiny and Small sizes are those of the published models.
+The Tiny and Small sizes have as many parameters as the published models.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch.nn import functional
 from replication.errors import ConfigError
 
 NDIM = 2
-#: Our files order a flow's channels density, pressure, Vx, Vy; the published weights expect Vx, Vy, density, pressure.
-#: The same permutation leads back.
+#: Our files have the channels density, pressure, Vx, Vy; the published weights expect Vx, Vy, density, pressure. This
+#: permutation is its own inverse.
 FLOW_ORDER = (2, 3, 0, 1)
 
 
 class FourierMixer(nn.Module):
-    """Fourier attention: a two-layer complex network that acts on every kept mode alike, in blocks of channels.
+    """Fourier attention: a two-layer complex network, shared by all kept modes, in blocks of channels.
 
     Args:
         width: channels.
-        heads: blocks of channels that do not mix.
-        modes: wavenumbers kept along each axis; the others pass by the residual path alone.
+        heads: blocks of channels, which are not mixed.
+        modes: wavenumbers kept along each axis; the others only pass the residual connection.
     """
 
     def __init__(self, width: int, heads: int, modes: int) -> None:
@@ -56,7 +56,7 @@ class FourierMixer(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Square patches of a frame to one vector each."""
+    """Embed each square patch of a frame as a vector."""
 
     def __init__(self, channels: int, width: int, patch: int, hidden: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class PatchEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Norm, Fourier attention, norm, a pointwise network, and one residual path around all four, as published."""
+    """Norm, Fourier attention, norm, pointwise network, and a residual connection around all four, as published."""
 
     def __init__(self, width: int, heads: int, modes: int, hidden: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Block(nn.Module):
 
 
 class TimeAggregation(nn.Module):
-    """Frames to one: ``sum_t W_t (z_t * cos(gamma t))``, t in [0, 1] (the paper's exponential form, real part)."""
+    """Aggregate frames: ``sum_t W_t (z_t * cos(gamma t))``, t in [0, 1] (real part of the paper's exponential form)."""
 
     def __init__(self, frames: int, width: int) -> None:
         super().__init__()
@@ -100,10 +100,10 @@ class TimeAggregation(nn.Module):
 
 
 class DPOT(nn.Module):
-    """Denoising pretrained operator transformer, without the denoising: the network that is fine-tuned.
+    """The network of DPOT (denoising operator transformer) for fine-tuning, without the denoising.
 
     Args:
-        in_channels: channels of all initial steps together, step by step.
+        in_channels: channels of all initial steps together; all channels of a step follow each other.
         out_channels: channels of a frame.
         ndim: 2.
         width: channels of the hidden layers (Tiny 512, Small 1024).
@@ -112,12 +112,12 @@ class DPOT(nn.Module):
         modes: wavenumbers kept.
         mlp_ratio: hidden channels of a block's pointwise network over ``width``.
         patch: grid points along a side of a patch.
-        size: grid points along a side that position embeddings are made for; other sizes are interpolated.
-        head_width: channels after the patches are taken apart.
-        normalise: shift and scale each channel of a sample to mean 0 and deviation 1 over its initial steps, and the
-            prediction back. The published sizes do not.
-        classes: data sets that pretraining told apart. The classifier belongs to the published parameters, and to
-            its layers' spectra, but predicts nothing here.
+        size: grid points along a side for the position embeddings, which are interpolated to other sizes.
+        head_width: channels after the patches are expanded to grid points.
+        normalise: standardise each channel of a sample over its initial steps, and undo it in the prediction. The
+            published models do not.
+        classes: classes of pretraining (its data sets). The classifier is part of the published parameters, and its
+            layers have spectra, but it is not used here.
 
     Raises ConfigError for sizes that do not divide.
     """
@@ -140,7 +140,7 @@ class DPOT(nn.Module):
         normalise: bool = False,
     ) -> None:
         if ndim != NDIM:
-            raise ConfigError(f"DPOT works in 2 space dimensions, the data has {ndim}; take fno or unet")
+            raise ConfigError(f"DPOT works in 2 space dimensions, the data has {ndim}; use fno or unet")
         if width % heads or width % 8 or size % patch:
             raise ConfigError(
                 f"DPOT: width {width} must be a multiple of heads {heads} and of 8, and size {size} of patch {patch}"
@@ -148,7 +148,7 @@ class DPOT(nn.Module):
         super().__init__()
         self.channels, self.patch, self.normalise = out_channels, patch, normalise
         frames = in_channels // out_channels
-        # A frame comes with its coordinates: x, y and t.
+        # The input of a frame includes its coordinates x, y and t.
         self.patch_embed = PatchEmbedding(out_channels + 3, width, patch, hidden=out_channels * patch + 3)
         self.pos_embed = nn.Parameter(torch.empty(1, width, size // patch, size // patch))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
@@ -170,11 +170,11 @@ class DPOT(nn.Module):
 
         Args:
             frames: ``[batch, x, y, in_channels]``; each axis a multiple of the patch.
-            grid: not used: the network makes its own coordinates, from 0 to 1 with both ends included.
+            grid: not used; the network makes its own coordinates, from 0 to 1 inclusive.
 
         Returns ``[batch, x, y, out_channels]``.
 
-        Raises ConfigError for a grid that patches do not fill.
+        Raises ConfigError if the patches do not fill the grid.
         """
         if any(points % self.patch for points in frames.shape[1:3]):
             raise ConfigError(
@@ -187,7 +187,7 @@ class DPOT(nn.Module):
         )  # [batch, t, channel, x, y]
         if self.normalise:
             mean = given.mean((1, 3, 4), keepdim=True)
-            # A constant channel stays constant: what rounding leaves of it is not blown up.
+            # The added terms keep the rounding errors of a constant channel from being amplified.
             deviation = given.std((1, 3, 4), keepdim=True) + 1e-5 * mean.abs() + 1e-6
             given = (given - mean) / deviation
         times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]

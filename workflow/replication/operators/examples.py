@@ -1,4 +1,4 @@
-"""Rollouts of the first test samples, saved with every run for figures of sample predictions."""
+"""Predictions of the first test samples, saved with every run for figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from replication.operators.rollout import Fields, Scale, predict
 from replication.simulation.data import PDEFile
 
-#: Test samples saved per run.
+#: Number of test samples.
 COUNT = 2
 
 
@@ -25,8 +25,8 @@ class Examples:
     Attributes:
         fields: the samples, in physical units.
         channels: names of the channels, in order.
-        times: times of the predicted frames, ``[predicted frames]``; empty where the file has none.
-        rows: row of each sample in the data file, ``[sample]``.
+        times: times of the predicted frames ``[frames]``; empty if the file has none.
+        rows: row of each sample in the data file ``[sample]``.
     """
 
     fields: Fields
@@ -36,17 +36,17 @@ class Examples:
 
     @classmethod
     def of(cls, file: PDEFile, rows: NDArray[np.int64], fields: Fields, options: Mapping[str, Any]) -> Examples:
-        """The first samples of a file's test set, whose rows and fields are given; ``options`` of the data set."""
+        """The first samples of a test set with the given rows and fields; ``options`` are the data set's."""
         times = file.times(options.get("reduced_resolution_t", 1))[-fields.target.shape[-2] :]
-        # Indexing copies; a slice would keep the whole test set in memory beside the device's copy.
+        # Indexing copies. A slice would keep the whole test set in memory after it was copied to the device.
         few = fields.part(torch.arange(min(COUNT, len(fields))))
         return cls(few, file.fields, times, rows[:COUNT])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays of a run that diverged: ``prediction`` has no samples.
+        """Arrays to save for a run that diverged; ``prediction`` has no samples.
 
-        ``target`` and ``prediction`` are ``[sample, x, (y), predicted frames, channel]`` in physical units, ``grid`` is
-        ``[x, (y), ndim]``; ``channels``, ``times`` and ``samples`` (rows of the data file) name their axes.
+        ``target`` and ``prediction`` are ``[sample, x, (y), frames, channel]`` in physical units, ``grid`` is
+        ``[x, (y), ndim]``. ``channels``, ``times`` and ``samples`` (rows of the data file) label the axes.
         """
         target = self.fields.target.cpu().numpy()
         return {

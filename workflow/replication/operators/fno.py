@@ -1,8 +1,8 @@
-"""The paper's Fourier neural operator, with the parameters of neuraloperator's spectral convolutions.
+"""The paper's Fourier neural operator, which is PDEBench's, with spectral weights named as in neuraloperator.
 
-neuraloperator's stock FNO with the same number of parameters is another network: it applies its activation twice a
-block when the channel MLP is off, and pads symmetrically. This one repeats PDEBench's (four layers, a 1x1
-convolution beside each spectral one, GELU between layers, padding at the end of each axis).
+It has four layers, each with a spectral and a 1x1 convolution, GELU between layers, and padding at the end of each
+axis. neuraloperator's own FNO with as many parameters is another network: without a channel MLP it applies the
+activation twice per block, and it pads on both sides.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from replication.operators.spectral import SpectralWeights, fft_layer, fourier_l
 PADDING = 2
 HIDDEN = 128
 LAYERS = 4
-#: Grid points projected at once: their hidden channels fit the cache, and no large memory is allocated.
+#: Grid points projected at once, so that their hidden channels fit in the cache.
 ROWS = 4096
 
 
 class FNO(nn.Module):
     """Fourier neural operator (Li et al., arXiv 2010.08895) as PDEBench configures it.
 
-    Fourier layers are matrix products (:mod:`replication.operators.spectral`), or neuraloperator's FFT where so many
-    modes are kept that products cost more: above 256 on an axis (:func:`replication.operators.spectral.products_pay`).
+    Fourier layers are computed by matrix products (:mod:`replication.operators.spectral`), or by neuraloperator's layer
+    and its FFT if products are slower (:func:`replication.operators.spectral.products_pay`).
 
     Args:
-        in_channels: channels of the initial steps, without the grid.
+        in_channels: channels of all initial steps together, without the grid.
         out_channels: channels of the predicted frame.
         ndim: space dimensions, 1 or 2.
-        modes: Fourier modes kept along each axis (positive ones; negative ones too except along the last axis).
+        modes: positive Fourier modes kept along each axis; as many negative ones, except along the last axis.
         width: channels of the hidden layers.
     """
 
@@ -61,7 +61,7 @@ class FNO(nn.Module):
 
     @contextmanager
     def fixed_weights(self, points: tuple[int, ...]) -> Iterator[None]:
-        """Context in which spectral weights are prepared once, not at every frame; do not change them inside."""
+        """Context that prepares the spectral weights once, not for every frame; do not change them inside."""
         self._fixed = self._real_weights(tuple(size + PADDING for size in points))
         try:
             yield
@@ -85,7 +85,7 @@ class FNO(nn.Module):
         """
         x = self.fc0(torch.cat((frames.movedim(0, -2), grid.movedim(0, -2)), dim=-1))
         x = functional.pad(x, (0, 0, 0, 0) + (0, PADDING) * self.ndim).float()
-        with torch.autocast(x.device.type, enabled=False):  # a transform needs float32
+        with torch.autocast(x.device.type, enabled=False):  # the transform needs float32
             for number, layer in enumerate(self._layers(tuple(x.shape[:-2]))):
                 x = layer(x)
                 if number < LAYERS - 1:
@@ -111,10 +111,10 @@ class FNO(nn.Module):
 
 
 def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of :class:`FNO` from one of the released modules.
+    """A state dict of :class:`FNO` from that of the released FNO.
 
-    ``w0`` becomes ``w.0``; ``conv0.weights1`` (and, in 2-D, ``conv0.weights2``, the negative modes of the first
-    axis) become ``conv.0.weight.tensor``. Complex weights may come as a trailing axis of two.
+    ``w0`` becomes ``w.0``. ``conv0.weights1`` and, in 2-D, ``conv0.weights2`` (the negative modes of the first axis)
+    become ``conv.0.weight.tensor``. Complex weights may be real, with a last axis of two.
     """
     state: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -123,7 +123,7 @@ def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             state[re.sub(r"^w(\d)\.", r"w.\1.", name)] = tensor
         elif spectral[2] == "1":
             parts = [tensors[other] for other in (f"conv{spectral[1]}.weights2", name) if other in tensors]
-            # neuraloperator orders the first axis from the most negative mode upwards.
+            # neuraloperator orders the modes of the first axis from the most negative upwards.
             complex_parts = [part if part.is_complex() else torch.view_as_complex(part) for part in parts]
             state[f"conv.{spectral[1]}.weight.tensor"] = torch.cat(complex_parts, dim=2)
     return state

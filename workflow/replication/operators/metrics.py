@@ -1,18 +1,18 @@
-"""PDEBench's error measures (arXiv 2210.07182, appendix B), accumulated over batches."""
+"""PDEBench's metrics (arXiv 2210.07182, appendix B), accumulated over batches."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-LOW, HIGH = 4, 12  # PDEBench's bands of wavenumbers: below 4, 4 to 11, from 12
+LOW, HIGH = 4, 12  # PDEBench's bands of wavenumbers: 0 to 3, 4 to 11, 12 and above
 
 
 class Errors:
     """Errors of predicted frames over any number of batches.
 
-    ``nrmse`` averages over all ``T`` frames, as PDEBench does. The initial steps have no error, so they dilute it by
-    ``(T - given) / T``. ``nrmse_rollout`` averages over the predicted frames only.
+    ``nrmse`` is the mean over all ``T`` frames, as in PDEBench. The initial steps have no error, so they dilute it by
+    ``(T - given) / T``. ``nrmse_rollout`` is the mean over the predicted frames only.
 
     Args:
         given: number of initial steps.
@@ -51,9 +51,9 @@ class Errors:
         self._sums[name] = self._sums[name] + total if name in self._sums else total
 
     def result(self) -> dict[str, float]:
-        """The measures: ``rmse, nrmse, nrmse_rollout, crmse, max, brmse, frmse_low, frmse_mid, frmse_high``.
+        """The metrics: ``rmse, nrmse, nrmse_rollout, crmse, max, brmse, frmse_low, frmse_mid, frmse_high``.
 
-        A Fourier band that the grid does not reach is NaN.
+        The metric of a Fourier band that the grid does not have is NaN.
         """
         assert self._largest is not None  # noqa: S101 - a caller's mistake, not a user's
         means = {name: total / self._count for name, total in self._sums.items()}

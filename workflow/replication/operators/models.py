@@ -1,4 +1,4 @@
-"""Operators by name."""
+"""Build an operator from the options of a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from replication.operators.unet import UNet
 from replication.runs.checkpoint import sha256
 from replication.settings.checks import whole_number
 
-#: kind -> builder; a builder's further arguments are the model's options in the catalogue.
+#: kind -> builder, whose keyword arguments are options of the model in the catalogue.
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "fno": FNO,
     "unet": UNet,
@@ -32,15 +32,15 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
 }
 #: Options that must be whole numbers of at least 1.
 COUNTS = ("modes", "width", "init_features", "depth", "heads", "patch", "size", "head_width", "classes")
-#: Options of a model that are not arguments of its builder.
+#: Options of a model that are not arguments of the builder.
 OTHER_OPTIONS = ("kind", "title", "published_as", "spectra", "weights", "pretrain")
 
 
 def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int, ndim: int) -> nn.Module:
-    """A freshly initialised operator ``model(frames, grid) -> frame``.
+    """A new operator ``model(frames, grid) -> frame``, with the weights of the option ``weights``, if it is there.
 
-    ``options`` are ``kind`` and the builder's arguments; ``in_channels`` counts all initial steps together,
-    ``out_channels`` one predicted frame.
+    ``options`` are ``kind`` and the builder's arguments. ``in_channels`` is the number of channels of all initial steps
+    together, ``out_channels`` that of one predicted frame.
 
     Raises ConfigError for an unknown kind or argument, or a size below 1.
     """
@@ -65,7 +65,7 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
 def weights_file(options: Mapping[str, Any]) -> Path:
     """The file of a model's pretrained weights.
 
-    Raises ConfigError where none is named, DataError where it is missing.
+    Raises ConfigError if no file is named, DataError if it is missing.
     """
     if not isinstance(options["weights"], str):
         raise ConfigError(
@@ -79,12 +79,12 @@ def weights_file(options: Mapping[str, Any]) -> Path:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Start a model from pretrained weights.
+    """Load pretrained weights into a model.
 
-    The file is a state dict as ``.safetensors``, or from ``torch.save``, bare or under the key ``model``. Nothing but
-    tensors, plain containers and an ``argparse.Namespace`` is unpickled.
+    The file is a state dict, as ``.safetensors`` or from ``torch.save``, alone or under the key ``model``. Only
+    tensors, plain containers and an ``argparse.Namespace`` are unpickled.
 
-    Raises DataError for a file that cannot be read, or whose tensors are not the model's.
+    Raises DataError if the file cannot be read or its tensors do not fit the model.
     """
     try:
         if path.suffix == ".safetensors":
@@ -92,11 +92,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
             tensors: Any = load_file(path)
         else:
-            with torch.serialization.safe_globals([Namespace]):  # published checkpoints also hold their arguments
+            with torch.serialization.safe_globals([Namespace]):  # published checkpoints include it
                 tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: pretrained weights cannot be read ({reason}); give a state dict") from None
+        raise DataError(f"{path}: pretrained weights cannot be read ({reason}), expected a state dict") from None
     tensors = tensors.get("model", tensors) if isinstance(tensors, Mapping) else {}
     wanted = model.state_dict()
     for name, tensor in wanted.items():
@@ -110,7 +110,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def fingerprints(model_options: Mapping[str, Any]) -> dict[str, str]:
-    """SHA-256 of a model's pretrained weights and of the user's own code, where it has them; raises as weights_file."""
+    """SHA-256 of a model's pretrained weights and of the user's own code, if any. Raises as :func:`weights_file`."""
     found = {"weights": weights_file(model_options)} if "weights" in model_options else {}
     if (code := code_file(model_options)) is not None:
         found["code"] = code

@@ -1,4 +1,4 @@
-"""Adam with coupled L2, and two rules for complex parameters."""
+"""Adam with coupled L2, with two rules for complex parameters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from replication.settings.hyper import OperatorHyper
 
 
 class Uncompiled(Optimizer):
-    """Methods of torch's optimizers without the decorators that keep torch.compile out of them.
+    """Methods of torch's optimizers without the decorators for torch.compile.
 
-    At their first call the decorators import ``torch._dynamo``, which takes as long as importing torch itself.
+    At the first call, the decorators import ``torch._dynamo``, which takes as long as importing torch.
     """
 
     add_param_group = inspect.unwrap(Optimizer.add_param_group)
@@ -32,10 +32,10 @@ class PlainAdam(Uncompiled, Adam):
 
 
 class JointAdam(Uncompiled):
-    """Adam whose second moment of a complex parameter is ``|g|^2``, as the released optimizer has it.
+    """Adam whose second moment of a complex parameter is ``|g|^2``, as in the released optimizer.
 
-    torch's Adam treats real and imaginary parts as two real parameters, each with its own scale. The two optimizers
-    agree on real parameters; weight decay is L2, coupled into the gradient.
+    torch's Adam treats the real and imaginary parts as two real parameters, each with its own second moment. The two
+    optimizers are equal for real parameters. Weight decay is L2, added to the gradient.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class JointAdam(Uncompiled):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update; returns the closure's loss, if there is one."""
+        """Make one update; returns the loss of the closure, if there is one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -82,7 +82,7 @@ class JointAdam(Uncompiled):
 
 
 def build_optimizer(model: nn.Module, hyper: OperatorHyper) -> Optimizer:
-    """The paper's optimizer for a model."""
+    """The paper's optimizer: Adam with L2."""
     arguments: dict[str, Any] = {"lr": hyper.lr, "weight_decay": hyper.weight_decay}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if hyper.complex_second_moment == "joint":

@@ -1,4 +1,4 @@
-"""An operator of the user's own: the model option ``kind: <file>.py:<name>`` names a Python file and what builds it."""
+"""The user's own operator: the model option ``kind: <file>.py:<name>`` names a file and a function or class in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def code_file(options: Mapping[str, Any]) -> Path | None:
-    """The file that a model's ``kind`` names; None for a kind of ours."""
+    """The file in a model's ``kind``; None for a built-in kind."""
     file, _, _ = str(options.get("kind")).rpartition(":")
     return Path(file).expanduser() if file.endswith(".py") else None
 
@@ -22,7 +22,7 @@ def code_file(options: Mapping[str, Any]) -> Path | None:
 def own_builder(file: Path, name: str) -> Callable[..., nn.Module]:
     """The function or class of a Python file that builds a model.
 
-    Raises ConfigError where the file cannot be run or has no such name.
+    Raises ConfigError if the file cannot be run or does not have the name.
     """
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:

@@ -1,4 +1,4 @@
-"""Autoregressive prediction, and the fields it works on."""
+"""Autoregressive prediction, and the samples it works on."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Fields:
 
     Attributes:
         given: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame.
-        target: ``[sample, x, (y), predicted frames, channel]``.
-        grid: ``[x, (y), ndim]``.
-        steady: whether ``given`` is another quantity than ``target`` (Darcy) and not part of the solution.
+        target: frames to predict ``[sample, x, (y), frames, channel]``.
+        grid: coordinates ``[x, (y), ndim]``.
+        steady: whether ``given`` is not part of the solution (Darcy).
     """
 
     given: Tensor
@@ -65,15 +65,15 @@ class Fields:
 def read_fields(
     file: PDEFile, rows: Sequence[int] | np.ndarray, options: Mapping[str, Any], initial_steps: int
 ) -> Fields:
-    """Samples of a file.
+    """Read samples from a file.
 
     Args:
-        file: the data.
-        rows: sample numbers.
+        file: the file.
+        rows: row numbers of the samples.
         options: ``reduced_resolution`` and ``reduced_resolution_t`` (strides; 1 by default).
         initial_steps: number of initial steps of a flow; Darcy has one.
 
-    Raises ConfigError for a stride below 1, and where no frame is left to predict.
+    Raises ConfigError for a stride below 1, and if no frame is left to predict.
     """
     resolution, time_stride = (whole_number(options, key, 1) for key in ("reduced_resolution", "reduced_resolution_t"))
     grid = torch.from_numpy(file.grid(resolution))
@@ -84,7 +84,7 @@ def read_fields(
     values = torch.from_numpy(file.read(list(rows), resolution, time_stride))
     if initial_steps >= values.shape[-2]:
         raise ConfigError(
-            f"hyper-parameter initial_steps is {initial_steps}, but {file.path} has {values.shape[-2]} frames: "
+            f"hyper-parameter initial_steps is {initial_steps}, but {file.path} has {values.shape[-2]} frames; "
             "at least one must be left to predict"
         )
     return Fields(values[..., :initial_steps, :], values[..., initial_steps:, :], grid, steady=False)
@@ -101,7 +101,7 @@ class Scale:
 
     @classmethod
     def of(cls, fields: Fields) -> Scale:
-        """Statistics of the training samples; for a flow, over all frames together."""
+        """Statistics of training samples; for a flow, over all frames together."""
 
         def moments(values: Tensor) -> tuple[Tensor, Tensor]:
             flat = values.flatten(0, -2)
@@ -134,14 +134,14 @@ class Scale:
 
 
 def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
-    """Predict frame by frame, each from the preceding frames, as many as there are initial steps.
+    """Predict frame by frame. The input of each frame is as many preceding frames as there are initial steps.
 
     Args:
         model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
-        given: ``[batch, x, (y), frames, channel]``.
-        grid: ``[x, (y), ndim]``.
-        steps: frames to predict.
-        unroll: backpropagate through this many last frames; 0: through all.
+        given: initial steps ``[batch, x, (y), frames, channel]``.
+        grid: coordinates ``[x, (y), ndim]``.
+        steps: number of frames to predict.
+        unroll: number of last frames to backpropagate through; 0: all.
 
     Returns ``[batch, x, (y), steps, channel]``, float32.
     """
@@ -166,42 +166,41 @@ def rollout_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def relative_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """The relative L2 error of a predicted frame's channel, summed over frames, averaged over channels and samples."""
+    """The relative L2 error of each channel of a frame, summed over frames, averaged over channels and samples."""
     space = tuple(range(1, target.ndim - 2))
     size = target.square().sum(space).sqrt().clamp_min(1e-8)
-    # Where an error is exactly 0 its root has no gradient.
+    # The root has no gradient at 0.
     error = ((predicted - target).square().sum(space) + 1e-16).sqrt()
     return (error / size).mean() * target.shape[-2]
 
 
-#: Names of losses (hyper-parameter ``loss``).
+#: Losses (hyper-parameter ``loss``).
 LOSSES = {"mse": rollout_loss, "relative": relative_loss}
 
 
 def with_noise(given: Tensor, share: float) -> Tensor:
-    """Initial steps with Gaussian noise, of a share of each channel's standard deviation, sample by sample (DPOT)."""
+    """Add Gaussian noise: ``share`` times the standard deviation of each channel of a sample (as for DPOT)."""
     if not share:
         return given
     deviation = given.std(dim=tuple(range(1, given.ndim - 1)), keepdim=True)
-    # Drawn on the processor, whose generator a checkpoint holds.
+    # Drawn on the CPU, because checkpoints store its generator.
     return given + share * deviation * torch.randn(given.shape).to(given.device)
 
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
-    """Error measures in physical units (:class:`replication.operators.metrics.Errors`), batch by batch."""
+    """Errors in physical units (:class:`replication.operators.metrics.Errors`)."""
     model.eval()
-    shown = 0 if fields.steady else fields.given.shape[-2]
-    errors = Errors(given=shown)
+    errors = Errors(given=0 if fields.steady else fields.given.shape[-2])
     for start in range(0, len(fields), batch_size):
         part = fields.part(slice(start, start + batch_size))
         predicted, target = predict(model, part, scale), part.target
-        if not fields.steady:  # PDEBench measures all frames, the initial steps included
+        if not fields.steady:  # PDEBench averages over all frames, including the initial steps
             predicted, target = (torch.cat((part.given, frames), dim=-2) for frames in (predicted, target))
         errors.update(predicted, target)
     return errors.result()
 
 
 def predict(model: nn.Module, fields: Fields, scale: Scale) -> Tensor:
-    """Predicted frames in physical units, ``[sample, x, (y), predicted frames, channel]``."""
+    """Predicted frames in physical units, ``[sample, x, (y), frames, channel]``."""
     return scale.restore(rollout(model, scale.apply(fields).given, fields.grid, fields.target.shape[-2]))

@@ -1,10 +1,10 @@
 """A Fourier layer by matrix products: a truncated Fourier transform is a small matrix along each axis.
 
-An FNO keeps a dozen modes of 64 to 258 points. For so few, two products with small real matrices cost less than a
-whole FFT, and the modes are mixed by one batched product. Fields are held as ``[x, (y), batch, channel]``, so that
-each transform, and the 1x1 convolution beside it, is a product of contiguous matrices.
+An FNO keeps a dozen modes on grids of 64 to 258 points. For so few modes, products with small real matrices cost less
+than a whole FFT, and the weights are applied by one batched product. Fields are stored as ``[x, (y), batch, channel]``,
+so that each transform, and the 1x1 convolution, is a product of contiguous matrices.
 
-The weights are those of neuraloperator's ``SpectralConv``, and so are the results, up to rounding.
+Weights and results are those of neuraloperator's ``SpectralConv``, up to rounding.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from replication.operators.stock import neuralop_layer
 
-#: Products are used up to this many kept modes an axis. A product costs as much per point as it keeps modes, an FFT
-#: nearly the same for any: at 256 of 1,024 points both took equally long (benchmarks/operators.py).
+#: Products are used for up to this many kept modes per axis. The cost of a product grows with the modes; that of an FFT
+#: hardly does. With 256 modes and 1,024 points both take equally long (benchmarks/operators.py).
 MOST_MODES = 256
 
 
@@ -27,9 +27,9 @@ class SpectralWeights(nn.Module):
 
     Args:
         width: channels in and out.
-        modes: modes kept along each axis: both signs, but along the last axis the half that a real field needs.
+        modes: modes kept along each axis: both signs, but only the non-negative ones along the last axis.
 
-    It draws as many random numbers as neuraloperator's layer, so a seed gives the same network with either.
+    It draws as many random numbers as neuraloperator's layer, so a seed gives the same network with both.
     """
 
     def __init__(self, width: int, modes: tuple[int, ...]) -> None:
@@ -38,7 +38,7 @@ class SpectralWeights(nn.Module):
         self.weight.tensor = nn.Parameter(torch.randn(width, width, *modes, dtype=torch.cfloat) / width**0.5)
 
     def for_grid(self, points: tuple[int, ...]) -> Tensor:
-        """Weights ``[in, out, modes...]`` of the modes that a grid has; a coarse grid has only the lowest."""
+        """Weights ``[in, out, modes...]`` for the modes of a grid; a coarse grid has only the lowest."""
         weight: Tensor = self.get_parameter("weight.tensor")
         for axis, size in enumerate(points[:-1], start=2):
             surplus = max(0, weight.shape[axis] - size)
@@ -47,11 +47,11 @@ class SpectralWeights(nn.Module):
 
 
 class Pair(NamedTuple):
-    """A linear map along the axes of a grid, axis by axis.
+    """A linear map of a grid, as one matrix per axis.
 
     Attributes:
-        last: along the last axis.
-        first: along the first of two axes; None in one dimension.
+        last: matrix for the last axis.
+        first: matrix for the first of two axes; None in one dimension.
     """
 
     last: Tensor
@@ -67,8 +67,8 @@ class Transform(NamedTuple):
     """A truncated Fourier transform as real matrices.
 
     Attributes:
-        analysis: field to real and imaginary parts of its kept modes.
-        synthesis: products of modes and weights, all four of real and imaginary parts, to the field.
+        analysis: from a field to the real and imaginary parts of its kept modes.
+        synthesis: from the four products of real and imaginary parts of modes and weights to a field.
     """
 
     analysis: Pair
@@ -76,21 +76,21 @@ class Transform(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(mode=False)  # what is kept here serves training too
+@torch.inference_mode(mode=False)  # the cached matrices are also used in training
 def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.device) -> Transform:
-    """The matrices of a grid: transforms of unit vectors, made in float64, held as float32.
+    """The matrices of a grid: transforms of unit vectors, computed in float64 and stored as float32.
 
     Args:
-        points: grid points along each axis, one or two; the first of two even.
+        points: grid points along one or two axes; the first of two must be even.
         modes: modes kept along each axis.
-        device: where the matrices are wanted.
+        device: device of the matrices.
     """
     n, kept = points[-1], modes[-1]
     unit = torch.eye(kept, dtype=torch.cdouble)
     forward = torch.fft.rfft(torch.eye(n, dtype=torch.double), norm="forward")[:, :kept].T  # [k, n]
     real, imag = (torch.fft.irfft(part, n=n, norm="forward").T for part in (unit, 1j * unit))  # [n, k]
     if len(points) == 1:
-        # Modes come as (k, part); products of parts as (weight's part, k, mode's part), with i * i = -1.
+        # Modes are ordered (k, part), products (part of the weight, k, part of the mode), with i * i = -1.
         analysis = [torch.stack((forward.real, forward.imag), 1).flatten(0, 1)]
         both = torch.stack((torch.stack((real, imag), -1), torch.stack((imag, -real), -1)), 1)
         synthesis = [both.flatten(1)]
@@ -100,7 +100,7 @@ def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.dev
         first = torch.fft.fft(torch.eye(m, dtype=torch.double), norm="forward")[wavenumbers]  # [k, m]
         back = first.conj().T * m
         products = torch.stack((torch.stack((back, 1j * back), -1), torch.stack((1j * back, -back), -1)), 1)
-        parts = torch.stack((first, 1j * first), -1)  # what a real and an imaginary input contribute
+        parts = torch.stack((first, 1j * first), -1)  # contributions of a real and an imaginary input
         analysis = [
             torch.cat((forward.real, forward.imag)),
             torch.stack((parts.real, parts.imag), 1).flatten(2).flatten(0, 1),
@@ -125,7 +125,7 @@ def _to_modes(field: Tensor, pair: Pair) -> Tensor:
 
 
 def _add_field(field: Tensor, modes: Tensor, pair: Pair) -> None:
-    """Add the field of modes to ``[x, (y), batch, channel]``, in place."""
+    """Add the field of the modes to ``[x, (y), batch, channel]``, in place."""
     size = field.shape[-2:].numel()
     if pair.first is None:
         field.flatten(1).addmm_(pair.last, modes.view(-1, size))
@@ -136,7 +136,7 @@ def _add_field(field: Tensor, modes: Tensor, pair: Pair) -> None:
 
 
 class _FourierLayer(torch.autograd.Function):
-    """Written with its gradient, so that results are added in place and nothing is copied."""
+    """Has its own gradient, so that results are added in place, without copies."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, spectral: Tensor, weight: Tensor, bias: Tensor, matrices: Transform) -> Tensor:
@@ -151,7 +151,7 @@ class _FourierLayer(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """The adjoint of each product of ``forward``, last first."""
+        """The adjoints of the products of ``forward``, in reverse order."""
         x, modes, spectral, weight = ctx.saved_tensors
         grad = grad.contiguous()
         rows = grad.flatten(0, -2)
@@ -163,7 +163,7 @@ class _FourierLayer(torch.autograd.Function):
 
 
 def real_weights(weight: Tensor) -> Tensor:
-    """Complex weights ``[in, out, modes...]`` as the real ``[part * modes, in, out]`` that a layer multiplies by."""
+    """Complex weights ``[in, out, modes...]`` as real ones ``[part * modes, in, out]``, for :func:`fourier_layer`."""
     return torch.view_as_real(weight).flatten(2, -2).permute(3, 2, 0, 1).flatten(0, 1).contiguous()
 
 
@@ -172,8 +172,8 @@ def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int
 
     Args:
         x: ``[x, (y), batch, channel]``, float32, contiguous.
-        weights: of :func:`real_weights`.
-        local: a convolution of kernel 1.
+        weights: from :func:`real_weights`.
+        local: the 1x1 convolution.
         modes: modes kept along each axis.
     """
     matrices = transform(tuple(x.shape[:-2]), modes, x.device)
@@ -183,9 +183,9 @@ def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int
 
 
 def products_pay(points: tuple[int, ...], modes: tuple[int, ...]) -> bool:
-    """Whether a grid's transform is made by matrix products rather than by FFT.
+    """Whether the transform of a grid is computed by matrix products, not by FFT.
 
-    On an odd first axis neuraloperator's layer shifts its modes by one; such grids keep to its results.
+    On an odd first axis, neuraloperator's layer shifts the modes by one. Such grids use that layer, so results agree.
     """
     return max(modes) <= MOST_MODES and all(size % 2 == 0 for size in points[:-1])
 
@@ -194,7 +194,7 @@ _reference_layer = cache(neuralop_layer)
 
 
 def fft_layer(x: Tensor, weights: SpectralWeights, local: nn.Module) -> Tensor:
-    """The same layer by neuraloperator's ``SpectralConv``; ``x`` and the result are ``[x, (y), batch, channel]``."""
+    """The same layer by neuraloperator's ``SpectralConv``; input and output are ``[x, (y), batch, channel]``."""
     weight = weights.get_parameter("weight.tensor")
     first = x.movedim((-2, -1), (0, 1))
     reference = _reference_layer(weight.shape[0], tuple(weight.shape[2:]))

@@ -1,4 +1,4 @@
-"""neuraloperator's own models."""
+"""Models and layers of neuraloperator."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 def neuralop(module: str) -> ModuleType:
-    """Import one of neuraloperator's modules, without wandb.
+    """Import a module of neuraloperator without wandb.
 
-    neuraloperator imports wandb where it is installed, which takes half a second and is not used here. A None in
-    ``sys.modules`` makes Python raise ModuleNotFoundError, for which neuraloperator is prepared.
+    neuraloperator imports wandb if it is installed, which takes half a second and is not needed here. With None in
+    ``sys.modules``, that import raises ModuleNotFoundError, which neuraloperator handles.
     """
     hidden = "wandb" not in sys.modules
     if hidden:
@@ -27,8 +27,8 @@ def neuralop(module: str) -> ModuleType:
 
 
 def neuralop_layer(width: int, modes: tuple[int, ...]) -> nn.Module:
-    """neuraloperator's ``SpectralConv`` without bias, ``width`` channels in and out, with so many modes kept."""
-    # It counts both signs of a mode along the last axis and keeps n // 2 + 1.
+    """neuraloperator's ``SpectralConv`` without bias, with ``width`` channels in and out and ``modes`` per axis."""
+    # Its argument counts both signs, but along the last axis it keeps n // 2 + 1 modes.
     n_modes = (*modes[:-1], 2 * (modes[-1] - 1))
     layer: nn.Module = neuralop("layers.spectral_convolution").SpectralConv(width, width, n_modes, bias=False)
     return layer
@@ -39,15 +39,15 @@ def _drop_metadata(module: nn.Module, state: dict[str, Any], prefix: str, _: Any
 
 
 class StockOperator(nn.Module):
-    """One of neuraloperator's models, which are channels first, behind the interface of ours.
+    """A model of neuraloperator (channels first) with the interface of our operators.
 
-    It makes its own coordinates (``positional_embedding``), so the grid argument is not used.
+    The grid is not used, because the model makes its own coordinates (``positional_embedding``).
     """
 
     def __init__(self, operator: nn.Module) -> None:
         super().__init__()
         self.operator = operator
-        # neuraloperator adds its constructor's arguments to the state dict, which should hold only tensors.
+        # neuraloperator adds the arguments of the constructor, which are not tensors.
         self.register_state_dict_post_hook(_drop_metadata)
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
@@ -58,9 +58,9 @@ class StockOperator(nn.Module):
 def stock_operator(
     name: str, in_channels: int, out_channels: int, ndim: int, *, modes: int = 24, width: int = 20, **options: Any
 ) -> StockOperator:
-    """One of ``neuralop.models``: ``FNO``, or ``TFNO`` (spectral weights as a tensor decomposition).
+    """A model of ``neuralop.models``: ``FNO``, or ``TFNO`` (with factorised spectral weights).
 
-    ``modes`` are kept along each axis, counting both signs; ``options`` are the model's further arguments.
+    ``modes`` is the number of modes kept along each axis, counting both signs; ``options`` are further arguments.
     """
     sizes: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels, "hidden_channels": width}
     return StockOperator(getattr(neuralop("models"), name)(n_modes=(modes,) * ndim, **sizes, **options))

@@ -1,4 +1,4 @@
-"""Training a neural operator: one plain loop for the baseline and TempBalance."""
+"""Train a neural operator, with one loop for the baseline and TempBalance."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from replication.simulation.data import PDEFile, split
 from tempbalance.balance import Diagnostics, TempBalance
 
 PRIMARY = "nrmse"
-#: Parts of the state with a state dict of their own.
+#: Parts of the state that have a state dict.
 PARTS = ("model", "optimizer", "scheduler", "monitor", "selected", "paper")
 
 
 @dataclass
 class State:
-    """Everything that changes during training, which is what a checkpoint holds."""
+    """Everything that changes during training; a checkpoint stores it."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -50,7 +50,7 @@ class State:
     epoch: int = 0
 
     def save(self, folder: Path) -> None:
-        """Write all of it into a folder."""
+        """Write the state into a folder."""
         values: dict[str, Any] = {name: getattr(self, name).state_dict() for name in PARTS}
         values |= {
             "shuffler": self.shuffler.get_state(),
@@ -61,7 +61,7 @@ class State:
         torch.save(values, folder / "state.pt")
 
     def load(self, folder: Path) -> None:
-        """Take all of it back."""
+        """Restore the state from a folder."""
         values = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
         for name in PARTS:
             getattr(self, name).load_state_dict(values[name])
@@ -79,14 +79,16 @@ def train_epoch(
     loss_name: str = "mse",
     noise: float = 0.0,
 ) -> float:
-    """One pass over the training samples; returns the sum of the batches' losses.
+    """Train for one epoch; returns the sum of the losses of the batches.
 
     Args:
-        model, optimizer, fields: what is trained, how, and on what.
-        batches: indices of each batch's samples.
-        unroll: as of :func:`replication.operators.rollout.rollout`.
+        model: the operator.
+        optimizer: its optimizer.
+        fields: training samples.
+        batches: indices of the samples of each batch.
+        unroll: see :func:`replication.operators.rollout.rollout`.
         loss_name: key of :data:`replication.operators.rollout.LOSSES`.
-        noise: as ``share`` of :func:`replication.operators.rollout.with_noise`.
+        noise: ``share`` in :func:`replication.operators.rollout.with_noise`.
     """
     model.train()
     total = 0.0
@@ -101,21 +103,21 @@ def train_epoch(
 
 
 def _set_numerics(seed: int, device: str, precision: str) -> None:
-    """Set the seed, determinism and precision of matrix products, which torch keeps per process."""
+    """Set the process-wide seed, determinism and precision of matrix products."""
     torch.manual_seed(seed)
     if device.startswith("cuda"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
-        # torch lets convolutions round to TF32 by default.
+        # By default, torch allows TF32 in convolutions.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     else:
-        # A small operator is faster on one thread than on two, and its numbers do not depend on the machine's cores.
+        # Small operators are faster on one thread than on two, and results do not depend on the number of cores.
         torch.set_num_threads(1)
 
 
 def _prepare(model: nn.Module, hyper: OperatorHyper, device: str) -> nn.Module:
-    """Apply reduced precision and compilation if asked for; parameter names do not change."""
+    """Apply reduced precision and compilation, if requested. Parameter names do not change."""
     if hyper.precision == "bf16":
         autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
         model.forward = autocast(model.forward)
@@ -133,19 +135,19 @@ def train(
     device: str = "cpu",
     weights: Path | None = None,
 ) -> None:
-    """Train an operator on a subset of the training pool, and record it.
+    """Train an operator on a subset of the training pool, and record the run.
 
-    The order after an epoch is the released code's: scheduler, exponents, rescaled rates, evaluation. The epoch is
-    chosen on the validation set and the test set is evaluated with the chosen and the final weights; with
-    ``evaluate_test_every`` the released protocol (best epoch on the test set) is recorded beside it.
+    The order after an epoch is that of the released code: scheduler, exponents, rates, evaluation. The epoch is chosen
+    on the validation set, and the test set is evaluated with the chosen and the final weights. With
+    ``evaluate_test_every``, the released protocol (best epoch on the test set) is recorded too.
 
     Args:
         spec: the run.
         data: HDF5 file in PDEBench's layout.
         indices: rows of the training pool.
-        run: where rows, checkpoints and results go.
+        run: the run's folder.
         device: torch device.
-        weights: state dict that training starts from; None: the model's own initialisation.
+        weights: state dict to start from; None: the model as built from its options.
 
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
@@ -203,7 +205,7 @@ def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
 
 
 def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
-    """Train to the end; the epoch in which training diverged (loss, weights or all errors not finite), or None."""
+    """Train to the end; returns the epoch of divergence (loss, weights or all errors not finite), or None."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
@@ -248,7 +250,7 @@ def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _weights_are_finite(model: nn.Module) -> bool:
-    # A sum of absolute values is finite only if all of them are, and only one number goes to the host.
+    # One sum, so that only one number is copied from the device.
     total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
     return math.isfinite(total.item())
 
@@ -263,7 +265,7 @@ def _finish(
     initial: dict[str, Any],
     examples: Examples,
 ) -> None:
-    """Evaluate on the test set, and write the record."""
+    """Evaluate on the test set and write the record."""
     final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
     ended = outcome(
         state.selected,

@@ -1,4 +1,4 @@
-"""Trivial predictors of PDE data, whose errors a network should beat."""
+"""Trivial predictors of PDE data, which a network should beat."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from replication.operators.rollout import Fields, read_fields
 from replication.simulation.data import PDEFile, split
 
 CHUNK = 64
-#: Initial steps of a flow that every experiment shows its models (hyper-parameter ``initial_steps``).
+#: Initial steps of a flow, as in every experiment (hyper-parameter ``initial_steps``).
 INITIAL_STEPS = 10
-MEASURES = ("nrmse", "nrmse_rollout")
+METRICS = ("nrmse", "nrmse_rollout")
 
 
 def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tensor]:
@@ -26,10 +26,10 @@ def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tens
 
     Args:
         fields: samples.
-        training_mean: mean of the training targets, ``[x, (y), predicted frames, channel]``.
+        training_mean: mean of the training targets ``[x, (y), frames, channel]``.
 
-    Returns predictor -> ``[sample, x, (y), predicted frames, channel]``: zero and the mean of the training targets;
-    for a flow also the last initial step repeated, and the last two continued linearly.
+    Returns predictor -> ``[sample, x, (y), frames, channel]``: zero and the mean of the training targets; for a flow
+    also the last initial step (persistence), and the linear extrapolation of the last two.
     """
     found = {
         "zero": torch.zeros_like(fields.target),
@@ -45,10 +45,10 @@ def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tens
 
 
 def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Errors of the trivial predictors on the test rows of an HDF5 file, with the measure of its runs.
+    """Errors of the trivial predictors on the test rows of an HDF5 file.
 
-    Returns (predictor, measure, value): ``nrmse`` as runs have it (over the initial steps too for a flow),
-    ``nrmse_rollout`` over predicted frames alone.
+    Returns (predictor, metric, value) for ``nrmse`` and ``nrmse_rollout``
+    (:class:`replication.operators.metrics.Errors`).
 
     Raises DataError for a bad file, ConfigError for options that do not fit it.
     """
@@ -64,7 +64,7 @@ def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, st
                 if initial:
                     parts = [torch.cat((fields.given, part), dim=-2) for part in parts]
                 errors.setdefault(name, Errors(given=initial)).update(*parts)
-    return [(name, measure, one.result()[measure]) for name, one in errors.items() for measure in MEASURES]
+    return [(name, metric, each.result()[metric]) for name, each in errors.items() for metric in METRICS]
 
 
 def _chunks(file: PDEFile, rows: NDArray[np.int64], options: Mapping[str, Any]) -> Iterator[Fields]:

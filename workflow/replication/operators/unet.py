@@ -11,7 +11,7 @@ LEVELS = 4
 
 
 def _block(ndim: int, channels: int, features: int) -> nn.Sequential:
-    """Two times convolution of width 3 without bias, batch norm, tanh."""
+    """Twice: convolution of kernel 3 without bias, batch norm, tanh."""
     convolution, norm = (nn.Conv1d, nn.Conv2d)[ndim - 1], (nn.BatchNorm1d, nn.BatchNorm2d)[ndim - 1]
     layers: list[nn.Module] = []
     for source in (channels, features):
@@ -23,7 +23,7 @@ class UNet(nn.Module):
     """U-Net (Ronneberger et al., arXiv 1505.04597) as PDEBench configures it: 4 levels, tanh, batch norm.
 
     Args:
-        in_channels: channels of the initial steps.
+        in_channels: channels of all initial steps together.
         out_channels: channels of the predicted frame.
         ndim: space dimensions, 1 or 2.
         init_features: features of the first level (32 in the paper); each level doubles them.
@@ -48,12 +48,12 @@ class UNet(nn.Module):
 
         Args:
             frames: ``[batch, x, (y), in_channels]``; each axis a multiple of 16.
-            grid: not used; PDEBench's U-Net sees no coordinates.
+            grid: not used, as in PDEBench.
 
         Returns ``[batch, x, (y), out_channels]``.
 
-        Raises ConfigError for a grid that cannot be halved at each level, and in training for a batch of a single
-        sample whose coarsest grid is a single point: batch norm has no variance there.
+        Raises ConfigError for a grid that cannot be halved at each level, and in training for a single sample whose
+        coarsest grid is a single point, because batch norm then has no variance.
         """
         x = frames.movedim(-1, 1)
         self._check(x)
@@ -73,10 +73,10 @@ class UNet(nn.Module):
         if any(number % side for number in points):
             raise ConfigError(
                 f"UNet halves its grid {LEVELS} times, so each axis must be a multiple of {side}, but the data has "
-                f"{shape} points; change the data set's cells (or reduced_resolution), or take another model"
+                f"{shape} points; change the data set's cells (or reduced_resolution), or use another model"
             )
         if self.training and len(x) == 1 and all(number == side for number in points):
             raise ConfigError(
-                f"UNet: a batch of a single sample cannot be normalised on a grid of {shape} points; "
+                f"UNet: batch norm cannot normalise a batch of one sample on a grid of {shape} points; "
                 "choose a batch_size that leaves no single sample over, or a finer grid"
             )
