@@ -11,8 +11,8 @@ from replication.operators.metrics import Errors
 from replication.operators.optim import JointAdam, PlainAdam
 
 
-def measure(predicted, target, given=0, batch=100):
-    errors = Errors(given)
+def measure(predicted, target, initial_steps=0, batch=100):
+    errors = Errors(initial_steps)
     for p, t in zip(predicted.split(batch), target.split(batch), strict=True):
         errors.update(p, t)
     return errors.result()
@@ -54,7 +54,7 @@ def test_nrmse_is_invariant_to_the_unit_and_rmse_is_not(pair):
 def test_initial_steps_dilute_nrmse_and_not_the_rollouts(pair):
     predicted, target = pair[0].clone(), pair[1]
     predicted[..., :2, :] = target[..., :2, :]
-    values = measure(predicted, target, given=2)
+    values = measure(predicted, target, initial_steps=2)
     assert values["nrmse"] == pytest.approx(values["nrmse_rollout"] * 3 / 5, rel=1e-6)
 
 

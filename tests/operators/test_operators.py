@@ -179,7 +179,7 @@ def test_pickled_objects_are_not_loaded(tmp_path):
 def test_pushforward_is_the_gradient_of_the_last_frames_alone():
     torch.manual_seed(0)
     model = build_model({"kind": "fno", "modes": 4}, 30, 3, 1)
-    given, target, grid = torch.randn(2, 16, 10, 3), torch.randn(2, 16, 4, 3), torch.rand(16, 1)
+    inputs, target, grid = torch.randn(2, 16, 10, 3), torch.randn(2, 16, 4, 3), torch.rand(16, 1)
 
     def gradient(loss):
         model.zero_grad()
@@ -187,12 +187,12 @@ def test_pushforward_is_the_gradient_of_the_last_frames_alone():
         return torch.cat([torch.view_as_real(p.grad).flatten() if p.is_complex() else p.grad.flatten()
                           for p in model.parameters()])  # fmt: skip
 
-    whole = rollout_loss(rollout(model, given, grid, 4), target)
-    pushed = rollout_loss(rollout(model, given, grid, 4, unroll=2), target)
+    whole = rollout_loss(rollout(model, inputs, grid, 4), target)
+    pushed = rollout_loss(rollout(model, inputs, grid, 4, unroll=2), target)
     assert pushed.item() == pytest.approx(whole.item())
     with torch.no_grad():
-        first = rollout(model, given, grid, 2)
-    moved = torch.cat((given[..., 2:, :], first), dim=-2)
+        first = rollout(model, inputs, grid, 2)
+    moved = torch.cat((inputs[..., 2:, :], first), dim=-2)
     by_hand = rollout_loss(rollout(model, moved, grid, 2), target[..., 2:, :])
     expected = gradient(by_hand)
     torch.testing.assert_close(gradient(pushed), expected)

@@ -140,12 +140,12 @@ def test_the_relative_loss_is_the_error_over_the_size_frame_by_frame():
 
 def test_noise_is_a_share_of_each_channels_deviation():
     torch.manual_seed(0)
-    given = torch.randn(2, 64, 64, 3, 2) * torch.tensor([1.0, 50.0])
-    given[1, ..., 0] = 7.0  # a constant channel stays as it is
-    added = with_noise(given, 0.1) - given
+    inputs = torch.randn(2, 64, 64, 3, 2) * torch.tensor([1.0, 50.0])
+    inputs[1, ..., 0] = 7.0  # a constant channel stays as it is
+    added = with_noise(inputs, 0.1) - inputs
     assert added[0].std(dim=(0, 1, 2)).tolist() == pytest.approx([0.1, 5.0], rel=0.05)
     assert (added[1, ..., 0] == 0).all()
-    assert with_noise(given, 0.0) is given
+    assert with_noise(inputs, 0.0) is inputs
 
 
 def test_a_normalised_dpot_does_not_see_size_and_level():

@@ -69,9 +69,9 @@ def test_shifting_a_periodic_field_shifts_its_result():
     torch.testing.assert_close(apply(x.roll(5, 0)), apply(x).roll(5, 0), rtol=1e-4, atol=1e-5)
 
 
-def gradients(model, given, grid, target):
+def gradients(model, inputs, grid, target):
     model.zero_grad()
-    loss = rollout_loss(rollout(model, given, grid, target.shape[-2]), target)
+    loss = rollout_loss(rollout(model, inputs, grid, target.shape[-2]), target)
     loss.backward()
     return loss.item(), [torch.view_as_real(p.grad) if p.is_complex() else p.grad for p in model.parameters()]
 
@@ -84,10 +84,10 @@ def test_both_routes_train_alike(monkeypatch, space):
     torch.manual_seed(0)
     ndim = len(space)
     model = FNO(4, 2, ndim, modes=8)
-    given, target, grid = torch.randn(3, *space, 2, 2), torch.randn(3, *space, 4, 2), torch.rand(*space, ndim)
-    loss, products = gradients(model, given, grid, target)
+    inputs, target, grid = torch.randn(3, *space, 2, 2), torch.randn(3, *space, 4, 2), torch.rand(*space, ndim)
+    loss, products = gradients(model, inputs, grid, target)
     monkeypatch.setattr(fno, "products_pay", lambda *_: False)
-    expected, fft = gradients(model, given, grid, target)
+    expected, fft = gradients(model, inputs, grid, target)
     assert loss == pytest.approx(expected, rel=1e-6)
     for ours, theirs in zip(products, fft, strict=True):
         assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
@@ -116,11 +116,11 @@ def test_an_fno_starts_with_the_weights_that_neuraloperators_layers_would_draw(m
 def test_weights_are_read_anew_after_a_step():
     torch.manual_seed(0)
     model = FNO(3, 3, 1, modes=4)
-    given, grid = torch.randn(2, 32, 1, 3), torch.rand(32, 1)
-    before = rollout(model, given, grid, 2)
+    inputs, grid = torch.randn(2, 32, 1, 3), torch.rand(32, 1)
+    before = rollout(model, inputs, grid, 2)
     with torch.no_grad():
         model.conv[0].get_parameter("weight.tensor").mul_(50)
-    assert not torch.allclose(rollout(model, given, grid, 2), before)
+    assert not torch.allclose(rollout(model, inputs, grid, 2), before)
 
 
 def test_many_modes_and_odd_planes_use_the_fft():
@@ -137,13 +137,13 @@ def test_products_stay_faster_than_the_fft(monkeypatch):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = FNO(30, 3, 1)
-    given, target, grid = torch.randn(10, 256, 10, 3), torch.randn(10, 256, 4, 3), torch.rand(256, 1)
+    inputs, target, grid = torch.randn(10, 256, 10, 3), torch.randn(10, 256, 4, 3), torch.rand(256, 1)
     seconds = {True: [], False: []}
     for repetition in range(8):
         for products, values in seconds.items():
             monkeypatch.setattr(fno, "products_pay", lambda *_, products=products: products)
             start = time.process_time()
-            gradients(model, given, grid, target)
+            gradients(model, inputs, grid, target)
             if repetition:
                 values.append(time.process_time() - start)
     assert statistics.median(seconds[False]) > 1.2 * statistics.median(seconds[True])

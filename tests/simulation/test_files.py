@@ -150,7 +150,7 @@ def test_reading_gives_the_rows_asked_for_in_their_order(flow):
         np.testing.assert_array_equal(values[0, :, :, 0], raw["density"][7, ::3, ::2].T)
         np.testing.assert_array_equal(values[1, :, 1, 2], raw["Vx"][2, 3, ::2])
         np.testing.assert_array_equal(values[0], values[2])
-        with pytest.raises(DataError, match="row 20 was asked for, the file has 20"):
+        with pytest.raises(DataError, match="row 20 was requested, but the file has 20 rows"):
             file.read([20])
 
 
@@ -208,7 +208,7 @@ def replace(name, values):
     ("change", "words"),
     [
         (lambda file: file.__delitem__("Vx"), "data set 'Vx' is missing"),
-        (set_nan, "data set 'pressure', row 3 holds values that are not finite"),
+        (set_nan, "data set 'pressure', row 3 has values that are not finite"),
         (replace("density", np.zeros((20, 3, 8), "f4")), r"\[20, 4, 8\], but 'density' is \[20, 3, 8\]"),
         (replace("density", np.zeros((20, 4), "f4")), "data set 'density' is float32"),
         (replace("density", np.zeros((20, 4, 8), "i4")), "data set 'density' is int32"),
@@ -337,7 +337,7 @@ def test_the_users_own_copy_is_taken_from_its_folder(flow, tmp_path):
     fetch(options, tmp_path / "data.h5", folder=own)
     assert (tmp_path / "data.h5").read_bytes() == content
     (own / "f.hdf5").write_bytes(content[:-1])
-    with pytest.raises(DataError, match="not the published file"):
+    with pytest.raises(DataError, match="damaged or not the published file"):
         fetch(options, tmp_path / "data.h5", folder=own)
 
 

@@ -182,21 +182,20 @@ class DPOT(nn.Module):
                 f"{frames.shape[1]} x {frames.shape[2]}; change the data set's cells (or reduced_resolution) or 'patch'"
             )
         order = list(FLOW_ORDER if self.channels == len(FLOW_ORDER) else range(self.channels))
-        given = frames.unflatten(-1, (-1, self.channels))[..., order].movedim(
-            (3, 4), (1, 2)
-        )  # [batch, t, channel, x, y]
+        # [batch, t, channel, x, y]
+        inputs = frames.unflatten(-1, (-1, self.channels))[..., order].movedim((3, 4), (1, 2))
         if self.normalise:
-            mean = given.mean((1, 3, 4), keepdim=True)
+            mean = inputs.mean((1, 3, 4), keepdim=True)
             # The added terms keep the rounding errors of a constant channel from being amplified.
-            deviation = given.std((1, 3, 4), keepdim=True) + 1e-5 * mean.abs() + 1e-6
-            given = (given - mean) / deviation
-        times = torch.linspace(0, 1, given.shape[1], device=given.device)[None, :, None, None, None]
-        axes = (torch.linspace(0, 1, points, device=given.device) for points in given.shape[-2:])
-        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(*given.shape[:2], -1, -1, -1)
-        given = torch.cat((given, coordinates, times.expand(len(given), -1, 1, *given.shape[-2:])), dim=2)
-        patches = self.patch_embed(given.flatten(0, 1))
+            deviation = inputs.std((1, 3, 4), keepdim=True) + 1e-5 * mean.abs() + 1e-6
+            inputs = (inputs - mean) / deviation
+        times = torch.linspace(0, 1, inputs.shape[1], device=inputs.device)[None, :, None, None, None]
+        axes = (torch.linspace(0, 1, points, device=inputs.device) for points in inputs.shape[-2:])
+        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(*inputs.shape[:2], -1, -1, -1)
+        inputs = torch.cat((inputs, coordinates, times.expand(len(inputs), -1, 1, *inputs.shape[-2:])), dim=2)
+        patches = self.patch_embed(inputs.flatten(0, 1))
         patches = patches + self._positions(patches.shape[-2:])
-        x = self.time_agg_layer(patches.unflatten(0, given.shape[:2]))
+        x = self.time_agg_layer(patches.unflatten(0, inputs.shape[:2]))
         for block in self.blocks:
             x = block(x)
         frame = self.out_layer(x)

@@ -12,14 +12,14 @@ class Errors:
     """Errors of predicted frames over any number of batches.
 
     ``nrmse`` is the mean over all ``T`` frames, as in PDEBench. The initial steps have no error, so they dilute it by
-    ``(T - given) / T``. ``nrmse_rollout`` is the mean over the predicted frames only.
+    ``(T - initial_steps) / T``. ``nrmse_rollout`` is the mean over the predicted frames only.
 
     Args:
-        given: number of initial steps.
+        initial_steps: number of initial steps.
     """
 
-    def __init__(self, given: int = 0) -> None:
-        self.given = given
+    def __init__(self, initial_steps: int = 0) -> None:
+        self.initial_steps = initial_steps
         self._count = 0
         self._sums: dict[str, Tensor] = {}
         self._largest: Tensor | None = None
@@ -62,7 +62,7 @@ class Errors:
         values = {
             "rmse": means["rmse"].mean(),
             "nrmse": means["nrmse"].mean(),
-            "nrmse_rollout": means["nrmse"][:, self.given :].mean(),
+            "nrmse_rollout": means["nrmse"][:, self.initial_steps :].mean(),
             "crmse": means["conserved"].sqrt().mean(),
             "max": self._largest.mean(),
             "brmse": means["boundary"].mean(),

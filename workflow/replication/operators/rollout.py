@@ -24,19 +24,19 @@ class Fields:
     """Samples in memory.
 
     Attributes:
-        given: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame.
+        inputs: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame.
         target: frames to predict ``[sample, x, (y), frames, channel]``.
         grid: coordinates ``[x, (y), ndim]``.
-        steady: whether ``given`` is not part of the solution (Darcy).
+        steady: whether ``inputs`` is not part of the solution (Darcy).
     """
 
-    given: Tensor
+    inputs: Tensor
     target: Tensor
     grid: Tensor
     steady: bool
 
     def __len__(self) -> int:
-        return len(self.given)
+        return len(self.inputs)
 
     @property
     def ndim(self) -> int:
@@ -46,7 +46,7 @@ class Fields:
     @property
     def in_channels(self) -> int:
         """Channels of a model's input."""
-        return self.given.shape[-1] * self.given.shape[-2]
+        return self.inputs.shape[-1] * self.inputs.shape[-2]
 
     @property
     def out_channels(self) -> int:
@@ -55,11 +55,11 @@ class Fields:
 
     def part(self, which: slice | Tensor) -> Fields:
         """Some of the samples."""
-        return Fields(self.given[which], self.target[which], self.grid, self.steady)
+        return Fields(self.inputs[which], self.target[which], self.grid, self.steady)
 
     def to(self, device: str) -> Fields:
         """The same samples on a device."""
-        return Fields(self.given.to(device), self.target.to(device), self.grid.to(device), self.steady)
+        return Fields(self.inputs.to(device), self.target.to(device), self.grid.to(device), self.steady)
 
 
 def read_fields(
@@ -79,8 +79,8 @@ def read_fields(
     grid = torch.from_numpy(file.grid(resolution))
     if file.steady:
         coefficient, solution = file.read_steady(list(rows), resolution)
-        given, target = (torch.from_numpy(field).unsqueeze(-2) for field in (coefficient, solution))
-        return Fields(given, target, grid, steady=True)
+        inputs, target = (torch.from_numpy(field).unsqueeze(-2) for field in (coefficient, solution))
+        return Fields(inputs, target, grid, steady=True)
     values = torch.from_numpy(file.read(list(rows), resolution, time_stride))
     if initial_steps >= values.shape[-2]:
         raise ConfigError(
@@ -92,10 +92,10 @@ def read_fields(
 
 @dataclass(frozen=True)
 class Scale:
-    """Channel-wise standardisation: mean and standard deviation of ``given`` and ``target``."""
+    """Channel-wise standardisation: mean and standard deviation of ``inputs`` and ``target``."""
 
-    given_mean: Tensor
-    given_std: Tensor
+    input_mean: Tensor
+    input_std: Tensor
     target_mean: Tensor
     target_std: Tensor
 
@@ -108,14 +108,14 @@ class Scale:
             return flat.mean(0), flat.std(0, correction=0).clamp_min(1e-6)
 
         if fields.steady:
-            return cls(*moments(fields.given), *moments(fields.target))
-        both = moments(torch.cat((fields.given, fields.target), dim=-2))
+            return cls(*moments(fields.inputs), *moments(fields.target))
+        both = moments(torch.cat((fields.inputs, fields.target), dim=-2))
         return cls(*both, *both)
 
     @classmethod
     def identity(cls, fields: Fields) -> Scale:
         """No standardisation, as in the paper."""
-        ones = [torch.ones(values.shape[-1]) for values in (fields.given, fields.target)]
+        ones = [torch.ones(values.shape[-1]) for values in (fields.inputs, fields.target)]
         return cls(torch.zeros_like(ones[0]), ones[0], torch.zeros_like(ones[1]), ones[1])
 
     def to(self, device: str) -> Scale:
@@ -124,21 +124,21 @@ class Scale:
 
     def apply(self, fields: Fields) -> Fields:
         """Standardised samples."""
-        given = (fields.given - self.given_mean) / self.given_std
+        inputs = (fields.inputs - self.input_mean) / self.input_std
         target = (fields.target - self.target_mean) / self.target_std
-        return Fields(given, target, fields.grid, fields.steady)
+        return Fields(inputs, target, fields.grid, fields.steady)
 
     def restore(self, predicted: Tensor) -> Tensor:
         """Predictions in physical units."""
         return predicted * self.target_std + self.target_mean
 
 
-def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
+def rollout(model: nn.Module, inputs: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
     """Predict frame by frame. The input of each frame is as many preceding frames as there are initial steps.
 
     Args:
         model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
-        given: initial steps ``[batch, x, (y), frames, channel]``.
+        inputs: initial steps ``[batch, x, (y), frames, channel]``.
         grid: coordinates ``[x, (y), ndim]``.
         steps: number of frames to predict.
         unroll: number of last frames to backpropagate through; 0: all.
@@ -146,9 +146,9 @@ def rollout(model: nn.Module, given: Tensor, grid: Tensor, steps: int, unroll: i
     Returns ``[batch, x, (y), steps, channel]``, float32.
     """
     gradient = torch.is_grad_enabled()
-    channels = given.shape[-1]
-    coordinates = grid.expand(len(given), *grid.shape)
-    window = given.flatten(-2)
+    channels = inputs.shape[-1]
+    coordinates = grid.expand(len(inputs), *grid.shape)
+    window = inputs.flatten(-2)
     predicted = []
     with model.fixed_weights(tuple(grid.shape[:-1])) if isinstance(model, FNO) else nullcontext():
         for step in range(steps):
@@ -178,29 +178,29 @@ def relative_loss(predicted: Tensor, target: Tensor) -> Tensor:
 LOSSES = {"mse": rollout_loss, "relative": relative_loss}
 
 
-def with_noise(given: Tensor, share: float) -> Tensor:
+def with_noise(inputs: Tensor, share: float) -> Tensor:
     """Add Gaussian noise: ``share`` times the standard deviation of each channel of a sample (as for DPOT)."""
     if not share:
-        return given
-    deviation = given.std(dim=tuple(range(1, given.ndim - 1)), keepdim=True)
+        return inputs
+    deviation = inputs.std(dim=tuple(range(1, inputs.ndim - 1)), keepdim=True)
     # Drawn on the CPU, because checkpoints store its generator.
-    return given + share * deviation * torch.randn(given.shape).to(given.device)
+    return inputs + share * deviation * torch.randn(inputs.shape).to(inputs.device)
 
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
     """Errors in physical units (:class:`replication.operators.metrics.Errors`)."""
     model.eval()
-    errors = Errors(given=0 if fields.steady else fields.given.shape[-2])
+    errors = Errors(initial_steps=0 if fields.steady else fields.inputs.shape[-2])
     for start in range(0, len(fields), batch_size):
         part = fields.part(slice(start, start + batch_size))
         predicted, target = predict(model, part, scale), part.target
         if not fields.steady:  # PDEBench averages over all frames, including the initial steps
-            predicted, target = (torch.cat((part.given, frames), dim=-2) for frames in (predicted, target))
+            predicted, target = (torch.cat((part.inputs, frames), dim=-2) for frames in (predicted, target))
         errors.update(predicted, target)
     return errors.result()
 
 
 def predict(model: nn.Module, fields: Fields, scale: Scale) -> Tensor:
     """Predicted frames in physical units, ``[sample, x, (y), frames, channel]``."""
-    return scale.restore(rollout(model, scale.apply(fields).given, fields.grid, fields.target.shape[-2]))
+    return scale.restore(rollout(model, scale.apply(fields).inputs, fields.grid, fields.target.shape[-2]))

@@ -93,8 +93,8 @@ def train_epoch(
     model.train()
     total = 0.0
     for batch in batches:
-        given, target = with_noise(fields.given[batch], noise), fields.target[batch]
-        loss = LOSSES[loss_name](rollout(model, given, fields.grid, target.shape[-2], unroll), target)
+        inputs, target = with_noise(fields.inputs[batch], noise), fields.target[batch]
+        loss = LOSSES[loss_name](rollout(model, inputs, fields.grid, target.shape[-2], unroll), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -36,11 +36,11 @@ def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tens
         "training_mean": training_mean.expand_as(fields.target),
     }
     if not fields.steady:
-        last = fields.given[..., -1:, :]
+        last = fields.inputs[..., -1:, :]
         found["persistence"] = last.expand_as(fields.target)
-        if fields.given.shape[-2] > 1:
+        if fields.inputs.shape[-2] > 1:
             steps = torch.arange(1, fields.target.shape[-2] + 1, dtype=last.dtype).unsqueeze(-1)
-            found["extrapolation"] = last + steps * (last - fields.given[..., -2:-1, :])
+            found["extrapolation"] = last + steps * (last - fields.inputs[..., -2:-1, :])
     return found
 
 
@@ -58,12 +58,12 @@ def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, st
         mean = (torch.stack(sums).sum(0) / len(rows.train)).float()
         errors: dict[str, Errors] = {}
         for fields in _chunks(file, rows.test, options):
-            initial = 0 if fields.steady else fields.given.shape[-2]
+            initial = 0 if fields.steady else fields.inputs.shape[-2]
             for name, predicted in trivial_predictions(fields, mean).items():
                 parts = [predicted, fields.target]
                 if initial:
-                    parts = [torch.cat((fields.given, part), dim=-2) for part in parts]
-                errors.setdefault(name, Errors(given=initial)).update(*parts)
+                    parts = [torch.cat((fields.inputs, part), dim=-2) for part in parts]
+                errors.setdefault(name, Errors(initial_steps=initial)).update(*parts)
     return [(name, metric, each.result()[metric]) for name, each in errors.items() for metric in METRICS]
 
 

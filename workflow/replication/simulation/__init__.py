@@ -1,1 +1,1 @@
-"""PDE data: solvers, simulated data sets, and files in PDEBench's layout."""
+"""PDE data: solvers, simulated data sets, files in PDEBench's layout."""

@@ -14,8 +14,8 @@ def operator(coefficient: Array) -> sparse.csc_matrix:
     """The five-point finite-volume operator of ``-div(a grad .)`` for cell averages.
 
     Args:
-        coefficient: ``[n, n]`` positive; faces take the harmonic mean of their two cells, so the flux is
-            continuous across a jump. Boundary faces lie half a cell from the centre.
+        coefficient: ``[n, n]``, positive. A face has the harmonic mean of its two cells, so that the flux is continuous
+            across a jump. Boundary faces are half a cell from the cell's centre.
 
     Returns ``[n*n, n*n]``, symmetric positive definite.
     """
@@ -43,7 +43,7 @@ def operator(coefficient: Array) -> sparse.csc_matrix:
 
 
 def solve(coefficient: Array, source: Array | float) -> Array:
-    """The solution ``[n, n]`` for a source ``[n, n]`` or a constant (PDEBench's beta)."""
+    """Solution ``[n, n]`` for a source ``[n, n]`` or a constant source (PDEBench's beta)."""
     n = len(coefficient)
     right = np.broadcast_to(np.asarray(source, dtype=np.float64), (n, n)).ravel()
     return spsolve(operator(coefficient), right).reshape(n, n)

@@ -1,4 +1,4 @@
-"""Read PDE files in PDEBench's layout: only the requested rows, grid points and times."""
+"""Read the requested rows, grid points and times of PDE files in PDEBench's layout."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Array = NDArray[np.float32]
 
 
 class PDEFile:
-    """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``).
+    """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``); a context manager.
 
-    Opening reads shapes only. Use as a context manager.
+    Opening it reads only the shapes.
 
     Attributes:
         path: the file.
@@ -31,7 +31,7 @@ class PDEFile:
         frames: number of times (1 for Darcy).
         steady: whether the file maps a coefficient to a solution (Darcy).
 
-    Raises DataError where the file is missing, truncated, no HDF5, or lacks a data set, or where shapes differ.
+    Raises DataError if the file is missing, damaged or not HDF5, if it lacks a data set, or if shapes differ.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class PDEFile:
             raise DataError(f"{path}: not a readable HDF5 file ({reason}); make or fetch it again") from None
         try:
             self._check_layout()
-        except (RuntimeError, KeyError, OSError) as error:  # links that lead nowhere or in circles
+        except (RuntimeError, KeyError, OSError) as error:  # broken or circular links
             self._file.close()
             raise DataError(f"{path}: its data sets cannot be read ({error}); make or fetch it again") from None
         except Exception:
@@ -62,8 +62,8 @@ class PDEFile:
         item = self._file.get(name)
         if not isinstance(item, h5py.Dataset):
             raise DataError(
-                f"{self.path}: data set '{name}' is missing; PDEBench's layout has {meaning}, "
-                f"this file has {', '.join(sorted(self._file)) or 'nothing'}"
+                f"{self.path}: data set '{name}' is missing; expected {meaning}, "
+                f"found {', '.join(sorted(self._file)) or 'nothing'}"
             )
         if item.ndim != ndim or item.dtype.kind != "f":
             raise DataError(f"{self.path}: data set '{name}' is {item.dtype}{list(item.shape)}, expected {meaning}")
@@ -93,13 +93,13 @@ class PDEFile:
                     )
             self.rows, self.frames, self._space = first[0], first[1], first[2:]
         if min(self.rows, self.frames, *self._space) < 1:
-            raise DataError(f"{self.path}: holds no samples")
+            raise DataError(f"{self.path}: the file has no samples")
 
     def _get(self, name: str, rows: Sequence[int], resolution: int, time_stride: int) -> NDArray[Any]:
         wanted = np.asarray(rows, dtype=np.int64)
         if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.rows):
-            raise DataError(f"{self.path}: row {wanted.max()} was asked for, the file has {self.rows}")
-        # HDF5 reads ascending, unique rows; the caller's order and repetitions are put back afterwards.
+            raise DataError(f"{self.path}: row {wanted.max()} was requested, but the file has {self.rows} rows")
+        # HDF5 reads only ascending, unique rows; the order and repetitions are restored afterwards.
         unique, back = np.unique(wanted, return_inverse=True)
         space = (slice(None, None, resolution),) * self.ndim
         where = space if name == "nu" else (slice(None, None, time_stride), *space)
@@ -109,18 +109,18 @@ class PDEFile:
             raise DataError(f"{self.path}: data set '{name}' cannot be read ({error}); the file is damaged") from None
         if not np.isfinite(values).all():
             bad = unique[~np.isfinite(values).reshape(len(unique), -1).all(axis=1)][0]
-            raise DataError(f"{self.path}: data set '{name}', row {bad} holds values that are not finite")
+            raise DataError(f"{self.path}: data set '{name}', row {bad} has values that are not finite")
         return np.asarray(values[back], dtype=np.float32)
 
     def read(self, rows: Sequence[int], resolution: int = 1, time_stride: int = 1) -> Array:
         """Flow samples ``[sample, x, (y), t, channel]`` float32, in the order of ``rows``.
 
         Args:
-            rows: sample numbers.
-            resolution: stride of the grid points along every axis (``reduced_resolution``).
-            time_stride: stride of the times (``reduced_resolution_t``).
+            rows: row numbers of the samples.
+            resolution: spatial stride: every n-th grid point along each axis (``reduced_resolution``).
+            time_stride: temporal stride (``reduced_resolution_t``).
         """
-        # Field by field into its place: at full size the array alone is 12 GB, and a second one would not fit.
+        # Field by field, because at full size the array has 12 GB, and a second one would not fit into memory.
         values: Array | None = None
         for channel, name in enumerate(self.fields):
             field = np.moveaxis(self._get(name, rows, resolution, time_stride), 1, -1)
@@ -135,7 +135,7 @@ class PDEFile:
         return nu, np.moveaxis(self._get("tensor", rows, resolution, 1), 1, -1)
 
     def grid(self, resolution: int = 1) -> Array:
-        """Coordinates of the grid points ``[x, (y), ndim]``; the unit interval where the file names none."""
+        """Coordinates of the grid points ``[x, (y), ndim]``; in the unit interval if the file has none."""
         axes = []
         for name, points in zip(COORDINATES, self._space, strict=False):
             stored = self._file.get(name)
@@ -145,9 +145,9 @@ class PDEFile:
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
     def times(self, time_stride: int = 1) -> Array:
-        """Times of a flow's frames ``[t]``; none where the file names none, as for Darcy."""
+        """Times of the frames of a flow ``[t]``; empty if the file has none, and for Darcy."""
         stored = None if self.steady else self._file.get(TIMES)
-        # PDEBench's files carry one time more than frames.
+        # PDEBench's files have one time more than frames.
         if not isinstance(stored, h5py.Dataset) or stored.ndim != 1 or len(stored) < self.frames:
             return np.empty(0, dtype=np.float32)
         return np.asarray(stored[: self.frames : time_stride], dtype=np.float32)
@@ -155,7 +155,7 @@ class PDEFile:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts of a file; the training part is the pool that data ratios cut down."""
+    """Row numbers of the splits of a file; ``train`` is the training pool, of which data ratios take a part."""
 
     test: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -165,11 +165,11 @@ class Split:
 def split(rows: int, options: Mapping[str, Any]) -> Split:
     """Test, validation and training rows of a file.
 
-    The first ``test_samples`` rows are the test set, as in the released code; the next ``validation_samples``
-    are held out for choosing epochs and hyper-parameters; the rest is the training pool. Of a published file every
-    second of the next rows is held out: the paper's strides above 1 are even, so its training samples stay.
+    The first ``test_samples`` rows are the test set, as in the released code. The next ``validation_samples`` rows are
+    held out for choosing epochs and hyper-parameters, and the rest is the training pool. In a published file, every
+    second of the next rows is held out: the paper's strides above 1 are even, so its training samples stay in the pool.
 
-    Raises ConfigError where nothing is left to train on.
+    Raises ConfigError if no rows are left to train on.
     """
     test, validation = whole_number(options, "test_samples", 1000), whole_number(options, "validation_samples", 100)
     if test + validation + 2 > rows:
@@ -188,13 +188,13 @@ def _is_published(options: Mapping[str, Any]) -> bool:
 
 
 def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
-    """Rows of the training pool. Raises DataError for a bad file, ConfigError for options that do not fit it."""
+    """Number of rows of the training pool. Raises DataError for a bad file, ConfigError for options that do not fit."""
     with PDEFile(data) as file:
         return len(split(file.rows, options).train)
 
 
 def held_out_rows(data: Path, options: Mapping[str, Any]) -> list[int]:
-    """Positions in the published training set of the samples taken out of it for validation; none if simulated."""
+    """Positions in the published training set of the samples held out for validation; none if simulated."""
     if not _is_published(options):
         return []
     with PDEFile(data) as file:

@@ -1,16 +1,16 @@
 """Compressible Navier-Stokes on a periodic grid: MUSCL reconstruction, HLLC fluxes, midpoint steps.
 
 Written from the equations and PDEBench's description of its data (arXiv 2210.07182, appendix D.5), not from its
-code. The gas is ideal, Gamma = 5/3. Viscosity is operator-split: after each hyperbolic step the velocities
-diffuse with the kinematic viscosities ``eta + zeta + eta / 3`` along their own direction and ``eta`` across it;
-the momentum flux carries the density, so momentum is conserved. Viscous heating is left out, as the pressure
-exceeds it by orders of magnitude in these data.
+code. The gas is ideal, with Gamma = 5/3. Viscosity is operator-split: after each hyperbolic step, the velocities
+diffuse with the kinematic viscosities ``eta + zeta + eta / 3`` along their own direction and ``eta`` across it. The
+fluxes are multiplied by the density, so momentum is conserved. Viscous heating is neglected, because in these data the
+pressure is larger by orders of magnitude.
 
-State arrays are ``[4, nx, ny]`` float64: density, velocity along x, velocity along y, pressure. One space
-dimension is ``ny = 1``.
+State arrays are ``[4, nx, ny]`` float64: density, velocity along x, velocity along y, pressure. In one space dimension,
+``ny = 1``.
 
-Internally, arrays have two ghost cells on each side, and the inner loops are branch-free arithmetic along the last axis
-in blocks of a fixed length, which compilers turn into vector instructions.
+Internally, arrays have two ghost cells on each side. The inner loops are branch-free, along the last axis, and in
+blocks of a fixed length, so that compilers vectorise them.
 """
 
 from __future__ import annotations
@@ -73,18 +73,18 @@ def _slopes(state: Array, axis: int, slopes: Array) -> None:
 def _hllc(faces, count):  # type: ignore[no-untyped-def]  # inlined: numba infers an array and an integer
     """HLLC fluxes (Toro, chapter 10), rows 8 to 11, between left (rows 0 to 3) and right states (rows 4 to 7).
 
-    A state is density, normal and tangential velocity, pressure. Beyond the fastest wave the flux is the upwind
-    state's own: the wave speed that weighs the star state is cut off at zero.
+    A state is density, normal velocity, tangential velocity and pressure. If all waves move to one side, the flux is
+    that of the upwind state, because the wave speed in the weight of the star state is cut off at zero.
     """
     for f in range(count):
         rl, ul, vl, pl = faces[0, f], faces[1, f], faces[2, f], faces[3, f]
         rr, ur, vr, pr = faces[4, f], faces[5, f], faces[6, f], faces[7, f]
-        # Divisions and roots are what takes the time here: none is done twice.
+        # Divisions and roots take most of the time, so none is computed twice.
         wl, wr = np.sqrt(rl), np.sqrt(rr)
         per_wl, per_wr = 1.0 / wl, 1.0 / wr
         el = INNER * pl + 0.5 * rl * (ul * ul + vl * vl)
         er = INNER * pr + 0.5 * rr * (ur * ur + vr * vr)
-        # Einfeldt's wave speeds: Roe averages against the two states' own.
+        # Einfeldt's wave speeds, from Roe averages and both states.
         share = 1.0 / (wl + wr)
         u = (wl * ul + wr * ur) * share
         v = (wl * vl + wr * vr) * share
@@ -138,7 +138,7 @@ def _sweep_y(state: Array, slopes: Array, dy: float, change: Array) -> None:
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     faces = np.empty((12, BLOCK))
     for i in range(GHOSTS, nx + GHOSTS):
-        for first in range(GHOSTS - 1, ny + GHOSTS, BLOCK):  # the face between columns first + f and its next
+        for first in range(GHOSTS - 1, ny + GHOSTS, BLOCK):  # the face between a column and the next
             count = min(BLOCK, ny + GHOSTS - first)
             for row in range(4):
                 k = 3 - row if 0 < row < 3 else row  # along y the second velocity is the normal one
@@ -168,7 +168,7 @@ def _rate(state: Array, dx: float, dy: float, slopes: Array, change: Array) -> N
 
 @njit(cache=True, error_model="numpy")
 def _advance(state: Array, change: Array, dt: float, new: Array) -> None:
-    """``new`` = the primitive state after adding ``dt * change`` to the conserved variables of ``state``."""
+    """Set ``new`` to the primitive state after ``dt * change`` is added to the conserved variables of ``state``."""
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     line = np.empty((4, BLOCK))
     for i in range(GHOSTS, nx + GHOSTS):
@@ -194,7 +194,7 @@ def _advance(state: Array, change: Array, dt: float, new: Array) -> None:
 
 @njit(cache=True, error_model="numpy")
 def _diffuse(state: Array, dt: float, dx: float, dy: float, normal: float, tangential: float, new: Array) -> None:
-    """``new`` = the state with its velocities diffused over ``dt``."""
+    """Set ``new`` to the state after its velocities have diffused for ``dt``."""
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     new[:] = state
     for k in range(1, 3):
@@ -219,7 +219,7 @@ def _time_step(state: Array, dx: float, dy: float, viscosity: float) -> float:
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     per_x, per_y = (1.0 / dx if nx > 1 else 0.0), (1.0 / dy if ny > 1 else 0.0)
     fastest = 1e-300
-    heaviest = 1.0  # a light cell beside a heavy one diffuses faster by the ratio of the face's density to its own
+    heaviest = 1.0  # largest ratio of a face's density to its cell's, by which diffusion is faster
     for i in range(GHOSTS, nx + GHOSTS):
         for j in range(GHOSTS, ny + GHOSTS):
             r = state[0, i, j]
@@ -276,8 +276,8 @@ def evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: f
     Args:
         start: ``[4, nx, ny]`` at ``times[0]``.
         dx: cell width along x.
-        dy: cell width along y (without meaning for ``ny = 1``).
-        times: ascending; a step is shortened to hit each one.
+        dy: cell width along y (not used if ``ny = 1``).
+        times: ascending; steps are shortened to end at each of them.
         eta: shear viscosity (kinematic).
         zeta: bulk viscosity (kinematic).
 
@@ -285,7 +285,7 @@ def evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: f
     """
     if start.shape[2] > 1:
         return _evolve(start, dx, dy, times, eta, zeta)
-    # Work is done in blocks along the last axis, so a one-dimensional flow swaps x and y.
+    # The blocks are along the last axis, so x and y are swapped for a one-dimensional flow.
     turned = np.ascontiguousarray(start[[0, 2, 1, 3]].swapaxes(1, 2))
     frames: Array = _evolve(turned, dy, dx, times, eta, zeta)
     return np.ascontiguousarray(frames[:, [0, 2, 1, 3]].swapaxes(2, 3))

@@ -1,7 +1,7 @@
 """The scheme of :mod:`replication.simulation.euler` in torch, for a batch of samples on a GPU.
 
-Every sample keeps its own time and its own step, and arithmetic never crosses samples, so a sample's numbers do not
-depend on what it is batched with.
+Every sample has its own time and time step, and samples are computed independently, so the result of a sample does not
+depend on its batch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from replication.simulation.euler import CFL, GAMMA, INNER, PRESSURE_FLOOR
 
-#: Space axes of ``[sample, 4, nx, ny]``, and for each the order of fields that puts the normal velocity second.
+#: Space axes of ``[sample, 4, nx, ny]``, and for each the order of fields in which the normal velocity is second.
 X, Y = 2, 3
 NORMAL_FIRST = {X: (0, 1, 2, 3), Y: (0, 2, 1, 3)}
 
@@ -71,7 +71,7 @@ def _rate(state: Tensor, widths: dict[int, float]) -> Tensor:
 
 
 def _advance(state: Tensor, change: Tensor, dt: Tensor) -> Tensor:
-    """The primitive state after adding ``dt * change`` to the conserved variables of ``state``."""
+    """The primitive state after ``dt * change`` is added to the conserved variables of ``state``."""
     r, u, v, p = state.unbind(1)
     change = dt * change
     density = r + change[:, 0]
@@ -82,7 +82,7 @@ def _advance(state: Tensor, change: Tensor, dt: Tensor) -> Tensor:
 
 
 def _diffuse(state: Tensor, dt: Tensor, widths: dict[int, float], normal: float, tangential: float) -> Tensor:
-    """The state with its velocities diffused over ``dt``."""
+    """The state after its velocities have diffused for ``dt``."""
     density, velocity = state[:, :1], state[:, 1:3]
     total = torch.zeros_like(velocity)
     for axis, width in widths.items():
@@ -93,7 +93,7 @@ def _diffuse(state: Tensor, dt: Tensor, widths: dict[int, float], normal: float,
 
 
 def _time_step(state: Tensor, widths: dict[int, float], viscosity: float) -> Tensor:
-    """Each sample's largest stable step times the CFL number, ``[sample]``."""
+    """The largest stable step of each sample times the CFL number, ``[sample]``."""
     density, pressure = state[:, 0], state[:, 3]
     sound = (GAMMA * pressure / density).sqrt()
     speeds, beside = [], density
@@ -116,8 +116,8 @@ def evolve(start: Tensor, dx: float, dy: float, times: Sequence[float], eta: flo
     Args:
         start: ``[sample, 4, nx, ny]`` at ``times[0]`` (density, velocity along x and along y, pressure), float64.
         dx: cell width along x.
-        dy: cell width along y (without meaning for ``ny = 1``).
-        times: ascending; a step is shortened to hit each one.
+        dy: cell width along y (not used if ``ny = 1``).
+        times: ascending; steps are shortened to end at each of them.
         eta: shear viscosity (kinematic).
         zeta: bulk viscosity (kinematic).
 
@@ -136,7 +136,7 @@ def evolve(start: Tensor, dx: float, dy: float, times: Sequence[float], eta: flo
             new = _advance(state, _rate(half, widths), dt)
             if normal > 0:
                 new = _diffuse(new, dt, widths, normal, eta)
-            # A sample that has reached the frame waits, untouched, for the others.
+            # Samples that have reached the frame do not change until the others have too.
             state = torch.where(active[:, None, None, None], new, state)
             now = torch.where(active, torch.where(last, time, now + step), now)
         frames.append(state)

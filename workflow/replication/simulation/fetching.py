@@ -1,4 +1,4 @@
-"""PDE files that are not simulated here: the user's own, or PDEBench's, from a folder or downloaded and checked."""
+"""PDE files that are not simulated: the user's own, or PDEBench's, downloaded or from a folder."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def _source(options: Mapping[str, Any]) -> tuple[str, str, str]:
     try:
         name, url, md5 = (str(options[key]) for key in ("file", "url", "md5"))
     except KeyError as error:
-        raise ConfigError(f"data set option {error} is missing: file, url and md5 were expected") from None
+        raise ConfigError(f"data set option {error} is missing, expected file, url and md5") from None
     if not url.startswith("https://"):
-        raise ConfigError(f"data set option 'url' is {url!r}, an https address was expected")
+        raise ConfigError(f"data set option 'url' is {url!r}, expected an https address")
     if Path(name).name != name:
-        raise ConfigError(f"data set option 'file' is {name!r}, a plain file name was expected")
+        raise ConfigError(f"data set option 'file' is {name!r}, expected a plain file name")
     return name, url, md5
 
 
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
-        # The publisher's checksum; it guards against damage, not against malice.
+        # The publisher's checksum: it detects damage, not manipulation.
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None = None) -> None:
-    """Download a file, resuming from ``<target>.partial`` if an earlier call was interrupted.
+    """Download a file, or resume from ``<target>.partial`` after an interruption.
 
-    ``get`` stands in for ``requests.get``.
+    ``get`` replaces ``requests.get`` in tests.
 
-    Raises DataError where the server cannot be reached, refuses, or sends something else.
+    Raises DataError if the server cannot be reached or refuses, or if the file has another checksum.
     """
     import requests
 
@@ -60,18 +60,18 @@ def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None
             elif response.status_code not in (200, 206):
                 raise DataError(f"{url}: the server answered {response.status_code}; try again later")
             else:
-                # A server that ignores the range sends the whole file again.
+                # A server that ignores the range sends the whole file.
                 mode = "ab" if response.status_code == 206 else "wb"
                 _receive(response, part, mode, start if mode == "ab" else 0)
     except requests.RequestException as error:
         raise DataError(
-            f"{url}: cannot be downloaded ({type(error).__name__}); without a connection put {target.name}'s "
-            "published file into a folder and name that folder under data_folders in config.yaml"
+            f"{url}: cannot be downloaded ({type(error).__name__}); without a connection, put the published file into "
+            "a folder and name the folder under data_folders in config.yaml"
         ) from None
     found = _md5(part)
     if found != md5:
         part.unlink()
-        raise DataError(f"{url}: the download has md5 {found}, expected {md5}; it was deleted, run again")
+        raise DataError(f"{url}: the downloaded file has md5 {found}, expected {md5}; it was deleted, so run again")
     part.replace(target)
 
 
@@ -95,9 +95,9 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
     """Store a published file, or the user's own, as ``out``, check it, and write its manifest ``<out>.json``.
 
     Args:
-        options: ``file``, ``url``, ``md5`` of the published file; or ``source: file`` and the ``file`` of the user.
-        out: where the file is stored.
-        folder: folder with the user's own copy; if given, nothing is downloaded.
+        options: ``file``, ``url`` and ``md5`` of the published file; or ``source: file`` and the user's ``file``.
+        out: path to store the file at.
+        folder: folder with a copy of the published file, which is then not downloaded.
 
     Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
     """
@@ -106,7 +106,7 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
         own = Path(str(options.get("file", ""))).expanduser()
         if not own.is_file():
             raise DataError(f"{own}: no such file; data set option 'file' names it, relative to the working directory")
-        # Not linked: a file that its owner changes in place must not change the data of finished runs.
+        # Copied, not linked: the user may change the file, but the data of finished runs must not change.
         part = out.with_name(out.name + ".partial")
         shutil.copyfile(own, part)
         part.replace(out)
@@ -116,9 +116,9 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
     if folder is not None:
         own = folder.expanduser() / name
         if not own.is_file():
-            raise DataError(f"{own}: no such file; data_folders names this folder, put the published {name} there")
+            raise DataError(f"{own}: no such file; put the published {name} into this folder, which data_folders names")
         if _md5(own) != md5:
-            raise DataError(f"{own}: md5 is {_md5(own)}, expected {md5}; it is not the published file, or damaged")
+            raise DataError(f"{own}: md5 is {_md5(own)}, expected {md5}; the file is damaged or not the published file")
         link_or_copy(own, out)
     else:
         download(url, out, md5)

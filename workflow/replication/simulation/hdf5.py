@@ -1,4 +1,4 @@
-"""PDEBench's HDF5 layout: names and shapes of its data sets."""
+"""PDEBench's HDF5 layout."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def write_file(
     coordinates: Mapping[str, NDArray[Any]],
     attributes: Mapping[str, float],
 ) -> None:
-    """Write a file from a stream of chunks of samples; memory holds one chunk.
+    """Write a file from chunks of samples, with only one chunk in memory.
 
     Args:
         path: the file.
-        rows: number of samples of all chunks together.
-        chunks: data set -> array ``[n, ...]``, in order; stored as float32.
+        rows: number of samples in all chunks.
+        chunks: chunks in order, each data set -> array ``[n, ...]``; stored as float32.
         coordinates: name -> 1-D array.
         attributes: the file's attributes.
     """
     with h5py.File(path, "w", libver="latest", track_order=False) as file:
-        at = 0
+        start = 0
         for chunk in chunks:
             count = len(next(iter(chunk.values())))
-            for name, values in chunk.items() if at == 0 else ():
+            for name, values in chunk.items() if start == 0 else ():
                 file.create_dataset(name, shape=(rows, *values.shape[1:]), dtype="float32", track_times=False)
             for name, values in chunk.items():
-                file[name][at : at + count] = values
-            at += count
+                file[name][start : start + count] = values
+            start += count
         for name, values in coordinates.items():
             file.create_dataset(name, data=np.asarray(values, dtype=np.float32), track_times=False)
         for name, value in attributes.items():

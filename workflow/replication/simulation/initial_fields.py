@@ -1,4 +1,4 @@
-"""Random initial conditions, as PDEBench describes them (design of its compressible-flow and Darcy data)."""
+"""Random initial conditions as in PDEBench's description of its compressible-flow and Darcy data."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LARGEST_WAVENUMBER = 3
 
 
 def _window(x: Array, generator: np.random.Generator) -> Array:
-    """1 between a left edge in [.1, .45] and a right edge in [.55, .9] of the unit interval, 0 outside."""
+    """A window on the unit interval, with its left edge in [.1, .45] and its right edge in [.55, .9]."""
     left, right = generator.uniform(0.1, 0.45), generator.uniform(0.55, 0.9)
     return 0.5 * (np.tanh((x - left) / WINDOW_WIDTH) - np.tanh((x - right) / WINDOW_WIDTH))
 
 
 def _waves(x: Array, generator: np.random.Generator) -> Array:
-    """One random field on the unit interval: sines, sometimes folded, flipped or windowed."""
+    """A random field on the unit interval: a sum of sines, sometimes its absolute value, negated or windowed."""
     field = np.zeros_like(x)
     for _ in range(WAVES):
         wavenumber = generator.integers(1, LARGEST_WAVENUMBER + 1)
@@ -41,7 +41,7 @@ def _positive(field: Array, low: float, high: float, generator: np.random.Genera
 
 
 def cfd1d(cells: int, generator: np.random.Generator) -> Array:
-    """1-D compressible flow: ``[4, cells, 1]`` of density, velocity, 0, pressure."""
+    """1-D compressible flow ``[4, cells, 1]``: density, velocity, 0, pressure."""
     x = (np.arange(cells) + 0.5) / cells
     density = _positive(_waves(x, generator), 1.0, 10.0, generator)
     velocity = _waves(x, generator)
@@ -50,7 +50,7 @@ def cfd1d(cells: int, generator: np.random.Generator) -> Array:
 
 
 def random_field(cells: int, waves: int, generator: np.random.Generator) -> Array:
-    """``[cells, cells]`` periodic field of zero mean and unit standard deviation, amplitude ``|k|^-1/2``."""
+    """Periodic field ``[cells, cells]`` of zero mean and unit standard deviation, with amplitudes ``|k|^-1/2``."""
     x = (np.arange(cells) + 0.5) / cells
     field = np.zeros((cells, cells))
     for kx in range(-waves, waves + 1):
@@ -71,11 +71,11 @@ def cfd2d(
     waves: int = 4,
     levels: tuple[float, float] = (0.1, 10.0),
 ) -> Array:
-    """2-D compressible flow at a Mach number: ``[4, cells, cells]``.
+    """2-D compressible flow ``[4, cells, cells]`` at a Mach number.
 
-    Density and temperature levels are uniform between ``levels`` (PDEBench: .1 and 10), relative perturbations
-    U(.01, .2); the root-mean-square speed is ``mach`` times the sound speed of the level. With probability one half the
-    gas is at rest, and unperturbed, outside a window.
+    Mean density and temperature are uniform in ``levels`` (PDEBench: .1 to 10), relative perturbations in [.01, .2].
+    The root-mean-square speed is ``mach`` times the speed of sound. With probability one half, the gas is at rest and
+    not perturbed outside a window.
     """
     level, temperature = generator.uniform(*levels, size=2)
     density_part, pressure_part = generator.uniform(0.01, 0.2, size=2)
@@ -86,14 +86,14 @@ def cfd2d(
         inside = _window(x, generator)[:, None] * _window(x, generator)[None, :]
     speed = np.sqrt(np.mean(vx**2 + vy**2))
     wanted = mach * np.sqrt(gamma * temperature)
-    # Perturbations are bounded by their largest value, so density and pressure stay positive.
+    # Perturbations are divided by their largest value, so density and pressure are positive.
     density = level * (1 + density_part * inside * density / np.abs(density).max())
     pressure = level * temperature * (1 + pressure_part * inside * pressure / np.abs(pressure).max())
     return np.stack([density, wanted / speed * inside * vx, wanted / speed * inside * vy, pressure])
 
 
 def darcy_coefficient(cells: int, generator: np.random.Generator, bumps: int = 5) -> Array:
-    """``[cells, cells]``: 1 where a sum of Gaussian bumps exceeds its mean, else 0.1."""
+    """Coefficient ``[cells, cells]``: 1 where a sum of Gaussian bumps exceeds its mean, otherwise 0.1."""
     x = (np.arange(cells) + 0.5) / cells
     field = np.zeros((cells, cells))
     for _ in range(bumps):

@@ -1,7 +1,7 @@
-"""Semilinear PDEs ``u_t = L u + N(u)`` on the periodic unit square, by Fourier series.
+"""Semilinear PDEs ``u_t = L u + N(u)`` on the periodic unit square, by a Fourier spectral method.
 
-``L`` is a Fourier multiplier, which an integrating factor takes exactly. ``N`` takes fourth-order Runge-Kutta steps
-(Lawson, SIAM J. Numer. Anal. 4, 1967). Products are dealiased by the two-thirds rule.
+The linear term ``L``, a Fourier multiplier, is integrated exactly by an integrating factor, and ``N`` by fourth-order
+Runge-Kutta steps (Lawson, SIAM J. Numer. Anal. 4, 1967). Products are dealiased by the two-thirds rule.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Spectrum = NDArray[np.complex128]
 
-# FitzHugh-Nagumo as in PDEBench (appendix D.4); its square has sides of 2, so diffusivities are a quarter here.
+# FitzHugh-Nagumo as in PDEBench (appendix D.4). Its square has sides of length 2, so the diffusivities are a quarter.
 DIFFUSION = (1e-3 / 4, 5e-3 / 4)
 THRESHOLD = 5e-3
 
@@ -23,7 +23,7 @@ Term = Callable[[Spectrum], Spectrum]
 
 
 def wavenumbers(points: int) -> tuple[Array, Array]:
-    """Angular wavenumbers of ``numpy.fft.rfft2`` on a square of ``points x points``, broadcastable to its shape."""
+    """Angular wavenumbers of ``numpy.fft.rfft2`` for ``points x points``, broadcastable to its shape."""
     kx = 2 * np.pi * np.fft.fftfreq(points, 1 / points).astype(np.float64)
     return kx[:, None], 2 * np.pi * np.arange(points // 2 + 1, dtype=float)[None, :]
 
@@ -36,9 +36,9 @@ def evolve(
     Args:
         start: ``[field, n, n]`` at ``times[0]``.
         linear: the multiplier ``L``, ``[field, n, n / 2 + 1]``.
-        nonlinear: from the fields' spectra to those of ``N``; None: there is no such term.
+        nonlinear: function from the spectra of the fields to those of ``N``; None: no such term.
         times: ascending.
-        largest_step: of the nonlinear term.
+        largest_step: largest time step of the nonlinear term.
 
     Returns ``[len(times), field, n, n]``.
     """
@@ -63,7 +63,7 @@ def _step(spectrum: Spectrum, half: Spectrum, nonlinear: Term, step: float) -> S
 
 
 def advection(start: Array, velocity: Array, times: Array) -> Array:
-    """``u_t + c . grad u = 0``, exactly, for ``start [1, n, n]`` and ``velocity [2]``."""
+    """Exact solution of ``u_t + c . grad u = 0`` for ``start [1, n, n]`` and ``velocity [2]``."""
     kx, ky = wavenumbers(start.shape[-1])
     return evolve(start, -1j * (velocity[0] * kx + velocity[1] * ky)[None], None, times)
 
@@ -97,7 +97,7 @@ def reaction(start: Array, times: Array) -> Array:
 
 
 def _kept(points: int) -> NDArray[np.bool_]:
-    """The wavenumbers below two thirds of the largest, where products of two fields are not aliased."""
+    """Mask of the wavenumbers below two thirds of the largest, for which products are not aliased."""
     kx, ky = wavenumbers(points)
     limit = 2 * np.pi * points / 3
     return (np.abs(kx) < limit) & (ky < limit)

@@ -1,4 +1,4 @@
-"""Simulated data sets in PDEBench's layout: a seed per sample, worker processes, resumable, with a manifest."""
+"""Simulate data sets in PDEBench's layout, with one seed per sample, in worker processes, resumable."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ class Simulation:
     Attributes:
         pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes), ``darcy``, ``advection2d``, ``burgers2d``,
             ``reaction2d`` (diffusion-reaction), or ``mixture``. The last four are stored as 2-D flow.
-        samples: how many; sample k depends on ``seed`` and k alone.
-        cells: computed grid cells along each axis.
-        stored_cells: stored grid cells along each axis, each the mean of ``cells / stored_cells``; 0: all.
-        frames: stored times, from 0 to ``t_end`` (not darcy).
+        samples: number of samples; sample k depends only on ``seed`` and k.
+        cells: grid cells of the solver along each axis.
+        stored_cells: stored grid cells along each axis, as means over ``cells / stored_cells`` cells; 0: all.
+        frames: number of stored times, from 0 to ``t_end`` (not darcy).
         t_end: last time (not darcy).
         seed: seed of the initial fields.
         eta: shear viscosity (flow), viscosity (burgers2d).
         zeta: bulk viscosity (flow).
         mach: Mach number of the initial velocity (cfd2d).
-        lowest_level: lower end of the density and temperature levels (cfd2d).
-        highest_level: upper end of them (cfd2d).
+        lowest_level: lower limit of the mean density and temperature (cfd2d).
+        highest_level: upper limit of the mean density and temperature (cfd2d).
         beta: constant source (darcy).
         solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
-            GPU). They agree to 1e-8, not bit by bit, so the choice belongs to the data set.
-        parts: simulations that a mixture takes its samples from in turn: options that differ from the mixture's.
+            GPU). They agree to 1e-8 but not bit for bit, so the solver is an option of the data set.
+        parts: simulations of which a mixture takes one sample each in turn, as options that differ from the mixture's.
     """
 
     pde: str
@@ -76,7 +76,7 @@ class Simulation:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Simulation:
-        """Raises ConfigError naming the key, the value and what was expected."""
+        """Read the options of a data set. Raises ConfigError with the key, the value and what was expected."""
         read = {key: value for key, value in options.items() if key in cls.__dataclass_fields__}
         simulation: Simulation = validate(cls, read, "simulation")
         if simulation.pde not in PDES:
@@ -115,11 +115,11 @@ class Simulation:
         return Simulation.from_options({**shared, **self.parts[sample % len(self.parts)]})
 
     def recorded(self) -> dict[str, Any]:
-        """All options; ``parts`` of a mixture only, so that files of others keep their manifest."""
+        """All options; ``parts`` only for a mixture, so that the manifests of other files do not change."""
         return {name: value for name, value in asdict(self).items() if name != "parts" or value}
 
     def generator(self, sample: int) -> np.random.Generator:
-        """Random numbers of one sample; they depend on its number and ``seed`` alone."""
+        """Random generator of a sample, which depends only on its number and ``seed``."""
         return np.random.default_rng(np.random.SeedSequence([self.seed, sample]))
 
 
@@ -132,7 +132,7 @@ def _coarse(values: NDArray[np.float64], stored: int, axes: int) -> NDArray[np.f
 
 
 def _flow_start(simulation: Simulation, sample: int, ndim: int) -> NDArray[np.float64]:
-    """``[4, nx, ny]``, the initial fields."""
+    """The initial fields ``[4, nx, ny]``."""
     from replication.simulation import euler
 
     generator = simulation.generator(sample)
@@ -149,7 +149,7 @@ def _flow_grid(simulation: Simulation, ndim: int) -> tuple[float, NDArray[np.flo
 
 
 def _flow_stored(simulation: Simulation, frames: NDArray[np.float64], ndim: int) -> Samples:
-    """What is stored of ``[frames, 4, nx, ny]``."""
+    """The arrays to store for ``[frames, 4, nx, ny]``."""
     frames = frames[..., 0] if ndim == 1 else frames
     density, vx, vy, pressure = _coarse(frames, simulation.stored_cells, ndim).swapaxes(0, 1)
     values = {"density": density, "pressure": pressure, "Vx": vx, "Vy": vy}
@@ -166,7 +166,7 @@ def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
 
 
 def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> list[Samples]:
-    """Simulate samples of a flow as one batch on a torch device; the compiled solver gives the same to 1e-8."""
+    """Simulate samples of a flow as one batch on a torch device; agrees with the compiled solver to 1e-8."""
     import torch
 
     from replication.simulation import euler_torch
@@ -190,7 +190,7 @@ def _darcy(simulation: Simulation, sample: int) -> Samples:
 
 
 def _semilinear(simulation: Simulation, sample: int) -> Samples:
-    """Advection (density), Burgers (velocities) or diffusion-reaction (density, pressure), in the layout of a 2-D flow.
+    """Advection (density), Burgers (velocities) or diffusion-reaction (density, pressure) as channels of a 2-D flow.
 
     Channels that an equation does not have are 1.
     """
@@ -223,13 +223,13 @@ PDES: dict[str, Callable[[Simulation, int], Samples]] = {
     "reaction2d": _semilinear,
     "mixture": _mixture,
 }
-#: What a mixture may hold, and options that its parts may have of their own.
+#: PDEs of a mixture, and options that its parts may change.
 STORED_AS_FLOW = ("cfd2d", "advection2d", "burgers2d", "reaction2d")
 OWN = {"pde", "cells", "t_end", "eta", "zeta", "mach"}
 
 
 def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: int) -> Path:
-    """Simulate up to CHUNK samples into a part file, unless it exists."""
+    """Simulate up to CHUNK samples into a part file, unless the file exists."""
     path = folder / f"{first:08d}.npz"
     if path.is_file():
         return path
@@ -242,9 +242,9 @@ def _simulate_chunk(simulation: Simulation, folder: Path, device: str, first: in
         if not all(np.isfinite(array).all() for array in values.values()):
             raise DataError(
                 f"simulation: sample {sample} of {simulation.pde} (seed {simulation.seed}) is not finite; "
-                "take more cells or a larger viscosity"
+                "use more cells or a larger viscosity"
             )
-    # A worker that outlives a killed simulation must not write into the file of its successor.
+    # A worker of a killed simulation must not write into the file of its successor.
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.stack([s[name] for s in samples]) for name in samples[0]})
@@ -261,9 +261,9 @@ def _end_with_parent() -> None:
 
 
 def _start_worker() -> None:
-    """Limit a worker to one thread, whether its libraries are loaded yet or not, and let it end with its parent.
+    """Limit a worker to one thread, now and in libraries that are not yet loaded, and end it with its parent.
 
-    A worker that outlives a killed parent would compute beside those of the next call.
+    Otherwise the workers of a killed parent would compete with those of the next call.
     """
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     threadpool_limits(1)
@@ -271,20 +271,20 @@ def _start_worker() -> None:
 
 
 def _parts(simulation: Simulation, folder: Path, workers: int, device: str) -> Iterator[Path]:
-    """Part files in order, made as needed."""
+    """Part files in order; missing ones are simulated."""
     starts = range(0, simulation.samples, CHUNK)
     work = partial(_simulate_chunk, simulation, folder, device)
     processes = min(workers, len(starts)) if simulation.solver == "numba" else 1
     if processes == 1:
         yield from map(work, starts)
         return
-    # spawn: a forked child would inherit the state of numba's and torch's threads
+    # spawn, because a forked process would inherit the state of numba's and torch's threads.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         yield from pool.map(work, starts)
 
 
 def _chunks(simulation: Simulation, parts: Iterable[Path]) -> Iterator[Samples]:
-    """What part files hold, reporting progress."""
+    """Read the part files, and report progress."""
     reported, done = time.monotonic(), 0
     for path in parts:
         with np.load(path, allow_pickle=False) as part:
@@ -301,7 +301,7 @@ def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
     unit = (np.arange(n) + 0.5) / n
     if simulation.pde == "darcy":
         return {"x-coordinate": unit, "y-coordinate": unit}
-    # PDEBench's files carry one time more than frames.
+    # PDEBench's files have one time more than frames.
     step = simulation.t_end / (simulation.frames - 1)
     times: dict[str, NDArray[Any]] = {TIMES: np.arange(simulation.frames + 1) * step}
     if simulation.pde == "cfd1d":
@@ -317,18 +317,18 @@ def _attributes(simulation: Simulation) -> dict[str, float]:
 
 
 def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device: str = "cpu") -> None:
-    """Simulate a data set into one HDF5 file, with a manifest ``<out>.json`` beside it.
+    """Simulate a data set into an HDF5 file, with a manifest ``<out>.json``.
 
-    Samples go through part files in ``<out>.parts-<hash>``, so a killed simulation resumes. The file has the same bytes
-    whatever the number of workers and interruptions. Until it is complete, twice its size is needed on disk.
+    Samples are first stored as part files in ``<out>.parts-<hash>``, so that a killed simulation can be resumed. The
+    file has the same bytes for any number of workers and interruptions. Meanwhile it needs twice its size on disk.
 
     Args:
-        options: see :class:`Simulation`; other keys are ignored.
+        options: options of :class:`Simulation`; other keys are ignored.
         out: the HDF5 file.
         workers: worker processes of the compiled solver, each on one thread.
         device: torch device of the batched solver.
 
-    Raises ConfigError for bad options, DataError where a sample is not finite.
+    Raises ConfigError for options that are not valid, DataError if a sample is not finite.
     """
     simulation = Simulation.from_options(options)
     folder = out.with_name(f"{out.name}.parts-{digest(simulation.recorded())}")
