@@ -23,15 +23,6 @@ def read_published(path: Path | str) -> pd.DataFrame:
     return table
 
 
-def published_names(runs: pd.DataFrame) -> pd.DataFrame:
-    """The columns of each cell and its names in the paper: ``published_model``, ``_dataset`` and ``_method``."""
-    frame = runs[[*SETTING, "method", "stand_in"]].copy()
-    for kind in ("model", "dataset", "method"):
-        column = f"published_{kind}"
-        frame[column] = runs[column].fillna(runs[kind]) if column in runs else runs[kind]
-    return frame.drop_duplicates([*SETTING, "method"])
-
-
 def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | None) -> pd.DataFrame:
     """The published mean and standard deviation of each cell that has them.
 
@@ -41,23 +32,20 @@ def join_published(runs: pd.DataFrame, published: pd.DataFrame, artifact: str | 
     ``published_undiluted`` (the error of the predicted frames alone, missing for other metrics) and ``same_setting``
     (false if our cell is a stand-in for the paper's).
     """
-    names = published_names(runs)
-    rows = published[published["artifact"] == artifact]
-    rows = rows.rename(columns={"mean": "published_mean", "std": "published_sd"})
-    keys = {"published_model": "model", "published_dataset": "dataset", "published_method": "method"}
-    left = names.rename(columns={"model": "own_model", "dataset": "own_dataset", "method": "own_method"})
-    left = left.rename(columns=keys).assign(key=left["ratio"].map(ratio_key))
+    kinds = ("model", "dataset", "method")
+    cells = runs.drop_duplicates([*SETTING, "method"])
+    names = {f"published_{kind}": cells.get(f"published_{kind}", cells[kind]).fillna(cells[kind]) for kind in kinds}
+    cells = cells[[*SETTING, "method", "stand_in"]].assign(**names, key=cells["ratio"].map(ratio_key))
     family = "sciml" if (runs["family"] == "sciml").all() else "nlp"
-    right = _own_method_names(rows, family).assign(key=rows["ratio"].map(ratio_key))
-    joined = left.merge(right.drop(columns="ratio"), on=["model", "dataset", "method", "key"])
-    joined["same_setting"] = joined["stand_in"] == ""
-    known = {} if artifact in NOT_DILUTED else UNDILUTED
-    factor = joined["dataset"].map(known).where(joined["metric"] == "nrmse").astype(float)
+    rows = _own_method_names(published[published["artifact"] == artifact], family)
+    rows = rows.assign(key=rows["ratio"].map(ratio_key)).drop(columns="ratio")
+    rows = rows.rename(columns={kind: f"published_{kind}" for kind in kinds} | {"std": "published_sd"})
+    joined = cells.merge(rows, on=[*names, "key"]).rename(columns={"mean": "published_mean"})
+    factors = {} if artifact in NOT_DILUTED else UNDILUTED
+    factor = joined["published_dataset"].map(factors).where(joined["metric"] == "nrmse").astype(float)
     joined["published_undiluted"] = joined["published_mean"].astype(float) * factor
-    joined = joined.drop(columns=["model", "dataset", "method"])
-    joined = joined.rename(columns={"own_model": "model", "own_dataset": "dataset", "own_method": "method"})
-    shown = ["published_mean", "published_sd", "published_undiluted", "same_setting"]
-    return joined[[*SETTING, "method", *shown]].reset_index(drop=True)
+    joined["same_setting"] = joined["stand_in"] == ""
+    return joined[[*SETTING, "method", "published_mean", "published_sd", "published_undiluted", "same_setting"]]
 
 
 #: Data set -> error of the predicted frames over the published nRMSE. PDEBench's code also averages over the initial
