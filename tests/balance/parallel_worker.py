@@ -1,4 +1,4 @@
-"""What each process of test_parallel.py runs (its own module, so that a spawned process can import it)."""
+"""The code of each process in test_parallel.py, in a module that a spawned process can import."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, balancer: TempBalance, rows: slice) -> dict:
-    """Three updates; the factors after each."""
+    """Train for three updates; returns the factors after each."""
     x, y = data()
     history = []
     for _ in range(3):

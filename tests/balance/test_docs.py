@@ -1,4 +1,4 @@
-"""The pages about the library: every Python block runs, every quirk of the released code is listed."""
+"""The pages about the library: all Python blocks run, and all quirks of the released code are listed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_code_blocks_run_in_order(root, page, tmp_path, monkeypatch):
     assert blocks
     names: dict = {}
     for number, code in enumerate(blocks, 1):
-        if "tensorboard" in code:  # the last block; the others have run
+        if "tensorboard" in code:  # the last block; the others ran before
             pytest.importorskip("tensorboard")
         torch.manual_seed(number)
         exec(compile(code, f"{page}.md, block {number}", "exec"), names)

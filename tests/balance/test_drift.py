@@ -1,4 +1,4 @@
-"""The bound on how far an exponent can move, against brute force; TempBalance with and without it."""
+"""The bound on the change of an exponent, against brute force, and TempBalance with a tolerance."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def exponent(matrix: np.ndarray, xmin_pos: float) -> float:
 
 
 def drifts(matrix: np.ndarray, start: int, radius: float, generator: np.random.Generator) -> list[np.ndarray]:
-    """Changes of norm ``radius``: noise, low rank, and along the matrix's own singular vectors, the worst for a bound.
+    """Changes of norm ``radius``: noise, low rank, and along the singular vectors of the matrix, the worst case.
 
-    The last two raise the tail start as far as it goes, together with what lies above it, or lower it.
+    The last two raise the start of the tail as far as possible, with the values that it would pass, or lower it.
     """
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
     s, u, vt = s[::-1], u[:, ::-1], vt[::-1]
@@ -55,7 +55,7 @@ def drifts(matrix: np.ndarray, start: int, radius: float, generator: np.random.G
 def test_no_drift_leaves_the_interval(shape, xmin_pos):
     generator = np.random.default_rng(sum(shape))
     used = 0.0
-    for scale in (0.0, 1.0, 3.0):  # noise, and spectra with ever heavier tails
+    for scale in (0.0, 1.0, 3.0):  # noise, and spectra with heavier and heavier tails
         matrix = generator.standard_normal(shape) * np.exp(scale * generator.standard_normal(shape[1]))
         values = singular_values(matrix)
         start = int(len(values) / xmin_pos)
@@ -69,7 +69,7 @@ def test_no_drift_leaves_the_interval(shape, xmin_pos):
                 assert low * (1 - 1e-9) <= moved <= high * (1 + 1e-9)
                 if np.isfinite(high):
                     used = max(used, (moved - exact) / (high - exact), (exact - moved) / (exact - low))
-    # The worst drift uses more than half of the interval, so from the norm alone little more can be said.
+    # The worst change uses more than half of the interval, so the bound cannot be much tighter.
     assert used > 0.5 or min(shape) < 20
 
 
@@ -81,7 +81,7 @@ def test_an_interval_grows_with_the_radius_and_ends_where_the_tail_can_reach_zer
 
 
 class Layers(nn.Module):
-    """A dense layer, a convolution whose positions are pooled, one with a filtered spectrum, one too small."""
+    """A dense layer, a convolution, a layer with a filtered spectrum, and a layer that is too small."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ def test_within_reach_the_exponent_stays_within_the_tolerance(preset):
         for name, radius in radii.items():
             direction = torch.randn_like(original[name])
             if name != "conv":
-                direction = torch.outer(direction[:, 0], direction[0])  # rank one moves single values furthest
+                direction = torch.outer(direction[:, 0], direction[0])  # a change of rank one moves single values most
             step = direction * radius / scales[name] / direction.norm()
             getattr(model, name).weight.data = original[name] + step
         for spectrum in layer_spectra(model, **options):
@@ -152,11 +152,11 @@ def test_distances_add_up_and_a_measurement_starts_anew():
     assert [layer.name for layer in drift.due()] == ["0"]
 
 
-# ---- both halves: every rate against an always-measuring balancer on the same weights ------------------------
+# ---- SciML and NLP: every rate against a balancer that always measures ------------------------
 
 
 def operator():
-    """A small FNO (1x1 convolutions, lifting and projection are measured) and a loss over batches of four."""
+    """A small FNO (1x1 convolutions, lifting and projection are measured), and a loss on batches of four."""
     from neuralop.models import FNO
 
     model = FNO(n_modes=(6,), in_channels=1, out_channels=1, hidden_channels=20, n_layers=2)
@@ -199,10 +199,10 @@ def used_values(balancer):
 
 
 def assert_close(balancer, values, factors):
-    """Exponents are off by at most the tolerance, and the factors by what that allows.
+    """Exponents are off by at most the tolerance, and factors by what follows from it.
 
-    At s = 1 and tau = 10 the logarithm of a factor changes by at most 2.5 ln(10) for each unit of exponent minus mean,
-    and both may be off by the tolerance. The solver's rounding is allowed for.
+    With s = 1 and tau = 10, the logarithm of a factor changes by at most 2.5 ln(10) times the change of exponent minus
+    mean, and both may be off by the tolerance. There is a margin for the solver's rounding.
     """
     for name, value in used_values(balancer).items():
         assert value == pytest.approx(values[name], rel=TOLERANCE + 1e-4)
@@ -213,7 +213,7 @@ def assert_close(balancer, values, factors):
 
 @pytest.mark.parametrize("half", [operator, encoder])
 def test_every_rate_is_within_the_tolerance_of_measuring_always(half):
-    """Against a second run that always measures, and against the exact exponents of the run's own weights."""
+    """Compared with a second run that always measures, and with the exact exponents of the run's weights."""
     skipping, always = start(half, TOLERANCE), start(half, 0.0)
     measured = 0
     for (model, balancer), (_, other) in zip(train(skipping, range(20)), train(always, range(20)), strict=True):

@@ -1,4 +1,4 @@
-"""Splitting and merging parameter groups, whatever the groups and units."""
+"""Splitting and merging parameter groups, for any groups and units."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_split_apply_merge(units, named, factors):
     for p in parameters:
         p.grad = torch.ones(2)
     optimizer.step()
-    split.split()  # splitting twice is splitting once
+    split.split()  # a second split has no effect
     split.merge()
     assert view(optimizer) == before
     split.merge()

@@ -15,7 +15,7 @@ from tempbalance.spectra import _metrics
 
 @pytest.fixture
 def solves(monkeypatch):
-    """The number of matrices of each call of the solver."""
+    """The number of matrices in each call of the solver."""
     calls: list[int] = []
     solve = _metrics.batched_eigenvalues
 
@@ -28,7 +28,7 @@ def solves(monkeypatch):
 
 
 class WritesData(torch.optim.SGD):
-    """Writes weights through ``.data``, as some older optimizers do; torch's version counters do not see it."""
+    """Writes weights through ``.data``, as some older optimizers do; this does not change torch's version counters."""
 
     def step(self, closure=None):
         for group in self.param_groups:
@@ -72,7 +72,7 @@ def test_rates_and_rows_share_one_measurement(solves, timing, optimizer_class):
         solves.pop()
 
 
-def test_rows_between_measurements_are_of_the_weights_as_they_are(solves):
+def test_rows_between_measurements_are_of_the_current_weights(solves):
     model, optimizer, balancer = start(TempBalance, every=3)
     for step in range(1, 7):
         update(model, optimizer)
@@ -115,7 +115,7 @@ def test_detaching_removes_every_hook():
 
 
 @pytest.mark.parametrize("balance", [{}, None], ids=["tb", "baseline"])
-def test_an_operator_run_solves_once_an_evaluated_epoch(solves, tmp_path, balance):
+def test_an_operator_run_solves_once_per_evaluated_epoch(solves, tmp_path, balance):
     from replication.operators.training import train
     from replication.runs.rundir import RunDir
     from replication.settings.spec import RunSpec
@@ -134,7 +134,7 @@ def test_an_operator_run_solves_once_an_evaluated_epoch(solves, tmp_path, balanc
     assert len(solves) == 1 + 3 + 1  # before training, after each epoch, and once for the published model
 
 
-def test_a_trainer_run_solves_once_a_step(solves, tmp_path):
+def test_a_trainer_run_solves_once_per_step(solves, tmp_path):
     from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
     from tempbalance.integrations import TempBalanceCallback

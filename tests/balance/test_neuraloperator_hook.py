@@ -1,4 +1,4 @@
-"""TempBalance inside neuraloperator's own Trainer, with its checkpoints."""
+"""TempBalance in neuraloperator's Trainer, with checkpoints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Net(nn.Module):
             x = x + torch.tanh(layer(x))
         return self.projection(x)
 
-    def save_checkpoint(self, folder, name):  # what the Trainer asks of a model
+    def save_checkpoint(self, folder, name):  # the Trainer calls this
         Path(folder).mkdir(parents=True, exist_ok=True)
         torch.save(self.state_dict(), Path(folder) / f"{name}_state_dict.pt")
 
@@ -78,13 +78,13 @@ def test_hook_balances_and_resumes(tmp_path):
     factors = balancer.factors
     layer = "mix.0"
     assert factors[layer] != 1.0
-    # The last epoch ran at the factors of its beginning; the scheduler has halved all rates since.
+    # The last epoch used the factors of its start; since then the scheduler has halved all rates.
     assert balancer.rates()[f"{layer}.weight"] == pytest.approx(base * factors[layer])
 
     train(start(2), tmp_path / "half", save_every=1)
     assert (tmp_path / "half" / "tempbalance_state.json").is_file()
     resumed = start(4)
-    resumed[0].start_epoch = 2  # the Trainer itself would do the checkpoint's epoch once more
+    resumed[0].start_epoch = 2  # the Trainer would repeat the epoch of the checkpoint
     train(resumed, tmp_path / "rest", resume_from_dir=str(tmp_path / "half"))
     assert resumed[4].factors == factors
     for a, b in zip(model.parameters(), resumed[1].parameters(), strict=True):

@@ -1,4 +1,4 @@
-"""TempBalance beside torch's schedulers and optimizers: options kept, base rate right, state bit for bit."""
+"""TempBalance with torch's schedulers and optimizers: options, base rates, and states bit for bit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def rates(model, optimizer, key="lr"):
 
 
 def check_rates(model, optimizer, balancer, expected, key="lr"):
-    """Every parameter runs at the plain run's rate times its layer's factor."""
+    """Every parameter has the rate of the run without TempBalance times the factor of its layer."""
     factors = balancer.factors
     for name, rate in rates(model, optimizer, key).items():
         factor = factors.get(name.rpartition(".")[0], 1.0)
@@ -75,7 +75,7 @@ def check_rates(model, optimizer, balancer, expected, key="lr"):
 
 
 class Scripted(schedulers.LRScheduler):
-    """A scheduler of one's own, in the closed form that reads base_lrs."""
+    """A user's own scheduler, in closed form from base_lrs."""
 
     def get_lr(self):
         return [base / (1 + self.last_epoch) for base in self.base_lrs]
@@ -123,7 +123,7 @@ def test_any_scheduler(model, batch, name, order):
     assert rates(plain_model, plain)["first.weight"] != LR or name == "own"
 
 
-def test_a_scheduler_built_before_must_be_handed_over(model):
+def test_a_scheduler_built_before_must_be_passed(model):
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     scheduler = schedulers.StepLR(optimizer, 2)
     with pytest.raises(InputError, match=r"before TempBalance.*scheduler=scheduler"):
@@ -145,7 +145,7 @@ def test_a_rate_set_by_hand_in_all_groups(model, batch):
 
 
 class SAM(torch.optim.Optimizer):
-    """Sharpness-aware minimisation in the usual two-step form, around AdamW on the same groups."""
+    """Sharpness-aware minimisation in its usual form with two steps, around AdamW with the same groups."""
 
     def __init__(self, params, lr, rho=0.05):
         super().__init__(params, {"lr": lr, "rho": rho, "weight_decay": 0.0, "betas": (0.9, 0.999), "eps": 1e-8})
@@ -208,7 +208,7 @@ def train(model, optimizer, scheduler, balancer, batch, steps):
 @pytest.mark.parametrize("groups", ["split", "per_step"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_equals_an_optimizer_with_the_groups_written_out(model, batch, name, groups):
-    """Training with TempBalance gives the bits of training with one hand-made group a layer."""
+    """Training with TempBalance equals training with one hand-made group per layer, bit for bit."""
     by_hand = copy.deepcopy(model)
     tensor_rate = name == "adamw-tensor-lr"
     optimizer = make(name, [dict(g) for g in two_groups(model)])
@@ -216,7 +216,7 @@ def test_equals_an_optimizer_with_the_groups_written_out(model, batch, name, gro
     names = {id(p): n for n, p in by_hand.named_parameters()}
     split = [
         {**group, "params": [p]} for group in two_groups(by_hand) for p in group["params"]
-    ]  # one group a parameter
+    ]  # one group per parameter
     reference = make(name, split)
     bases = [float(group["lr"]) for group in reference.param_groups]
     for _ in range(4):
@@ -251,7 +251,7 @@ def test_state_round_trip_is_bit_for_bit(model, batch, name, groups):
     saved = io.BytesIO()
     parts = (model, optimizer, scheduler, balancer)
     torch.save([part.state_dict() for part in parts], saved)
-    json.dumps(balancer.state_dict())  # JSON can hold it too
+    json.dumps(balancer.state_dict())  # JSON can store it
     train(model, optimizer, scheduler, balancer, batch, 5)
 
     saved.seek(0)
@@ -285,7 +285,7 @@ def test_detach_gives_the_groups_back(model):
     optimizer = torch.optim.AdamW(two_groups(model), lr=LR)
     expected = [{**group, "params": list(map(id, group["params"]))} for group in optimizer.param_groups]
     balancer = TempBalance(model, optimizer, **OPTIONS)
-    assert len(optimizer.param_groups) == 7  # each parent, the layers with a weight, the one with a bias
+    assert len(optimizer.param_groups) == 7  # parents, layers with a weight, the one with a bias
     balancer.detach()
     assert [{**group, "params": list(map(id, group["params"]))} for group in optimizer.param_groups] == expected
 
@@ -300,7 +300,7 @@ def test_every_group_keeps_its_own_options(model):
     assert sorted(held) == sorted(map(id, model.parameters()))
 
 
-def test_groups_of_others_are_left_alone(model, batch):
+def test_groups_that_were_added_later_are_left_alone(model, batch):
     stranger = nn.Parameter(torch.ones(3))
     optimizer = torch.optim.SGD([{"params": list(model.parameters())}, {"params": [stranger], "lr": 7.0}], lr=LR)
     balancer = TempBalance(model, optimizer, **OPTIONS)
@@ -325,7 +325,7 @@ def test_frozen_layers_and_partial_optimizers(model):
 
 
 def test_gradient_accumulation(model, batch):
-    """Two half batches with the loss halved are one batch; step() counts updates."""
+    """Two half batches with half the loss equal one batch; step() counts updates."""
     other = copy.deepcopy(model)
     nets = []
     for net, parts in ((model, 1), (other, 2)):
@@ -403,7 +403,7 @@ def test_metrics(model, metric):
     np.testing.assert_allclose([balancer.factors[n] for n in ("first", "second")], sigmoid_schedule(values, 1.0))
 
 
-def test_released_stable_rank_is_of_the_upper_half_once_training_has_begun(model, batch):
+def test_released_stable_rank_is_of_the_upper_half_after_the_start(model, batch):
     from tempbalance import layer_metrics, sigmoid_schedule
     from tempbalance.spectra import layer_spectra
 
@@ -442,7 +442,7 @@ def test_lagged_timing_uses_the_exponents_of_the_last_forward_pass(model, batch)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     balancer = TempBalance(model, optimizer, timing="lagged", **OPTIONS)
     plain = dict.fromkeys(dict(model.named_parameters()), 0.5)
-    assert rates(model, optimizer) == plain  # the first update is unbalanced
+    assert rates(model, optimizer) == plain  # the first update is not balanced
     initial = {row["layer"]: row["alpha"] for row in balancer.rows()}
     update(model, optimizer, batch)
     balancer.step()
@@ -541,7 +541,7 @@ def test_optimizers_that_cannot_be_balanced(model):
         TempBalance(model, Adafactor(model.parameters()), **OPTIONS)
 
 
-def test_states_of_others_are_refused(model):
+def test_other_states_are_refused(model):
     balancer = TempBalance(model, torch.optim.SGD(model.parameters(), lr=LR), **OPTIONS)
     state = balancer.state_dict()
     with pytest.raises(InputError, match="not a TempBalance state"):

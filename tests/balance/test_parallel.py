@@ -1,4 +1,4 @@
-"""Compiled models, two processes, and weights that are sharded over them."""
+"""Compiled models, two processes, and weights that are sharded between them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_two_processes(tmp_path):
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
     plain = json.loads(json.dumps(alone()))
     for kind in ("ddp", "fsdp2"):
-        assert ranks[0][kind]["factors"] == ranks[1][kind]["factors"]  # no process drifts from the other
+        assert ranks[0][kind]["factors"] == ranks[1][kind]["factors"]  # both processes have the same weights
         for found, expected in zip(ranks[0][kind]["factors"], plain["factors"], strict=True):
             assert found == pytest.approx(expected, rel=1e-3)
         assert ranks[0][kind]["rates"] == pytest.approx(plain["rates"], rel=1e-3)
-    assert ranks[0]["shard"] == [16, 16]  # half of the weight's 32 rows: it was sharded indeed
+    assert ranks[0]["shard"] == [16, 16]  # half of the weight's 32 rows, so it was sharded
     for original in (False, True):
         assert "holds only a shard" in ranks[0][f"fsdp1 {original}"]
         assert "fully_shard" in ranks[0][f"fsdp1 {original}"]

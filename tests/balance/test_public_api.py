@@ -1,4 +1,4 @@
-"""The public API: its examples run, and the wheel holds it alone and needs no more than it declares."""
+"""The public API: its examples run, and the wheel has only the library and needs only what it declares."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import tempbalance
 
 PUBLIC = sorted(name for name in tempbalance.__all__ if not inspect.ismodule(getattr(tempbalance, name)))
-#: What a training script with TempBalance must not need.
+#: Packages that a training script with TempBalance must not need.
 FOREIGN = ("snakemake", "transformers", "neuralop", "replication", "sklearn", "matplotlib")
 
 
@@ -45,14 +45,14 @@ def test_examples(name):
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    # -I keeps PYTHONPATH and the working directory out, so that only what is installed can be imported.
+    # -I ignores PYTHONPATH and the working directory, so that only installed packages can be imported.
     done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
 def closure(requirements: list[str]) -> set[str]:
-    """Names of the installed distributions that these requirements need, theirs included; no extras."""
+    """Names of the installed distributions that these requirements need, recursively, without extras."""
     from packaging.requirements import Requirement
 
     found: set[str] = set()
@@ -67,7 +67,7 @@ def closure(requirements: list[str]) -> set[str]:
 
 
 def link(names: set[str], folder: Path) -> None:
-    """Show distributions of this environment in another one: a link for each of their top-level files."""
+    """Link the top-level files of distributions of this environment into another one."""
     for name in names:
         installed = distribution(name)
         for top in {path.parts[0] for path in installed.files or () if path.parts[0] not in ("..", "__pycache__")}:
@@ -86,7 +86,7 @@ def sources(root, tmp_path_factory) -> Path:
 
 
 def build_wheel(project: Path) -> Path:
-    # Without isolation no index is asked for setuptools: this environment has it.
+    # Without isolation, setuptools is that of this environment, not from an index.
     run(
         sys.executable, "-I", "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--no-index", "-w", "out",
         cwd=project,
@@ -110,9 +110,9 @@ def sdist(sources) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel, tmp_path_factory) -> Path:
-    """A fresh virtual environment with the wheel and the distributions that its metadata asks for.
+    """A fresh virtual environment with the wheel and the distributions that its metadata requires.
 
-    These are links into this environment, since torch is too large to copy for a test; nothing else can be imported.
+    These are links into this environment, because torch is too large to copy. Nothing else can be imported.
     """
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, symlinks=True)
@@ -125,7 +125,7 @@ def environment(wheel, tmp_path_factory) -> Path:
     return python
 
 
-def test_the_wheel_holds_the_library_only(wheel):
+def test_the_wheel_has_only_the_library(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     top = {name.split("/")[0] for name in names}
@@ -134,7 +134,7 @@ def test_the_wheel_holds_the_library_only(wheel):
     assert all(name.endswith((".py", ".typed")) for name in names if name.startswith("tempbalance/"))
 
 
-def test_the_index_would_take_wheel_and_sdist(wheel, sdist, tmp_path):
+def test_the_index_would_accept_wheel_and_sdist(wheel, sdist, tmp_path):
     pytest.importorskip("twine")
     shown = run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist, cwd=tmp_path)
     assert shown.count("PASSED") == 2
@@ -149,7 +149,7 @@ def test_the_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
         }
 
 
-def test_the_plain_loop_runs_in_an_environment_of_its_own(root, environment, tmp_path):
+def test_the_plain_loop_runs_in_a_fresh_environment(root, environment, tmp_path):
     page = (root / "docs" / "balance-your-own-model.md").read_text()
     page = page[: page.index("## 4. The transformers Trainer")]
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))

@@ -1,4 +1,4 @@
-"""Exponents to rates: the released code's values, and properties of every schedule."""
+"""Schedules: the values of the released code, and properties."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_matches_the_released_schedules(index):
     found = get_schedule(name, **parameters(name, case))(case["alphas"], case["base_lr"])
     if all_equal(case):
         np.testing.assert_allclose(found, case["base_lr"], rtol=1e-12)
-        if name in ("linear", "rank"):  # the released value, only when asked for
+        if name in ("linear", "rank"):  # the released value, only on request
             released = get_schedule(name, equal="released", **parameters(name, case))
             np.testing.assert_allclose(released(case["alphas"], case["base_lr"]), case["lr"], rtol=1e-6)
     else:
@@ -79,7 +79,7 @@ def test_monotone_and_proportional_to_the_base_rate(alphas, name, base):
     order = np.argsort(alphas, kind="stable")
     assert (np.diff(rates[order]) >= -1e-12 * base).all()
     np.testing.assert_allclose(rates, base * SCHEDULES[name](alphas, 1.0), rtol=1e-9)
-    np.testing.assert_array_equal(SCHEDULES[name](alphas, 0.0), 0)  # a scheduler at its end
+    np.testing.assert_array_equal(SCHEDULES[name](alphas, 0.0), 0)  # the end of a schedule
 
 
 @fast
@@ -120,7 +120,7 @@ def test_linear_range(alphas, ratio, slope):
         assert rates[np.argmax(alphas)] == pytest.approx(ratio + slope)
 
 
-def test_equal_exponents_share_their_rank():
+def test_equal_exponents_have_their_mean_rank():
     rates = rank_schedule([2.0, 3.0, 3.0, 5.0], 1.0)
     assert rates[1] == rates[2]
     assert list(rank_schedule([3.0, 3.0, 5.0], 1.0, equal="released")) == pytest.approx([0.5, 0.5 + 1 / 3, 0.5 + 2 / 3])
@@ -141,7 +141,7 @@ def test_far_off_exponents_do_not_overflow():
 def test_blocks_are_means_and_count_once():
     schedule = get_schedule("sigmoid")
     rates = grouped_rates([2.0, 4.0, 3.5, 9.0], ["a", "a", "b", None], 1.0, schedule)
-    np.testing.assert_allclose(rates[[0, 2]], schedule([3.0, 3.5], 1.0))  # the 9 of no block does not count
+    np.testing.assert_allclose(rates[[0, 2]], schedule([3.0, 3.5], 1.0))  # the 9 without a block does not count
     assert rates[0] == rates[1]
     assert rates[3] == 1.0
     assert grouped_rates([], [], 1.0, schedule).size == 0

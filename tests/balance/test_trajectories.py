@@ -1,4 +1,4 @@
-"""The nine oracle runs: every rate, exponent, loss and error, epoch by epoch and step by step."""
+"""The nine oracle runs: all rates, exponents, losses and errors, by epoch or step."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_sciml_run(sciml, index):
         np.testing.assert_allclose([row["alpha"] for row in kept], expected["alpha"], rtol=1e-4)
         rates = expected["lr"] if run["tb"] else expected["lr"] * (len(kept) + 1)
         np.testing.assert_allclose([*(row["lr"] for row in kept), rows["fc2"]["lr"]], rates, rtol=1e-4)
-        spectral = id(model.conv0.weights1)  # never analysed, so at the base rate
+        spectral = id(model.conv0.weights1)  # not measured, so at the base rate
         lr = next(g["lr"] for g in optimizer.param_groups if any(id(p) == spectral for p in g["params"]))
         assert lr == pytest.approx(rates[-1])
 
@@ -154,10 +154,10 @@ def test_trainer_callback(nlp, index, tmp_path):
     for found, expected in zip(rates, run["lr_after_step"], strict=True):
         np.testing.assert_allclose([found[n] for n in run["param_names"]], expected, rtol=1e-5, atol=1e-12)
     np.testing.assert_allclose(losses, run["loss"], atol=2e-4)
-    assert len(trainer.optimizer.param_groups) == 2  # the Trainer's own groups, unsplit between steps
+    assert len(trainer.optimizer.param_groups) == 2  # the Trainer's groups are merged between steps
     first = callback.balancer.initial_eigenvalues()
 
-    # Resuming from the checkpoint of step 5 gives the same bits.
+    # Resuming from the checkpoint of step 5 is bit for bit the same.
     again, _, other, resumed = trainer_run(run, arrays, tmp_path, resume=str(tmp_path / "checkpoint-5"))
     assert again == rates[5:]
     for a, b in zip(trainer.model.parameters(), other.model.parameters(), strict=True):
@@ -167,7 +167,7 @@ def test_trainer_callback(nlp, index, tmp_path):
 
 
 def test_resuming_between_measurements(nlp, tmp_path):
-    """Exponents of every third step: the checkpoint of step 5 must carry those of step 3."""
+    """Exponents are measured every third step: the checkpoint of step 5 must include those of step 3."""
     from tempbalance.integrations import TempBalanceCallback
 
     runs, arrays = nlp
@@ -186,7 +186,7 @@ def test_training_twice_with_one_callback(nlp, tmp_path):
     before = callback.balancer
     trainer.train()
     assert callback.balancer is not before
-    assert len(trainer.optimizer.optimizer._optimizer_step_pre_hooks) == 1  # the old one let go
+    assert len(trainer.optimizer.optimizer._optimizer_step_pre_hooks) == 1  # the old balancer was detached
 
 
 def test_released_measuring_interval():

@@ -1,4 +1,4 @@
-"""The oracle runs, trained with this library: the released FNO and a small RoBERTa."""
+"""The models and data of the oracle runs: the released FNO and a small RoBERTa."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 
 def load(folder: Path, family: str) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """The runs of an oracle and its arrays."""
+    """The runs and arrays of an oracle."""
     runs = json.loads((folder / "reference" / f"{family}_trajectory.json").read_text())
     with np.load(folder / "reference" / f"{family}_trajectory.npz", allow_pickle=False) as arrays:
         return runs, {name: arrays[name] for name in arrays.files}
 
 
 class SpectralConv(nn.Module):
-    """Fourier layer with PDEBench's parameter names: one weight for each corner of kept modes."""
+    """Fourier layer with PDEBench's parameter names: one weight per corner of kept modes."""
 
     def __init__(self, width: int, modes: int, dims: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class SpectralConv(nn.Module):
 
 
 class ReleasedFNO(nn.Module):
-    """The paper's FNO in one or two dimensions, with the released modules' names and order."""
+    """The paper's FNO in one or two dimensions, with the names and order of the released modules."""
 
     def __init__(self, dims: int, channels: int, width: int, modes: int, frames: int = 10) -> None:
         super().__init__()
@@ -98,14 +98,14 @@ def train_loss(model: ReleasedFNO, batch: Tensor) -> Tensor:
 
 @torch.no_grad()
 def nrmse(model: ReleasedFNO, batch: Tensor) -> float:
-    """PDEBench's: over all frames, the ten given ones (error 0) included."""
+    """PDEBench's nRMSE: over all frames, including the ten initial steps (error 0)."""
     space = tuple(range(1, batch.ndim - 2))
     values = [(p - t).square().mean(space).sqrt() / t.square().mean(space).sqrt() for p, t in rollout(model, batch)]
     return float(torch.stack(values).mean() * len(values) / batch.shape[-2])
 
 
 def roberta(arrays: dict[str, np.ndarray]) -> nn.Module:
-    """The oracle's 3-layer RoBERTa with its initial weights."""
+    """The RoBERTa of the oracle (3 layers) with its initial weights."""
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
     config = RobertaConfig(

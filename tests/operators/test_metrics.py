@@ -1,4 +1,4 @@
-"""Error measures: known values, batching, dilution, scale."""
+"""Metrics: known values, batches, dilution, scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators: their sizes, their shapes, what they can and cannot be told."""
+"""Operators: sizes, shapes, options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DPOT, neuraloperator's own models, pretrained weights, and the options of training that change no interface."""
+"""DPOT, neuraloperator's models, pretrained weights, and options of training."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_dpot_takes_any_grid_of_whole_patches():
         assert model(torch.randn(2, x, y, 40), torch.rand(2, x, y, 2)).shape == (2, x, y, 4)
 
 
-def test_dpot_sees_every_given_frame():
+def test_dpot_uses_every_initial_step():
     torch.manual_seed(0)
     model = build_model(SMALL_DPOT, 40, 4, 2)
     frames = torch.randn(1, 16, 16, 40, requires_grad=True)
@@ -58,7 +58,7 @@ def test_dpot_sees_every_given_frame():
     assert (frames.grad.abs().sum((0, 1, 2)) > 0).all()
 
 
-def test_fourier_attention_keeps_heads_apart_and_changes_kept_modes_alone():
+def test_fourier_attention_does_not_mix_heads_and_changes_only_kept_modes():
     torch.manual_seed(0)
     layer, x = FourierMixer(8, heads=2, modes=3), torch.randn(1, 8, 16, 16, requires_grad=True)
     change = layer(x) - x
@@ -70,8 +70,8 @@ def test_fourier_attention_keeps_heads_apart_and_changes_kept_modes_alone():
     assert modes[3:-2, 3:].max() < 1e-4
 
 
-def test_a_dpot_block_has_one_residual_path():
-    """Published weights were trained so; with a second path they would load without a word and predict nonsense."""
+def test_a_dpot_block_has_one_residual_connection():
+    """Published weights need this; with a second connection they would load without an error, but predict nonsense."""
     torch.manual_seed(0)
     block, x = Block(16, heads=2, modes=3, hidden=16), torch.randn(1, 16, 8, 8)
     torch.nn.init.zeros_(block.mlp[-1].weight)
@@ -96,7 +96,7 @@ def test_dpot_reads_velocities_first_and_coordinates_with_both_ends():
     assert seen[0][0, 4:6, -1, -1].tolist() == [1, 1]
 
 
-def test_a_checkpoint_may_also_hold_its_arguments(tmp_path):
+def test_a_checkpoint_may_include_arguments(tmp_path):
     path = tmp_path / "published.pth"
     pretrained = build_model(SMALL_DPOT, 8, 4, 2)
     torch.save({"args": Namespace(lr=1e-3), "model": pretrained.state_dict()}, path)
@@ -128,14 +128,14 @@ def test_every_operator_trains_with_tempbalance(tmp_path, plane, model):
     assert load_file(run.folder / "model.safetensors")
 
 
-def test_a_stock_model_has_tensors_alone_in_its_state():
+def test_the_state_of_a_stock_model_has_only_tensors():
     model = build_model({"kind": "neuralop-fno", "modes": 8, "width": 8}, 6, 3, 1)
     assert all(isinstance(value, torch.Tensor) for value in model.state_dict().values())
     assert model(torch.randn(2, 16, 6), torch.zeros(2, 16, 1)).shape == (2, 16, 3)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_pretrained_weights_are_where_training_starts(tmp_path, suffix):
+def test_training_starts_from_pretrained_weights(tmp_path, suffix):
     torch.manual_seed(0)
     pretrained = build_model(SMALL_DPOT, 8, 4, 2)
     path = tmp_path / f"weights.{suffix}"
@@ -176,7 +176,7 @@ def test_pickled_objects_are_not_loaded(tmp_path):
         build_model({**SMALL_DPOT, "weights": str(path)}, 8, 4, 2)
 
 
-def test_pushforward_is_the_gradient_of_the_last_frames_alone():
+def test_pushforward_is_the_gradient_of_the_last_frames_only():
     torch.manual_seed(0)
     model = build_model({"kind": "fno", "modes": 4}, 30, 3, 1)
     inputs, target, grid = torch.randn(2, 16, 10, 3), torch.randn(2, 16, 4, 3), torch.rand(16, 1)
@@ -215,7 +215,7 @@ def test_bf16_is_near_and_tf32_needs_a_gpu(tmp_path, flow, kind):
 
 
 def test_a_compiled_model_keeps_its_names_and_numbers(tmp_path, flow, monkeypatch):
-    # The compiler's own work is torch's business: the option must reach it and change nothing else.
+    # The compiler is torch's; here the option must reach it, and change nothing else.
     called = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *args, **kwargs: called.append(type(self).__name__))
     compiled = run_training(tmp_path / "compiled", flow, hyper={**HYPER, "compile": True})

@@ -1,4 +1,4 @@
-"""The released code's six training runs, epoch by epoch, through our model, loop, metrics and TempBalance."""
+"""Six training runs of the released code, epoch by epoch, with our model, loop, metrics and TempBalance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that start from weights pretrained here: which weights, what they cost, what is refused."""
+"""Runs that start from weights that are pretrained here: which weights, cost, errors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FINE = RunSpec(
 
 
 def train(folder: Path, spec: RunSpec) -> Path:
-    """Train a run as its job does; the folder of what it leaves."""
+    """Train a run as its job does; returns its folder."""
     data = folder / "data" / spec.dataset / "data.h5"
     if not data.exists():
         data.parent.mkdir(parents=True)
@@ -63,19 +63,19 @@ def train(folder: Path, spec: RunSpec) -> Path:
 
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder in which the model is pretrained."""
+    """A results folder with a pretrained model."""
     folder = tmp_path_factory.mktemp("results")
     train(folder, FINE.pretraining)
     return folder
 
 
-def test_zero_shot_is_the_pretrained_network_as_it_is(pretrained):
+def test_zero_shot_is_the_pretrained_network_unchanged(pretrained):
     made = load_file(pretrained / RUNS / FINE.pretraining.path / "model.safetensors")
     spec = replace(FINE, method="zero-shot", method_options={"optimizer": "none", "balance": None})
     run = train(pretrained, spec)
     kept = load_file(run / "model.safetensors")
     assert all(torch.equal(kept[name], made[name]) for name in made)
-    # What training leaves out, the tables of the trained network leave out too.
+    # The tables of the trained network leave out the same layers as training.
     kinds = {name: type(module).__name__ for name, module in DPOT(12, 4, 2, **ARCHITECTURE).named_modules()}
     for table in ("spectra.csv", "layers.csv"):
         assert {kinds[layer] for layer in pd.read_csv(run / table)["layer"]} == {"Conv2d", "Linear"}
@@ -114,11 +114,11 @@ def test_other_pretraining_options_make_another_run():
     assert len({FINE.pretraining.path, *(other.pretraining.path for other in others)}) == 4
 
 
-def test_hyper_parameters_that_came_later_are_in_an_id_only_where_they_change_something():
+def test_hyper_parameters_that_came_later_are_in_an_id_only_if_they_change_something():
     plain = {key: value for key, value in HYPER.items() if key != "loss"}
     spec = replace(FINE, model_options={"kind": "fno"}, hyper=plain)
     assert replace(spec, hyper={**plain, "loss": "mse", "noise": 0.0, "scheduler": "step"}).id == spec.id
-    assert spec.id == "69c1fcf1"  # as it was before there were such hyper-parameters
+    assert spec.id == "69c1fcf1"  # as before these hyper-parameters existed
     assert replace(spec, method_options={**BASELINE, "start": "weights"}).id == spec.id
     changes = [{"loss": "relative"}, {"noise": 0.1}, {"scheduler": "one-cycle"}]
     assert len({spec.id, *(replace(spec, hyper={**plain, **change}).id for change in changes)}) == 4
@@ -131,17 +131,17 @@ def test_the_one_cycle_rate_rises_and_falls_once(pretrained):
     assert max(rates) <= HYPER["lr"]
 
 
-def test_the_relative_loss_is_the_error_over_the_size_frame_by_frame():
+def test_the_relative_loss_is_the_relative_error_of_each_frame():
     target = torch.rand(3, 4, 4, 2, 4) + 0.5
     scales = torch.tensor([1.0, 10.0, 100.0, 0.1])
-    # Every frame and channel is off by a tenth of its size, whatever that is; there are two frames.
+    # Every frame and channel is off by a tenth of its size; there are two frames.
     assert relative_loss(1.1 * scales * target, scales * target) == pytest.approx(2 * 0.1, rel=1e-4)
 
 
 def test_noise_is_a_share_of_each_channels_deviation():
     torch.manual_seed(0)
     inputs = torch.randn(2, 64, 64, 3, 2) * torch.tensor([1.0, 50.0])
-    inputs[1, ..., 0] = 7.0  # a constant channel stays as it is
+    inputs[1, ..., 0] = 7.0  # a constant channel does not change
     added = with_noise(inputs, 0.1) - inputs
     assert added[0].std(dim=(0, 1, 2)).tolist() == pytest.approx([0.1, 5.0], rel=0.05)
     assert (added[1, ..., 0] == 0).all()

@@ -34,7 +34,7 @@ def layer(modes, space, double=False):
     ],
     ids=["1d", "1d-odd", "1d-nyquist", "1d-coarse", "2d", "2d-odd", "2d-nyquist", "2d-coarse"],
 )  # fmt: skip
-def test_products_are_neuraloperators_layer(modes, space):
+def test_products_agree_with_neuraloperators_layer(modes, space):
     spectral, local, x = layer(modes, space)
     reference = neuralop_layer(WIDTH, modes)
     reference.load_state_dict(spectral.state_dict())
@@ -77,7 +77,7 @@ def gradients(model, inputs, grid, target):
 
 
 @pytest.mark.parametrize("space", [(64,), (32, 32)])
-def test_both_routes_train_alike(monkeypatch, space):
+def test_products_and_fft_train_alike(monkeypatch, space):
     """Losses to 1e-6 and gradients to 1e-5, over a rollout."""
     from replication.operators import fno
 
@@ -113,7 +113,7 @@ def test_an_fno_starts_with_the_weights_that_neuraloperators_layers_would_draw(m
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_weights_are_read_anew_after_a_step():
+def test_weights_are_read_again_after_a_step():
     torch.manual_seed(0)
     model = FNO(3, 3, 1, modes=4)
     inputs, grid = torch.randn(2, 32, 1, 3), torch.rand(32, 1)
@@ -131,7 +131,7 @@ def test_many_modes_and_odd_planes_use_the_fft():
 
 
 def test_products_stay_faster_than_the_fft(monkeypatch):
-    """A guard with a wide margin: 1-D, 256 cells, one rollout forward and back, median of alternating repetitions."""
+    """With a wide margin: one rollout and its gradient, 1-D, 256 cells, medians of alternating repetitions."""
     from replication.operators import fno
 
     torch.manual_seed(0)

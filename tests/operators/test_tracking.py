@@ -1,4 +1,4 @@
-"""TensorBoard's event files of an operator's training show what it records, and change no number of it."""
+"""TensorBoard's event files of a training have what it records, and do not change it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from replication.runs import tracking
 from replication.runs.rundir import RunDir
 
 
-def test_event_files_hold_the_rows_of_the_run(flow, tmp_path):
+def test_event_files_have_the_rows_of_the_run(flow, tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     with RunDir.open(SPEC, tmp_path / "watched", inputs={"data": flow.name}) as run:
         run.report_to = "tensorboard"
@@ -49,7 +49,7 @@ def test_a_block_is_the_mean_of_its_layers_that_have_a_value():
     assert found == pytest.approx({"alpha/a.0": 3.0, "lr/a.0": 2e-3, "alpha/head": 5.0, "lr/head": 1e-3})
 
 
-def test_asking_for_tensorboard_without_it_is_one_sentence(monkeypatch):
+def test_a_missing_tensorboard_is_named(monkeypatch):
     tracking.check_tracker("none")
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="key 'report_to' is 'tensorboard', but that package is not installed"):

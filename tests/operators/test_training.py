@@ -1,4 +1,4 @@
-"""Training runs: what they record, that they resume bit for bit, and what they refuse."""
+"""Training runs: records, resuming bit for bit, and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_run_records_both_protocols_and_both_nrmse(tmp_path, flow):
     )
 
 
-def test_the_honest_protocol_looks_at_the_test_set_only_at_the_end(tmp_path, flow):
+def test_the_default_protocol_uses_the_test_set_only_at_the_end(tmp_path, flow):
     run = run_training(tmp_path, flow)
     assert record(run)["metrics"]["test"]["paper"] is None
     assert not [name for name in pd.read_csv(run.folder / "history.csv") if name.startswith("test_")]
@@ -61,7 +61,7 @@ def test_balancing_moves_rates_and_the_baseline_has_one(tmp_path, flow):
     assert (measured.groupby("epoch")["lr"].nunique() > 1).all()
     assert (plain.groupby("epoch")["lr"].nunique() == 1).all()
     assert balanced["epoch"].unique().tolist() == [0, 1, 2, 3, 4]
-    # fc2 has 3 eigenvalues: it keeps the base rate, halved after two epochs.
+    # fc2 has only 3 eigenvalues, so it keeps the base rate, which is halved after two epochs.
     assert balanced[balanced["layer"] == "fc2"]["lr"].tolist() == pytest.approx([5e-3, 5e-3, 2.5e-3, 2.5e-3, 1.25e-3])
 
 
@@ -78,7 +78,7 @@ def predictions(run):
         return {name: arrays[name] for name in arrays.files}
 
 
-def test_a_run_keeps_rollouts_of_its_first_test_samples(tmp_path, flow):
+def test_a_run_saves_rollouts_of_its_first_test_samples(tmp_path, flow):
     run = run_training(tmp_path, flow, dataset_options={**FLOW, "reduced_resolution_t": 2}, hyper=FEW)
     kept = predictions(run)
     assert kept["prediction"].shape == kept["target"].shape == (2, 16, 4, 3)
@@ -90,7 +90,7 @@ def test_a_run_keeps_rollouts_of_its_first_test_samples(tmp_path, flow):
         np.testing.assert_allclose(kept["times"], np.arange(6, 13, 2) * FLOW["t_end"] / 12, rtol=1e-6)
 
 
-def test_a_run_that_diverged_keeps_its_targets_and_no_prediction(tmp_path, flow):
+def test_a_run_that_diverged_saves_targets_without_predictions(tmp_path, flow):
     kept = predictions(run_training(tmp_path, flow, hyper={**HYPER, "lr": 1e18}))
     assert kept["prediction"].shape == (0, 16, 3, 3)
     assert kept["target"].shape == (2, 16, 3, 3)
@@ -108,7 +108,7 @@ def test_a_file_without_times_has_none(tmp_path, flow, darcy):
 
 BALANCED = {"optimizer": "adam", "balance": {}}
 UNET = {"kind": "unet", "init_features": 2, "spectra": {"min_count": 2}}
-# Both sets looked at, not at every epoch, batches that do not divide the subset: all of it is state.
+# Both sets are evaluated, but not every epoch, and batches do not divide the subset: all of this is state.
 PAPER = {"evaluate_test_every": 1, "evaluate_every": 2, "batch_size": 3}
 PRETRAINING = {"noise": 0.1, "scheduler": "one-cycle", "loss": "relative"}
 
@@ -131,7 +131,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_op
         "hyper": {**HYPER, "checkpoint_every_s": 0, **changed_hyper},
     }
     whole = run_training(tmp_path / "whole", flow, **changes)
-    if model_options is UNET:  # its best epochs come before the last: a resumed run must remember them
+    if model_options is UNET:  # the best epochs are before the last, so a resumed run must remember them
         assert max(record(whole)["selected_epoch"], record(whole)["paper_epoch"]) < HYPER["epochs"]
     for stop in (1, 2, 3):
         results = tmp_path / f"killed-{stop}"
@@ -147,7 +147,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, flow, monkeypatch, method_op
             patch.setattr(RunDir, "checkpoint", dies)
             with pytest.raises(KeyboardInterrupt):
                 run_training(results, flow, **changes)
-        torch.rand(7)  # whatever another job does with the random numbers in between
+        torch.rand(7)  # another job may use random numbers in between
         run = run_training(results, flow, **changes)
         for name in ("history.csv", "spectra.csv", "model.safetensors", "eigenvalues.npz"):
             assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes(), (stop, name)
@@ -174,7 +174,7 @@ def test_a_loss_that_is_not_finite_is_recorded_as_diverged(tmp_path, flow, capsy
         assert (run.folder / name).is_file()
 
 
-def test_a_run_that_never_predicts_finitely_is_no_finished_run(tmp_path, flow, capsys, monkeypatch):
+def test_a_run_without_a_finite_prediction_has_diverged(tmp_path, flow, capsys, monkeypatch):
     from replication.operators import training
 
     real = training.evaluate
@@ -187,7 +187,7 @@ def test_a_run_that_never_predicts_finitely_is_no_finished_run(tmp_path, flow, c
 
 @pytest.mark.parametrize("key", ["reduced_resolution", "reduced_resolution_t"])
 @pytest.mark.parametrize("value", [0, "2", True])
-def test_a_stride_that_is_none_is_refused(tmp_path, flow, key, value):
+def test_a_stride_that_is_not_valid_is_refused(tmp_path, flow, key, value):
     with pytest.raises(ConfigError, match=f"'{key}' is {value!r}, expected a whole number of at least 1"):
         run_training(tmp_path, flow, dataset_options={**FLOW, key: value})
 
@@ -219,7 +219,7 @@ def test_training_imports_no_library_that_it_does_not_use(tmp_path, flow):
 
 
 def test_an_fno_that_was_evaluated_first_trains():
-    """What evaluation leaves in caches can be used with a gradient."""
+    """Matrices that evaluation cached can be used with a gradient."""
     transform.cache_clear()
     model, grid = FNO(3, 3, 1, modes=4), torch.rand(16, 1)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""PDE files: layout, reading, splits, resuming, fetching, and what is refused."""
+"""PDE files: layout, reading, splits, resuming, fetching, and errors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_batched_solver_writes_the_same_data(flow, tmp_path):
         simulate({**DARCY, "solver": "torch"}, tmp_path / "darcy.h5")
 
 
-def test_a_sample_is_the_same_whatever_is_simulated_beside_it(flow, tmp_path):
+def test_a_sample_does_not_depend_on_other_samples(flow, tmp_path):
     simulate({**FLOW, "samples": 3}, tmp_path / "few.h5")
     with PDEFile(flow) as many, PDEFile(tmp_path / "few.h5") as few:
         np.testing.assert_array_equal(many.read([0, 1, 2]), few.read([0, 1, 2]))
@@ -137,13 +137,13 @@ def test_a_worker_uses_one_thread(monkeypatch):
         assert pool.submit(threads_of_libraries, 0).result() == {1}
 
 
-def test_the_manifest_holds_the_files_hash(flow):
+def test_the_manifest_has_the_hash_of_the_file(flow):
     manifest = json.loads((flow.parent / "data.h5.json").read_text())
     assert manifest["sha256"] == hashlib.sha256(flow.read_bytes()).hexdigest()
     assert manifest["rows"] == 20
 
 
-def test_reading_gives_the_rows_asked_for_in_their_order(flow):
+def test_reading_gives_the_requested_rows_in_their_order(flow):
     with h5py.File(flow) as raw, PDEFile(flow) as file:
         values = file.read([7, 2, 7], resolution=2, time_stride=3)
         assert values.shape == (3, 4, 2, 3)
@@ -179,7 +179,7 @@ def test_the_first_rows_test_the_next_validate_the_rest_trains(flow):
         split(20, {"test_samples": 0})
 
 
-def test_of_a_published_file_every_second_row_is_held_out(flow):
+def test_every_second_row_of_a_published_file_is_held_out(flow):
     options = {"source": "pdebench", "test_samples": 4, "validation_samples": 3}
     parts = split(20, options)
     assert parts.validation.tolist() == [5, 7, 9]
@@ -250,7 +250,7 @@ def test_bad_simulation_options_are_refused(change, words):
 
 
 class Server:
-    """Answers like ``requests.get``, with ranges, and breaks off where it is told to."""
+    """Answers like ``requests.get``, with ranges, and can break off."""
 
     def __init__(self, content, *, breaks_at=None, ranges=True, status=None):
         self.content, self.breaks_at, self.ranges, self.status = content, breaks_at, ranges, status

@@ -1,4 +1,4 @@
-"""The solvers against conservation laws, exact solutions and convergence orders."""
+"""Solvers against conservation laws, exact solutions and orders of convergence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMES = np.array([0.0, 0.1])
 
 
 def evolve_batched(start, dx, dy, times, eta, zeta, device="cpu"):
-    """One sample through the batched solver."""
+    """Solve one sample with the batched solver."""
     batch = torch.tensor(start[None], device=device)
     return euler_torch.evolve(batch, dx, dy, times.tolist(), eta, zeta)[0].cpu().numpy()
 
@@ -81,7 +81,7 @@ def exact_sod(x, t, left=(1.0, 0.0, 1.0), right=(0.125, 0.0, 0.1)):
 
 
 def sod_error(evolve, cells):
-    # Periodic: the tube and its mirror image; only the middle diaphragm's waves are compared.
+    # Periodic: the tube and its mirror image. Only the waves of the middle diaphragm are compared.
     x = (np.arange(cells) + 0.5) / cells * 2 - 1
     left = np.abs(x + 0.5) < 0.5
     start = np.stack([np.where(left, 1.0, 0.125), 0 * x, 0 * x, np.where(left, 1.0, 0.1)])[:, :, None]
@@ -95,7 +95,7 @@ def sod_error(evolve, cells):
 def test_sod_tube_approaches_the_exact_riemann_solution(evolve):
     coarse, fine = sod_error(evolve, 200), sod_error(evolve, 800)
     assert max(fine) < 6e-3
-    # Shocks and contacts limit the rate to first order and below; a factor 4 in cells must give at least 2.
+    # Shocks and contacts limit the rate to first order or less; 4 times the cells must give at most half the error.
     assert all(f < c / 2 for f, c in zip(fine, coarse, strict=True))
 
 
@@ -124,11 +124,11 @@ def test_the_one_dimensional_wave_is_the_same_along_either_axis(evolve):
     np.testing.assert_allclose(one[1, :, 0], other[2, 0, :], rtol=1e-9, atol=1e-12)
 
 
-def test_a_shear_wave_decays_as_the_viscosity_says(evolve):
+def test_a_shear_wave_decays_with_the_viscosity(evolve):
     cells, nu = 64, 0.02
     x = (np.arange(cells) + 0.5) / cells
     k = 2 * np.pi
-    # Velocity across x that varies along x; slow against sound, so the flow stays a pure shear.
+    # Velocity across x that varies along x, much slower than sound, so the flow stays a pure shear.
     start = np.stack([np.ones_like(x), 0 * x, 1e-4 * np.sin(k * x), np.ones_like(x)])[:, :, None]
     t = 0.5
     end = evolve(start, 1 / cells, 1.0, np.array([0.0, t]), nu, 0.0)[1]
@@ -150,7 +150,7 @@ def test_darcy_converges_to_a_manufactured_solution_at_second_order():
         x = (np.arange(cells) + 0.5) / cells
         X, Y = np.meshgrid(x, x, indexing="ij")
         exact = np.sin(np.pi * X) * np.sin(2 * np.pi * Y)
-        a = 2 + np.sin(np.pi * X)  # smooth, so the order is the scheme's
+        a = 2 + np.sin(np.pi * X)  # smooth, so the scheme has its full order
         source = 5 * np.pi**2 * a * exact - np.pi**2 * np.cos(np.pi * X) ** 2 * np.sin(2 * np.pi * Y)
         return np.abs(darcy.solve(a, source) - exact).max()
 
@@ -185,7 +185,7 @@ def test_levels_of_density_and_temperature_can_be_narrowed():
 
 @pytest.mark.parametrize("ndim", [1, 2])
 def test_the_batched_solver_agrees_with_the_compiled_one(ndim):
-    """Acoustic and shocked starts together, so that every sample of the batch has its own step."""
+    """Acoustic and shocked starts in one batch, so that every sample has its own step."""
     draws = [np.random.default_rng(seed) for seed in range(5)]
     starts = [initial_fields.cfd1d(48, g) if ndim == 1 else initial_fields.cfd2d(16, 0.3, GAMMA, g) for g in draws]
     width, times = (2 if ndim == 1 else 1) / starts[0].shape[1], np.linspace(0, 0.3, 4)
@@ -199,7 +199,7 @@ def test_the_batched_solver_agrees_with_the_compiled_one(ndim):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_the_batched_solver_gives_the_processors_numbers_on_a_gpu():
+def test_the_batched_solver_agrees_on_cpu_and_gpu():
     start = initial_fields.cfd2d(32, 0.1, GAMMA, np.random.default_rng(0))
     on_gpu = evolve_batched(start, 1 / 32, 1 / 32, TIMES, 0.01, 0.01, device="cuda")
     np.testing.assert_allclose(on_gpu, euler.evolve(start, 1 / 32, 1 / 32, TIMES, 0.01, 0.01), rtol=1e-4, atol=1e-4)

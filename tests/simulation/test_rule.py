@@ -1,4 +1,4 @@
-"""The rule that simulates uses the cores it may, and what a pretraining needs is simulated too."""
+"""The rule that simulates uses the cores that it may, and data for pretraining are simulated too."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_fine_tuning_waits_for_its_pretraining(root, tmp_path):
     planned = done.stdout + done.stderr
     assert re.search(r"^simulate +2$", planned, re.M)
     assert re.search(r"^pretrain +1$", planned, re.M)
-    # Without its weights a run waits for none.
+    # A run without weights does not wait.
     waiting = re.findall(
         r"Train dpot-mini on 2dcfd-dpot32, ratio 1, (\S+), .*\n.*pretraining/\w+/seed=0/model", planned
     )

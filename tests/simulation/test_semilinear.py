@@ -24,7 +24,7 @@ def field(seed: int) -> np.ndarray:
 
 def test_advection_shifts_a_field_and_comes_back():
     start = field(0)[None]
-    # In one time the field goes 8 cells along x and 16 along y; in four times around the square.
+    # In one unit of time the field moves 8 cells along x and 16 along y; in four units it is back.
     frames = semilinear.advection(start, np.array([0.25, 0.5]), np.array([0.0, 1.0, 4.0]))
     np.testing.assert_allclose(frames[1], np.roll(start, (8, 16), (1, 2)), atol=1e-12)
     np.testing.assert_allclose(frames[2], start, atol=1e-12)
@@ -36,7 +36,7 @@ def test_burgers_agrees_with_cole_and_hopf():
     potential = np.exp(0.5 * np.cos(2 * np.pi * X)[:, None] + 0.3 * np.sin(2 * np.pi * (X[:, None] + X)))
 
     def velocities(time: float) -> np.ndarray:
-        """``-2 nu grad(phi) / phi`` of a ``phi`` that obeys the heat equation."""
+        """``-2 nu grad(phi) / phi``, where ``phi`` solves the heat equation."""
         heat = np.fft.rfft2(potential) * np.exp(-viscosity * (kx**2 + ky**2) * time)
         phi, *gradient = (np.fft.irfft2(one, s=(32, 32)) for one in (heat, 1j * kx * heat, 1j * ky * heat))
         return -2 * viscosity * np.stack(gradient) / phi
@@ -60,7 +60,7 @@ def test_burgers_loses_energy_and_its_steps_converge_at_fourth_order():
     ends = [semilinear.evolve(start, linear, square, times, step)[-1] for step in (0.02, 0.01, 0.0025)]
     first, second = (np.abs(one - ends[2]).max() for one in ends[:2])
     assert first / second > 12
-    # The term is a derivative, so the mean stays.
+    # The term is a derivative, so the mean does not change.
     np.testing.assert_allclose(ends[0].mean((1, 2)), start.mean((1, 2)), atol=1e-12)
 
 
@@ -96,7 +96,7 @@ def test_a_mixture_takes_its_samples_from_its_parts_in_turn(tmp_path):
         alone = Simulation.from_options({**MIXTURE, "parts": (), **part})
         values = PDES[part["pde"]](alone, sample)
         np.testing.assert_array_equal(np.moveaxis(values["density"], 0, -1), stored[sample, ..., 0])
-    assert (stored[0, ..., 1:] == 1).all()  # advection has one field: the other channels are padding
+    assert (stored[0, ..., 1:] == 1).all()  # advection has one field; the other channels are padding
     assert (stored[1, ..., :2] == 1).all()
 
 

@@ -1,4 +1,4 @@
-"""`tempbalance spectrum`: checkpoints from anywhere, hostile ones too."""
+"""``tempbalance spectrum``: checkpoints of all kinds, also hostile ones."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path, protocol, suffix):
         report_checkpoint(path)
     assert not marker.exists()
     pickle.loads(pickle.dumps(Bomb(marker)))
-    assert marker.exists()  # the bomb itself works
+    assert marker.exists()  # the bomb works
 
 
 def test_whole_models_are_refused(tmp_path, model):

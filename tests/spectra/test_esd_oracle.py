@@ -1,4 +1,4 @@
-"""The released code's values (tests/data/esd.json, a copy of the oracle): spectra, exponents, distances."""
+"""The values of the released code (tests/data/esd.json, a copy of the oracle): spectra, exponents, distances."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_matches_the_released_estimator(case):
         assert float(eigenvalues[0]) == pytest.approx(case["eig_min"], rel=1e-4)
     kept = drop_small(eigenvalues, 1e-5) if case["filter_zeros"] else eigenvalues
     fit = fit_tail(kept, tail=TAILS[case["fix_fingers"]], xmin_pos=case["xmin_pos"])
-    # Ten times tighter than the oracle asks: float64 fits on well-solved spectra agree to 1e-6.
+    # Ten times tighter than the oracle's tolerance: fits in float64 agree to 1e-6.
     assert fit.alpha == pytest.approx(case["alpha"], rel=1e-5)
     assert fit.ks_distance == pytest.approx(case["D"], rel=1e-4)
     if case["fix_fingers"] == "xmin_mid":
@@ -64,10 +64,10 @@ def test_matches_the_released_estimator(case):
 def test_filter_goes_through_esd_too():
     case = next(c for c in CASES if c["shape"] == [96, 96])
     assert len(esd(weight_of(case), min_eigenvalue=1e-5)) == 95
-    assert len(esd(weight_of(case), min_eigenvalue=1e9)) == 96  # none would be left: all stay
+    assert len(esd(weight_of(case), min_eigenvalue=1e9)) == 96  # none would be left, so all are kept
 
 
-def test_released_conv1d_is_a_quirk_of_its_own():
+def test_released_conv1d_differs():
     case = next(c for c in CASES if c["shape"] == [20, 20, 1])
     weight = weight_of(case)
     rows = weight.squeeze(-1).square().sum(1).sort().values

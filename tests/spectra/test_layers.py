@@ -1,4 +1,4 @@
-"""Which tensors count as layers: odd modules, odd weights, adapters, shared weights, wrappers."""
+"""Which tensors count as layers: unusual modules and weights, adapters, shared weights, wrappers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(width, 2)
-        self.norm = nn.LayerNorm((3, width))  # a two-axis LayerNorm is no matrix
+        self.norm = nn.LayerNorm((3, width))  # a LayerNorm with two axes is not a matrix
         self.dense = nn.Linear(width, 2 * width)
 
 
 class Net(nn.Module):
-    """One of nearly everything."""
+    """A model with nearly every kind of module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_state_dict_agrees_with_the_model():
 
 def test_embeddings_on_request():
     table = layer_metrics(Net(), embeddings=True, **PLAIN)
-    assert set(table.index) == MATRICES | {"embeddings"}  # the tied head is the same tensor: once
+    assert set(table.index) == MATRICES | {"embeddings"}  # the tied head is the same tensor, so it counts once
 
 
 def test_tied_dense_layers_count_once():
@@ -150,7 +150,7 @@ def layer_metrics_empty(model: nn.Module) -> bool:
         (lambda w: w.fill_(float("nan")), "not finite"),
         (lambda w: w[0].fill_(float("inf")), "not finite"),
         (lambda w: w.copy_(torch.eye(20)), "equal"),
-        (lambda w: w.copy_(torch.outer(w[0], w[1])), "eigenvalues, fewer than"),  # rank 1 under the filter
+        (lambda w: w.copy_(torch.outer(w[0], w[1])), "eigenvalues, fewer than"),  # rank 1, after the filter
     ],
 )
 def test_skipped_with_the_reason(fill, reason):
@@ -162,7 +162,7 @@ def test_skipped_with_the_reason(fill, reason):
     assert table.loc["good", "alpha"] > 1
 
 
-def test_low_rank_without_a_filter_is_no_silent_alpha():
+def test_low_rank_without_a_filter_has_no_exponent():
     model = nn.Sequential(nn.Linear(60, 60))
     a = model[0].weight.data
     a.copy_(a[:, :5] @ a[:5])
@@ -185,7 +185,7 @@ def test_half_precision(dtype):
     assert found["alpha"]["a"] == exact["alpha"]["a"]
 
 
-def test_integers_and_quantised_blobs_are_no_layers():
+def test_integers_and_quantised_tensors_are_not_layers():
     tensors = {
         "q.weight": torch.ones(30, 30, dtype=torch.int8),
         "ids": torch.arange(30),
@@ -198,7 +198,7 @@ def test_portions_change_nothing(monkeypatch):
     import tempbalance.spectra._metrics as metrics
 
     model = Net()
-    model.conv1.weight.data.zero_()  # one without a spectrum in between
+    model.conv1.weight.data.zero_()  # one without a spectrum between others
     whole = layer_metrics(model, spectral="pooled", **PLAIN)
     monkeypatch.setattr(metrics, "PORTION", 300)
     pd.testing.assert_frame_equal(layer_metrics(model, spectral="pooled", **PLAIN), whole)
@@ -216,7 +216,7 @@ def lora_tensors() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("lora", "scale"), [("scaled", 2.5), ("unscaled", 1.0)])
-def test_lora_pair_acts_through_its_base(lora, scale):
+def test_lora_pair_adds_to_its_base(lora, scale):
     tensors = lora_tensors()
     w, a, b = tensors.values()
     (found,) = state_dict_spectra(tensors, lora=lora, lora_scale=2.5, **PLAIN)
@@ -260,7 +260,7 @@ def test_adapter_without_its_base():
     np.testing.assert_allclose(found.eigenvalues[-4:], esd(b @ a)[-4:], rtol=1e-4)
 
 
-def test_ill_fitting_adapter():
+def test_adapter_that_does_not_fit():
     tensors = lora_tensors() | {"enc.layer.0.q.lora_A.default.weight": torch.randn(4, 31)}
     with pytest.raises(InputError, match=r"enc\.layer\.0\.q: a LoRA product of shape \(20, 31\)"):
         state_dict_spectra(tensors, **PLAIN)

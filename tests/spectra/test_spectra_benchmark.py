@@ -1,4 +1,4 @@
-"""The benchmark measures what it says (at toy size; no claim about speed)."""
+"""The benchmark measures what it says (at toy size, without a claim about speed)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_shares_follow_from_the_measured_seconds(benchmark):
         "validation batch": [0.1],
     }  # fmt: skip
     row = benchmark.share(seconds, 0.0002)
-    # 13 rows are one step an epoch, each measured, and one measurement before training.
+    # 13 rows are one step per epoch; every step is measured, and there is one measurement before training.
     assert (row["steps"], row["updates"]) == (10, 11)
     assert row["ours"] == pytest.approx(100 * 5.5 / 15.5)
     assert row["ours, with validation"] == pytest.approx(100 * 5.5 / (15.5 + 10 * 55 * 0.1))

@@ -1,4 +1,4 @@
-"""Properties that hold for any matrix, and the float32 error bound."""
+"""Properties that hold for any matrix, and the error bound in float32."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_badly_conditioned_weights_are_solved_in_double():
 
 
 def test_noise_does_not_decide_at_the_filter():
-    """Eigenvalues around 1e-5 beside one of 100: float32 noise is as large as the filter itself."""
+    """Eigenvalues around 1e-5 and one of 100: noise in float32 is as large as the filter."""
     values = torch.cat([torch.full((100,), 2e-5), torch.full((100,), 0.5e-5), torch.tensor([100.0])]).double().sqrt()
     weight = (rotation(201, 0) * values @ rotation(201, 1)).float()
     assert len(esd(weight, min_eigenvalue=1e-5)) == 101
@@ -114,7 +114,7 @@ def test_half_precision_is_promoted(dtype):
     torch.testing.assert_close(esd(weight), esd(weight.float()))
 
 
-def test_batched_solve_equals_single_solves_with_threads_too():
+def test_batched_solve_equals_single_solves_also_with_threads():
     weights = [matrix(n, m, n) for n, m in ((5, 9), (9, 5), (140, 150), (150, 140), (7, 7))]
     expected = [esd(weight) for weight in weights]
     threads = torch.get_num_threads()
@@ -162,7 +162,7 @@ def test_bad_weights():
         esd(torch.ones(0, 7))
 
 
-def test_ks_search_beats_every_other_start():
+def test_ks_search_is_better_than_every_other_start():
     values = esd(matrix(60, 50, 5)).numpy()
     fit = alpha_ks_search(values)
     tails = [values[i:] for i in range(len(values) - 1)]

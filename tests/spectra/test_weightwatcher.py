@@ -1,4 +1,4 @@
-"""Against the PyPI package weightwatcher on the same matrices."""
+"""Comparison with the PyPI package weightwatcher on the same matrices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def watched():
 def test_eigenvalues_agree(watched):
     for weight, theirs, *_ in watched.values():
         ours = esd(weight.double()).numpy()
-        # WeightWatcher solves in float32: below 1e-6 of the largest eigenvalue its own digits are noise.
+        # WeightWatcher solves in float32: below 1e-6 of the largest eigenvalue, its digits are noise.
         solid = theirs > 1e-6 * theirs[-1]
         np.testing.assert_allclose(ours[solid], theirs[solid], rtol=1e-5)
 
@@ -41,8 +41,8 @@ def test_eigenvalues_agree(watched):
 def test_full_ks_search_agrees(watched):
     """Both drop eigenvalues up to 1e-5 and try every start.
 
-    They part ways only below 20 eigenvalues, where WeightWatcher switches to an estimator of its own for small
-    samples (at least 8 tail points, shrunk); ours stays the plain search, and the presets leave such layers out.
+    They differ only below 20 eigenvalues, where WeightWatcher uses another estimator for small samples (at least 8 tail
+    points, shrunk). Ours is always the plain search, and the presets leave out such layers.
     """
     assert any(float(esd(weight)[0]) < 1e-5 for weight, *_ in watched.values())
     for weight, _, alpha, xmin, distance in watched.values():
