@@ -1,4 +1,4 @@
-"""The artifact index covers the paper and names only what exists."""
+"""The index of artifacts covers the paper, and names only what exists."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_experiments_and_methods_exist(index, root) -> None:
             assert read_yaml(root / f"experiments/{name}.yaml")["family"] == artifact.family
 
 
-def test_a_plan_says_of_everything_else_why_not(index) -> None:
+def test_a_plan_says_why_everything_else_is_left_out(index) -> None:
     plan = index.plan(["fig3_glue_ratio"], scale="demo", skipped={"fig4_cfd_ratio": "it declares no demo scale"})
     assert {"fig3_glue_ratio", "fig7_alpha_std_tb_nlp"} <= set(plan.figures)
     assert set(plan.tables) == {"table17_glue"}
@@ -96,7 +96,7 @@ def test_sample_predictions_are_of_one_run_of_each_method_at_the_smallest_ratio(
     plan = index.plan(grid.experiments, scale=scale, flows=flow_dimensions(grid.experiments))
     paths = example_runs(plan.figures[f"predictions_{dimension}d"], grid.experiments)
     runs = [grid.runs[path] for path in paths]
-    # At the paper's scale both are searched, and a file of every trial is needed.
+    # At paper scale both are searched, so files of all trials are needed.
     trials = 1 if scale == "smoke" else len({run.id for run in runs if run.method == "baseline"})
     assert [run.method for run in runs][: trials + 1] == ["baseline"] * trials + ["tb"]
     assert {run.method for run in runs} == {"baseline", "tb"}
@@ -120,7 +120,7 @@ def test_without_a_2d_flow_its_pictures_are_missing_with_the_reason(index) -> No
 
 
 def test_every_pde_that_is_simulated_and_flows_has_its_dimension() -> None:
-    # What a mixture holds beside flow is pretrained on, and shown nowhere.
+    # The other PDEs of a mixture are only for pretraining, and not shown.
     assert set(FLOW_DIMENSIONS) == {*PDES} - {"darcy", "mixture"} - ({*STORED_AS_FLOW} - {"cfd2d"})
 
 

@@ -1,4 +1,4 @@
-"""What `tempbalance compare` tells a person."""
+"""The output of ``replication compare``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_folder_equals_itself(folders):
     assert comparison_lines(compare(folders[0], folders[0])) == ["6 cells: 6 equal"]
 
 
-def test_diverged_runs_are_told(folders):
+def test_diverged_runs_are_counted(folders):
     runs = synthetic_runs("fig3_glue_ratio", diverged=((0.01, "tb", 13),))
     runs.to_csv(folders[1] / "fig3_glue_ratio" / "runs.csv", index=False)
     line = next(line for line in comparison_lines(compare(*folders)) if "ratio=0.01/tb" in line)
@@ -72,7 +72,7 @@ def test_the_page_shows_every_cell_and_loads_nothing(folders, tmp_path, monkeypa
     assert "+2.0 [\N{MINUS SIGN}0.5, +4.5]" in text
     assert "<script" not in text
     assert not re.search(r"(src|href)=\"(?!data:)", text)
-    # The longest bar reaches to 95 % of the half that all rows share: mean 2 lies where 2 of 4.48 does.
+    # All rows have the scale of the longest bar, 4.48, which ends at 95 % of its half; the mean is 2.
     assert f'cx="{80 + 76 * 2 / 4.484:.1f}"' in text
     same = comparison_page(compare(folders[0], folders[0]), *folders)
     assert "No cell differs." in same
@@ -80,9 +80,9 @@ def test_the_page_shows_every_cell_and_loads_nothing(folders, tmp_path, monkeypa
 
 @needs_browser
 def test_the_page_opens_in_a_browser_and_fits_a_phone(folders, tmp_path):
-    """Without a script of its own: differences are drawn inside their column, and equal cells open on demand."""
+    """Without a script: differences are drawn inside their column, and equal cells open on demand."""
     page = comparison_page(compare(*folders), *folders)
-    # The page allows no script; only the test's may run.
+    # The page allows no script, except the one of this test.
     page = re.sub(r"<meta http-equiv[^>]*>", "", page)
     probe = """
       const inside = [...document.querySelectorAll("td svg")].every((drawing) => {
@@ -97,7 +97,7 @@ def test_the_page_opens_in_a_browser_and_fits_a_phone(folders, tmp_path):
     assert 'data-phone="390"' in in_browser(page, ON_A_PHONE, tmp_path)
 
 
-def test_a_folder_without_results_is_one_sentence(tmp_path, monkeypatch, capsys):
+def test_a_folder_without_results_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["tempbalance", "compare", str(tmp_path), str(tmp_path)])
     with pytest.raises(SystemExit) as stop:
         cli.main()

@@ -1,4 +1,4 @@
-"""The mixed model against statsmodels and the analysis of variance; the rule on known truths."""
+"""The mixed model against statsmodels and the analysis of variance, and the rule on data with known gains."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_trend_is_that_of_the_analysis_of_variance() -> None:
     fit = fit_gains(gains)
     assert fit is not None
     assert fit.trend is not None
-    # Balanced: least squares with seeds as fixed effects gives the same slope, error and degrees of freedom.
+    # In a balanced table, least squares with fixed effects of seeds has the same slope, error and degrees of freedom.
     halvings = np.repeat(np.arange(4), 5)
     design = np.column_stack([halvings, np.eye(5)[gains["seed"]]])
     solution, residual, *_ = np.linalg.lstsq(design, gains["gain"].to_numpy(), rcond=None)
@@ -74,7 +74,7 @@ def test_estimates_and_errors_are_those_of_statsmodels() -> None:
     assert (fit.trend.estimate, fit.trend.error) == pytest.approx((other.params["x"], other.bse_fe["x"]), rel=1e-3)
 
 
-def test_cells_that_share_seeds_are_no_independent_evidence() -> None:
+def test_cells_that_share_seeds_are_not_independent() -> None:
     gains = study(1, 1, 4, seed_sd=3.0)
     fit = fit_gains(gains)
     assert fit is not None
@@ -92,11 +92,11 @@ def test_gains_that_do_not_vary_have_no_model() -> None:
         (Coefficient(2.0, 0.5, 9), 0.5, "gain"),
         (Coefficient(-2.0, 0.5, 9), 0.5, "loss"),
         (Coefficient(0.1, 0.2, 9), 0.5, "no difference"),
-        # With two degrees of freedom the same error leaves it open.
+        # With two degrees of freedom, the same error leaves it undecided.
         (Coefficient(0.1, 0.2, 2), 0.5, "undecided"),
         (Coefficient(0.1, 0.2, 9), math.nan, "undecided"),
         (Coefficient(-0.3, 0.2, 9), 0.5, "undecided"),
-        # A gain that is sure and too small to matter is a gain; that it is small is said beside it.
+        # A gain that is significant but too small to matter is a gain; the report says that it is small.
         (Coefficient(0.2, 0.05, 9), 0.5, "gain"),
     ],
 )
@@ -117,11 +117,11 @@ def test_interquartile_mean_leaves_out_the_outer_quarters() -> None:
     mean, low, high = interquartile_mean([np.array([1.0, 2.0, 3.0, 100.0]), np.array([-50.0, 2.0, 3.0, 4.0])])
     assert mean == pytest.approx(2.5)
     assert low < mean < high < 60
-    # Cells are strata: where the seeds of each agree, nothing is left to chance.
+    # Cells are strata, so without variation over seeds the interval has no width.
     assert interquartile_mean([np.full(3, 1.0), np.full(3, 5.0)]) == pytest.approx((3.0, 3.0, 3.0))
 
 
-def test_the_table_of_known_truths(root) -> None:
+def test_the_table_for_known_gains(root) -> None:
     index = shipped_index(root)
     published = read_published(root / "workflow/resources/published_results.csv")
     plan = index.plan(["fig3_glue_ratio"], scale="smoke")

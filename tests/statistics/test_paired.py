@@ -1,4 +1,4 @@
-"""Paired statistics against scipy, statsmodels and values worked out by hand."""
+"""Paired statistics against scipy, statsmodels and values computed by hand."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_smaller_spread_of_alpha_is_a_positive_gain_for_both_families() -> Non
 def test_bootstrap_of_three_seeds_spans_them_and_is_repeatable() -> None:
     runs = runs_of([0.70, 0.70, 0.70], [0.71, 0.73, 0.78])
     first, second = (paired_table(runs, [("ft", "tb")]).iloc[0] for _ in range(2))
-    # With three values 1/27 of the resamples repeat the smallest, more than the 2.5 % below the interval.
+    # With three values, 1/27 of the resamples are all the smallest, which is more than the 2.5 % below the interval.
     assert (first["ci_low"], first["ci_high"]) == pytest.approx((1.0, 8.0))
     assert first.equals(second)
 
@@ -65,7 +65,7 @@ def test_two_seeds_are_shown_without_statistics() -> None:
     assert row[["ci_low", "ci_high", "p_t", "p_holm", "effect"]].isna().all()
 
 
-def test_a_diverged_run_leaves_with_its_partner() -> None:
+def test_a_diverged_run_is_dropped_with_its_partner() -> None:
     runs = runs_of([0.7, 0.7, 0.7, 0.7], [0.8, 0.8, 0.9, 0.1])
     runs.loc[(runs["method"] == "tb") & (runs["seed"] == 3), "status"] = "diverged"
     row = paired_table(runs, [("ft", "tb")]).iloc[0]
@@ -92,7 +92,7 @@ def test_summary_in_per_cent() -> None:
     assert (cell["mean"], cell["sd"], cell["n"]) == pytest.approx((80.0, 10.0, 3))
 
 
-def test_companions_lend_only_what_is_lacking() -> None:
+def test_companions_add_only_missing_methods() -> None:
     own = synthetic_runs("table1_addon", methods=("sam", "sam+tb"), ratios=(0.01,))
     lender = synthetic_runs("fig3_glue_ratio", ratios=(0.01, 0.02))
     both = with_companions(pd.concat([own, lender]), ["table1_addon"])

@@ -1,4 +1,4 @@
-"""Trivial predictors: their scores from data alone, and what follows for cells that do not beat them."""
+"""Trivial predictors: their scores, and cells that do not beat them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FRAMES = 13
 
 @pytest.fixture
 def flow(tmp_path):
-    """A 1-D flow whose fields grow linearly in time: linear extrapolation is exact."""
+    """A 1-D flow whose fields grow linearly in time, so that linear extrapolation is exact."""
     rng = np.random.default_rng(0)
     path = tmp_path / "flow.h5"
     with h5py.File(path, "w") as file:
@@ -65,7 +65,7 @@ def test_errors_of_a_flow_are_those_of_the_formulas(flow):
     }
     for name, value in expected.items():
         assert found[name, "nrmse_rollout"] == pytest.approx(value, rel=1e-4, abs=1e-6)
-        # The initial steps, whose error is zero, count in PDEBench's measure.
+        # PDEBench's metric includes the initial steps, whose error is zero.
         diluted = found[name, "nrmse_rollout"] * (FRAMES - INITIAL_STEPS) / FRAMES
         assert found[name, "nrmse"] == pytest.approx(diluted, rel=1e-5)
 
@@ -159,7 +159,7 @@ def test_sentences_name_cell_predictor_and_both_numbers():
 @pytest.mark.parametrize(
     ("family", "trivial", "unlearned"),
     [
-        # At the largest ratio accuracies are .80 and .82, so their errors .20 and .18; nRMSEs .100 and .098.
+        # At the largest ratio, accuracies are .80 and .82, so errors are .20 and .18; nRMSEs are .100 and .098.
         ("nlp", 0.75, set()),
         ("nlp", 0.79, {"ft"}),
         ("nlp", 0.95, {"ft", "tb"}),
@@ -168,7 +168,7 @@ def test_sentences_name_cell_predictor_and_both_numbers():
         ("sciml", 0.05, {"baseline", "tb"}),
     ],
 )
-def test_a_cell_at_its_largest_ratio_has_learned_if_it_takes_a_tenth_of_the_trivial_error_away(
+def test_a_cell_at_its_largest_ratio_has_learned_with_a_tenth_less_error_than_the_trivial_predictor(
     family, trivial, unlearned
 ):
     methods, metric = (("ft", "tb"), "accuracy") if family == "nlp" else (("baseline", "tb"), "nrmse")
@@ -198,7 +198,7 @@ def test_the_command_names_what_has_not_learned(tmp_path, capsys):
 
 
 def test_the_demo_has_learned(root):
-    """On results that `make figures` left here, if any."""
+    """With the results of `make figures`, if they are here."""
     if not list(root.glob("results/*/runs.csv")):
         pytest.skip("no results here; `make figures` makes them")
     runs = read_results(root / "results")
@@ -220,7 +220,7 @@ def test_published_errors_are_compared_over_predicted_frames(root):
     found = published_sentences(cells, lambda kind, name: name)
     assert len(found) == 2
     assert "Published unet on 1dcfd at 0.6 %, baseline: not better than persistence on our data (0.661" in found[0]
-    # Data with another number of predicted frames are another task.
+    # With another number of predicted frames, the task is another one.
     other = cells.assign(trivial_undiluted=cells["trivial_score"] * 13 / 3)
     assert published_sentences(other, lambda kind, name: name) == []
     assert math.isnan(join_published(synthetic_runs("table2_dpot", "sciml", models=("dpot-tiny",), datasets=("2dcfd",),

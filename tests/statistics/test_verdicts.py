@@ -1,4 +1,4 @@
-"""The verdict rule: every branch, on evidence and on tables whose truth is known."""
+"""The verdict rule: all branches, on evidence and on data with known gains."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def evidence(**changes: float) -> Evidence:
     ("claim", "found", "published", "verdict"),
     [
         ("better", evidence(), math.nan, "reproduced"),
-        # Significant, but in no more than half of the cells: not enough.
+        # Significant, but only in half of the cells.
         ("better", evidence(cells_for=2), math.nan, "inconclusive"),
         ("better", evidence(p_for=0.2, p_against=0.8), math.nan, "inconclusive"),
         ("better", evidence(cells_for=0, estimate=-1.0, p_for=0.99, p_against=0.01), math.nan, "not reproduced"),
@@ -85,13 +85,13 @@ def test_one_cell_or_curve_is_singular_in_every_sentence(ratios: tuple[float, ..
 def test_stouffer_below_six_cells() -> None:
     table = pd.DataFrame({"gain": [1.0, -1.0, 2.0], "p_t": [0.02, 0.4, np.nan]})
     p_for, p_against, _ = combine(table)
-    # One-sided: .01, 1 - .2 and one half for the cell without a test.
+    # One-sided p-values: .01, 1 - .2, and .5 for the cell without a test.
     expected = stats.norm.sf(sum(stats.norm.isf([0.01, 0.8, 0.5])) / math.sqrt(3))
     assert p_for == pytest.approx(expected)
     assert p_for + p_against == pytest.approx(1.0)
 
 
-def test_known_truths_are_found() -> None:
+def test_known_gains_are_found() -> None:
     helps = synthetic_runs(effect=0.02, trend=0.01)
     verdicts = {row["claim_id"]: row["verdict"] for row in overall_verdicts(helps)}
     assert verdicts == dict.fromkeys(("better", "low_data", "balances", "imbalance"), "reproduced")
@@ -126,7 +126,7 @@ def test_a_trend_survives_one_diverged_run() -> None:
     found = collect("low_data", runs, ("ft", "tb"))
     assert found is not None
     assert found.estimate == pytest.approx(-1.0)
-    # With three ratios the seed goes instead, and two seeds are too few.
+    # With three ratios the seed is dropped instead, and two seeds are too few.
     assert collect("low_data", synthetic_runs(diverged=((0.01, "tb", 13),)), ("ft", "tb")) is None
 
 
@@ -159,7 +159,7 @@ def test_table_of_verdicts_names_stand_ins_and_published_gains(root) -> None:
         index=["dataset", "ratio"], columns="method", values="mean"
     )
     assert row["published"] == pytest.approx((glue["tb"] - glue["ft"]).mean())
-    # Figure 3's verdict is also Table 17's; it is not repeated as a row of its own.
+    # Table 17 has the same verdict as Figure 3, so it has no row.
     assert "table17_glue" not in set(verdicts["artifact"])
     page = to_markdown(with_evidence(verdicts))
     assert page.count("stand-in |") == len(verdicts)

@@ -30,7 +30,7 @@ HYPER = {"epochs": 2, "batch_size": 8, "lr": 1e-3, "checkpoint_every_s": 1e9}
 
 
 def write_corpus(folder: Path, rows: int = 120) -> Path:
-    """A TSV whose class can be read off one word."""
+    """Write a TSV file whose classes follow from one word."""
     folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(0)
     words = ["film", "plot", "scene", "actor", "score", "light", "story", "camera", "script", "sound"]
@@ -51,7 +51,7 @@ CORPUS = {
 
 
 class Chain:
-    """Prepared data and tokens of one data set and model; ``run`` fine-tunes on them."""
+    """Prepared data and tokens of a data set and model; ``run`` fine-tunes on them."""
 
     def __init__(self, folder: Path, options: dict[str, Any], model: dict[str, Any], raw: Path) -> None:
         self.options, self.model = options, model
@@ -74,7 +74,7 @@ class Chain:
         results: Path | None = None,
         **hyper: Any,
     ) -> tuple[dict[str, Any], Path]:
-        """The record and the folder of a finished run."""
+        """Fine-tune; returns the record and the folder of the run."""
         spec = self.spec(method, **hyper)
         with RunDir.open(spec, results or self.results, inputs={}) as run:
             finetune(spec, data=self.data, tokens=self.tokens, indices=list(indices), run=run, device="cpu")

@@ -1,4 +1,4 @@
-"""From raw files to prepared tables and token caches, and the sentence each bad input gets."""
+"""From raw files to prepared tables and token caches, and the errors for bad input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_embedded_corpus_has_frozen_disjoint_balanced_splits(embedded: Path) -> 
 
 
 def test_splits_do_not_change(embedded: Path) -> None:
-    # Everybody's numbers rest on these rows: a changed shuffle must be noticed.
+    # All numbers depend on these rows, so a changed shuffle must be noticed.
     for split, expected in FROZEN.items():
         text = "\n".join(row["text_0"] for row in rows(embedded, split))
         assert hashlib.sha256(text.encode()).hexdigest()[:16] == expected, split
@@ -84,7 +84,7 @@ def prepare(options: dict[str, Any], raw: Path, out: Path) -> Path:
     return out
 
 
-def test_held_out_rows_leave_the_first_half_of_the_pool_as_it_is(corpus: Path, tmp_path: Path) -> None:
+def test_held_out_rows_do_not_change_the_first_half_of_the_pool(corpus: Path, tmp_path: Path) -> None:
     data = prepare({**CORPUS, "shuffle": None}, corpus, tmp_path)
     assert [row["text_0"].split()[0] for row in rows(data, "train")][:60] == [str(n) for n in range(60)]
 
@@ -155,7 +155,7 @@ def test_unreachable_model_says_what_to_put_where(corpus: Path, tmp_path: Path) 
         tokenize(CORPUS, {"source": {"folder": str(tmp_path)}}, data, tmp_path / "tokens")
 
 
-def test_long_texts_are_cut_and_counted(corpus: Path, tmp_path: Path) -> None:
+def test_long_texts_are_truncated_and_counted(corpus: Path, tmp_path: Path) -> None:
     options = {**CORPUS, "max_length": 16}
     data = prepare(options, corpus, tmp_path / "data")
     tokenize(options, TINY_BERT, data, tmp_path / "tokens")

@@ -1,4 +1,4 @@
-"""The catalogue, the experiment files and the manual agree with what the code understands."""
+"""The catalogue, the experiment files and the documentation agree with the code."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def test_domain_sets_with_published_accuracies_are_scored_by_them(dataset: str, 
     assert parse_task(catalog["datasets"][dataset]).primary == "accuracy"
 
 
-def test_superglue_is_searched_and_cut_as_released(catalog: dict) -> None:
+def test_superglue_is_searched_and_truncated_as_released(catalog: dict) -> None:
     trials = paper_trials("table20_superglue")
     assert all({hyper["batch_size"] for hyper in found} == {16, 32} for found in trials.values())
     assert {parse_task(catalog["datasets"][dataset]).max_length for dataset, _, _ in trials} == {128}
     assert parse_task(catalog["datasets"]["multirc"]).primary == "group_f1"
 
 
-def test_the_t_test_takes_the_best_settings_of_each_cell() -> None:
+def test_the_t_test_uses_the_best_settings_of_each_cell() -> None:
     searched = paper_trials("fig3_glue_ratio")
     for cell, trials in paper_trials("table15_ttest").items():
         assert trials == searched[cell], cell

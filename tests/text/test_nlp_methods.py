@@ -1,4 +1,4 @@
-"""The nine methods end to end, what each does to the optimizer, and the published trajectory through the Trainer."""
+"""The nine methods end to end, their optimizers, and the published trajectory with the Trainer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rates(folder: Path, epoch: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", NINE)
-def test_method_runs_and_only_tb_gives_blocks_rates_of_their_own(name: str, roberta: Chain, catalog: dict) -> None:
+def test_method_runs_and_only_tb_gives_blocks_their_own_rates(name: str, roberta: Chain, catalog: dict) -> None:
     record, folder = roberta.run(catalog["methods"][name], lr=1e-3, epochs=2)
     assert record["status"] == "finished"
     assert record["metrics"]["test"]["selected"]["accuracy"] > 0
@@ -94,7 +94,7 @@ def test_every_kind_of_state_survives_a_kill(
             assert (run.folder / file).read_bytes() == (whole / file).read_bytes(), file
 
 
-def test_lora_balances_by_the_adapted_layers_alone(roberta: Chain, catalog: dict) -> None:
+def test_lora_balances_by_the_adapted_layers_only(roberta: Chain, catalog: dict) -> None:
     task, method = parse_task(CORPUS), catalog["methods"]["lora+tb"]
     torch.manual_seed(0)
     model = add_lora(load_model(roberta.model, task), method["lora"], task)
@@ -170,7 +170,7 @@ def test_unknown_options_of_methods_are_named(roberta: Chain) -> None:
 
 
 class Quadratic(torch.nn.Module):
-    """Loss w^T H w / 2: SAM's gradient is known in closed form."""
+    """The loss w^T H w / 2, for which SAM's gradient is known in closed form."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ def test_sam_takes_the_gradient_at_the_worst_point_nearby(adaptive: bool, tmp_pa
 
 @pytest.mark.parametrize("case", [0, 1], ids=["ft", "tb-1.25-1.0"])
 def test_published_trajectory_through_the_trainer(case: int, shared_dir: Path, tmp_path: Path) -> None:
-    """The released trainer's rates and losses, step by step (reference/nlp_trajectory)."""
+    """The rates and losses of the released trainer, step by step (reference/nlp_trajectory)."""
     from transformers import (
         RobertaConfig,
         RobertaForSequenceClassification,

@@ -1,4 +1,4 @@
-"""Metrics against hand-computed values and properties."""
+"""Metrics against values computed by hand, and their properties."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def test_the_best_valid_span_over_all_windows_is_taken() -> None:
     offsets = [[[-1, -1], [0, 3], [4, 7], [8, 11]], [[-1, -1], [4, 7], [8, 11], [12, 15]]]
     start = np.array([[9.0, 1.0, 2.0, 0.0], [9.0, 0.0, 3.0, 1.0]])
     end = np.array([[9.0, 5.0, 0.0, 1.0], [9.0, 0.0, 1.0, 4.0]])
-    # In the second window "two end" has 3 + 4, more than anything valid in the first; question tokens do not count.
+    # In the second window "two end" has 3 + 4, more than any valid span of the first; question tokens do not count.
     assert answers_from_logits(start, end, [0, 0], offsets, ["abc one two end"]) == ["two end"]
     assert answers_from_logits(start[:1], end[:1], [0], offsets[:1], ["abc one two", "unseen"]) == ["abc", ""]

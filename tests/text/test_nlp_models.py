@@ -23,7 +23,7 @@ TASK = parse_task(CORPUS)
 
 
 def install(site: Path, name: str, file: str, content: bytes) -> None:
-    """A distribution as pip would leave it, with one file."""
+    """Install a distribution with one file, as pip would."""
     info = site / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -33,7 +33,7 @@ def install(site: Path, name: str, file: str, content: bytes) -> None:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """A tiny model and tokenizer as save_pretrained writes them."""
+    """Save a tiny model and its tokenizer with save_pretrained."""
     torch.manual_seed(0)
     folder = tmp_path / "saved"
     load_model(TINY_BERT, TASK).save_pretrained(folder)
@@ -43,7 +43,7 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_parts(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The same model's archive, spread over three packages; the source that declares it."""
+    """Distribute the archive of that model over three packages; returns the source that declares it."""
     monkeypatch.setenv("TEMPBALANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     archive = io.BytesIO()
@@ -106,7 +106,7 @@ def test_wrong_sources_are_named(source: dict[str, Any], words: str) -> None:
         load_model({"source": source}, TASK)
 
 
-def test_the_head_follows_the_seed_and_the_body_does_not(saved: Path) -> None:
+def test_the_head_depends_on_the_seed_and_the_body_does_not(saved: Path) -> None:
     def load(seed: int) -> dict[str, torch.Tensor]:
         import safetensors.torch as st
 

@@ -31,7 +31,7 @@ def lines(path: Path, rows: Rows) -> None:
 
 
 def pairs(names: tuple[str, ...], labels: tuple[Any, ...], label: str = "label") -> Rows:
-    """Rows with texts under ``names`` and labels in turn; the texts hold what breaks careless readers."""
+    """Rows with texts in columns ``names`` and alternating labels; their characters break careless readers."""
     return [{**{name: f'{name} {n} " said é' for name in names}, label: labels[n % len(labels)]} for n in range(ROWS)]
 
 
@@ -214,7 +214,7 @@ def test_the_papers_subset_of_sst2_is_its_first_rows(catalog: dict, shared_dir: 
     assert int(preparing.count_training_rows(tmp_path / "data") * 0.0002) == 13
 
 
-def test_broken_lines_are_left_out_only_where_the_task_says_so(catalog: dict, tmp_path: Path) -> None:
+def test_ragged_lines_are_left_out_only_if_the_task_says_so(catalog: dict, tmp_path: Path) -> None:
     from replication.errors import DataError
 
     WRITERS["qqp"](tmp_path)

@@ -102,7 +102,7 @@ def test_resumed_run_gives_the_bytes_of_an_uninterrupted_one(
             assert (run.folder / name).read_bytes() == (whole_folder / name).read_bytes(), name
 
 
-def test_best_epoch_on_validation_is_selected_and_the_test_set_is_left_alone(chain: Chain) -> None:
+def test_best_epoch_on_validation_is_selected_and_the_test_set_is_not_used(chain: Chain) -> None:
     record, folder = chain.run(FT, epochs=3, lr=5e-3)
     values = [float(row["val_accuracy"]) for row in history(folder)]
     assert record["selected_epoch"] == values.index(max(values)) + 1
@@ -111,7 +111,7 @@ def test_best_epoch_on_validation_is_selected_and_the_test_set_is_left_alone(cha
     assert not any(column.startswith("test") for column in history(folder)[0])
 
 
-def test_released_protocol_takes_the_best_epoch_on_the_test_set(chain: Chain) -> None:
+def test_released_protocol_selects_the_best_epoch_on_the_test_set(chain: Chain) -> None:
     record, folder = chain.run(FT, epochs=3, lr=5e-3, evaluate_test_every=1)
     values = [float(row["test_accuracy"]) for row in history(folder)]
     assert record["metrics"]["test"]["paper"]["accuracy"] == max(values)
@@ -119,7 +119,7 @@ def test_released_protocol_takes_the_best_epoch_on_the_test_set(chain: Chain) ->
     assert record["metrics"]["test"]["final"]["accuracy"] == values[-1]
 
 
-def test_the_final_epochs_test_score_can_be_spared(chain: Chain) -> None:
+def test_the_final_epochs_test_score_can_be_left_out(chain: Chain) -> None:
     full, _ = chain.run(FT, epochs=3, lr=5e-3)
     spared, _ = chain.run(FT, epochs=3, lr=5e-3, test_final_epoch=False)
     assert spared["metrics"]["test"]["selected"] == full["metrics"]["test"]["selected"]

@@ -1,4 +1,4 @@
-"""Watching a fine-tuning with one of the Trainer's trackers changes no number of it."""
+"""The Trainer's trackers do not change the numbers of a fine-tuning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_names_are_those_of_the_trainer():
 @pytest.mark.parametrize("method", [FT, TB])
 def test_tensorboard_shows_loss_scores_rates_and_exponents(chain, method, tmp_path, monkeypatch):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # the training sets it; this takes it back
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # training sets this; it is restored after the test
     spec = chain.spec(method)
     with RunDir.open(spec, tmp_path, inputs={}) as run:
         run.report_to = "tensorboard"
@@ -44,7 +44,7 @@ def test_tensorboard_shows_loss_scores_rates_and_exponents(chain, method, tmp_pa
         assert (run.folder / name).read_bytes() == (unwatched / name).read_bytes(), name
 
 
-def test_a_tracker_that_is_not_installed_is_one_sentence(chain, tmp_path, monkeypatch):
+def test_a_tracker_that_is_not_installed_is_named(chain, tmp_path, monkeypatch):
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")
     monkeypatch.setattr("transformers.integrations.integration_utils.is_mlflow_available", lambda: False)
     spec = chain.spec(FT)
