@@ -110,24 +110,18 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
         part = out.with_name(out.name + ".partial")
         shutil.copyfile(own, part)
         part.replace(out)
-        _describe(out, options)
-        return
-    name, url, md5 = _source(options)
-    if folder is not None:
-        own = folder.expanduser() / name
-        if not own.is_file():
-            raise DataError(f"{own}: no such file; put the published {name} into this folder, which data_folders names")
-        if _md5(own) != md5:
-            raise DataError(f"{own}: md5 is {_md5(own)}, expected {md5}; the file is damaged or not the published file")
-        link_or_copy(own, out)
     else:
-        download(url, out, md5)
-    _describe(out, options)
-
-
-def _describe(out: Path, options: Mapping[str, Any]) -> None:
+        name, url, md5 = _source(options)
+        if folder is None:
+            download(url, out, md5)
+        else:
+            own = folder.expanduser() / name
+            if not own.is_file():
+                raise DataError(f"{own}: no such file; put the published {name} there (data_folders names this folder)")
+            if (found := _md5(own)) != md5:
+                raise DataError(f"{own}: md5 is {found}, expected {md5}; the file is damaged or not the published file")
+            link_or_copy(own, out)
     with PDEFile(out) as file:
         rows = file.rows
-    write_atomically(
-        out.with_name(out.name + ".json"), json.dumps({"sha256": sha256(out), "rows": rows, "options": dict(options)})
-    )
+    manifest = {"sha256": sha256(out), "rows": rows, "options": dict(options)}
+    write_atomically(out.with_name(out.name + ".json"), json.dumps(manifest))

@@ -87,7 +87,7 @@ def comparison_lines(table: pd.DataFrame) -> list[str]:
     """One line per cell that is not equal, largest difference first; the last line counts the cells by status."""
     unequal = table[table["status"] != "equal"]
     unequal = unequal.sort_values("difference", key=lambda values: -values.abs(), na_position="last")
-    lines = []
+    lines: list[str] = []
     for row in records(unequal):
         cell = f"{row['experiment']}/{row['model']}/{row['dataset']}/ratio={row['ratio']:g}/{row['method']}"
         line = f"{cell}: {row['status']}"
