@@ -208,7 +208,7 @@ def plan(
     content = read_yaml(config) | ({"scale": scale} if scale else {})
     grid = load_grid(root, Config.from_mapping(content, root, str(config)))
     results, rules = Path(grid.config.results_dir), read_yaml(root / "profiles/resources.yaml")["rules"]
-    limits = {family: rules[f"train_{family}"][grid.config.scale]["runtime"] for family in ("nlp", "sciml")}
+    limits = {rule: rules[rule][grid.config.scale]["runtime"] for rule in ("train_nlp", "train_sciml", "pretrain")}
     table = plan_table(grid, read_finished(grid, results), limits)
     needs = needs_table(grid, results)
     if only := grid.config.only.given():
@@ -216,9 +216,10 @@ def plan(
     table["GB"] = table["GB"].astype(float).map("{:.2f}".format).replace("nan", "?")
     print(table.to_markdown(index=False, tablefmt="simple", floatfmt=".2f"))
     print(
-        "\nhours: of what is not finished, one run at a time, in proportion to epochs and rows. From finished runs of"
-        "\nthe same model and data set; else a rule of thumb: all rows take the time limit in profiles/resources.yaml."
-        "\nGB: with trained weights, where a finished run says how large it is.\n"
+        "\nhours: for what is not finished, one run at a time; pretraining counts as a training. Estimated from finished"
+        "\nruns of the same model and data set, in proportion to epochs and rows. Where there are none, a rule of thumb:"
+        "\ntraining on all rows takes the time limit in profiles/resources.yaml."
+        "\nGB: with trained weights; ? where no finished run tells the size.\n"
     )
     print(needs.to_markdown(index=False, tablefmt="simple"))
 

@@ -98,9 +98,14 @@ class Grid:
         return {run.path: run for run in found if run is not None}
 
     @cached_property
+    def trainings(self) -> dict[str, RunSpec]:
+        """Path -> run, for every pretraining and every run."""
+        return {**self.pretrainings, **self.runs}
+
+    @cached_property
     def datasets(self) -> dict[str, Options]:
         """Id -> options without labels, for the data sets that a run or a pretraining uses."""
-        return {run.dataset: run.dataset_options for run in (*self.pretrainings.values(), *self.runs.values())}
+        return {run.dataset: run.dataset_options for run in self.trainings.values()}
 
     @cached_property
     def models(self) -> dict[str, Options]:
@@ -110,7 +115,7 @@ class Grid:
     @cached_property
     def families(self) -> dict[str, str]:
         """Data set id -> family."""
-        return {run.dataset: run.family for run in (*self.pretrainings.values(), *self.runs.values())}
+        return {run.dataset: run.family for run in self.trainings.values()}
 
     def fingerprint(self, experiment: str) -> str:
         """Hash of everything that decides an experiment's tables: its runs, and what is shown of them."""
