@@ -216,9 +216,9 @@ def plan(
     table["GB"] = table["GB"].astype(float).map("{:.2f}".format).replace("nan", "?")
     print(table.to_markdown(index=False, tablefmt="simple", floatfmt=".2f"))
     print(
-        "\nhours: for what is not finished, one run at a time; pretraining counts as a training. Estimated from finished"
-        "\nruns of the same model and data set, in proportion to epochs and rows. Where there are none, a rule of thumb:"
-        "\ntraining on all rows takes the time limit in profiles/resources.yaml."
+        "\nhours: for what is not finished, one run at a time; pretraining counts as a training. Estimated from"
+        "\nfinished runs of the same model and data set, in proportion to epochs and rows. Where there are none, a"
+        "\nrule of thumb: training on all rows takes the time limit in profiles/resources.yaml."
         "\nGB: with trained weights; ? where no finished run tells the size.\n"
     )
     print(needs.to_markdown(index=False, tablefmt="simple"))

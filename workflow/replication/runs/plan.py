@@ -68,7 +68,7 @@ def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) 
             nothing is recorded: training on the whole pool takes the limit, training on a share of it that share.
 
     Returns ``trainings`` (with pretrainings), ``trials`` (settings that differ in more than the seed), ``finished``,
-    ``hours`` that the unfinished ones take, where that estimate is ``from``, and ``GB`` that all of them take (NaN where
+    ``hours`` that the unfinished ones take, where that estimate is ``from``, and ``GB`` that all of them take (NaN if
     nothing is recorded).
     """
     import pandas as pd
