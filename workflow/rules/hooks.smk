@@ -1,4 +1,4 @@
-# What is done before the first job and after the last one, whichever logger shows the jobs.
+# What happens before the first job and after the last one, with any logger.
 
 from replication.report.incomplete import (
     clear_incomplete_report,
@@ -11,13 +11,13 @@ REPORT = Path(RESULTS) / "report.html"
 
 
 def kind_of(job):
-    """Jobs of a kind take about as long: the progress display estimates the time left from it."""
+    """The kind of a job. Jobs of a kind take similar time; the progress display estimates the time left from this."""
     cell = (job.wildcards.get(name) for name in ("model", "dataset"))
     return " ".join(filter(None, [job.rule.name, *cell]))
 
 
 def failed_jobs():
-    """The jobs that failed for good; of a group, those without their outputs."""
+    """The jobs that failed in all attempts; of a group, those without their outputs."""
     for job in workflow.scheduler.failed:
         for member in job.jobs if job.is_group() else [job]:
             if not all(Path(path).exists() for path in member.output):
@@ -25,7 +25,7 @@ def failed_jobs():
 
 
 def report_failures(log):
-    """Put a page that names the failed jobs into the report's place, where the report was to be made."""
+    """If the report was to be made, write a page in its place that names the failed jobs."""
     failed = list(failed_jobs())
     planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if not failed or "report" not in planned:
@@ -52,7 +52,7 @@ def report_failures(log):
 
 
 onstart:
-    # The rate limiter leaves a timer behind for every finished job (see docs/cluster.md); `jobs` and `cores` limit enough.
+    # The rate limiter leaves a timer behind for every finished job (docs/cluster.md); `jobs` and `cores` are limits enough.
     workflow.scheduler.job_rate_limiter = None
     kinds = {job.jobid: kind_of(job) for job in workflow.dag.needrun_jobs()}
     logger.info("", extra={"kinds": kinds})

@@ -58,8 +58,8 @@ class Config:
 
     scale: Scale = Field(description="which grid of each experiment to run")
     experiments: Annotated[FileNames, Field(min_length=1)] | Literal["all"] = Field(
-        description="names of files under experiments/ (without .yaml), or all: every one that declares the scale and is "
-        "not on request"
+        description="names of files under experiments/ (without .yaml), or all: every one that declares the scale "
+        "and is not on request"
     )
     study_dir: Text | None = Field(
         None, description="a folder of yours, anywhere; its experiments/ and catalog/ are read too"
