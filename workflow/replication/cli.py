@@ -94,7 +94,7 @@ def prepare(options: Options, raw: Path, out: Path) -> None:
 
 @app.command()
 def tokenize(options: Options, model_options: Annotated[str, typer.Option()], data: Path, out: Path) -> None:
-    """Tokenise a prepared data set, once for all runs of a model."""
+    """Tokenise a prepared data set once for all runs of a model."""
     from replication.text.tokens import tokenize as tokenize_text
 
     tokenize_text(_options(options), _options(model_options), _existing(data, "folder"), out)
@@ -111,7 +111,7 @@ def subset(
     rule: str = "released",
     seed: int = 0,
 ) -> None:
-    """Choose the training rows of a data ratio and write their row numbers with a hash."""
+    """Choose the training rows of a data ratio and write their numbers with a hash."""
     from replication.runs.subset import choose_rows, write_subset
 
     values = _options(options)
@@ -134,7 +134,7 @@ def subset(
 
 @app.command()
 def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Options, data: Path, out: Path) -> None:
-    """Score trivial predictors (zero, mean, persistence, extrapolation; majority class) on a data set's test rows."""
+    """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
     import pandas as pd
 
     from replication.runs.seals import write_tables

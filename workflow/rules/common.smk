@@ -1,4 +1,4 @@
-# The configuration and the grid, validated once, and the helpers that all stages share.
+# The configuration and the grid, checked once, and the helpers that every stage shares.
 
 import re
 import sys
@@ -228,9 +228,9 @@ def trivial_files(experiment):
 
 
 def redone_if_damaged(*outputs):
-    """An input function that returns no files, but makes a job run again if its finished outputs were damaged.
+    """An input function without files: a job whose finished outputs were damaged is done again.
 
-    Outputs are records of runs or tables. Only those of jobs that the targets need are checked.
+    It takes records of runs and tables. Only jobs that the targets need are looked at.
     """
 
     def check(wildcards):

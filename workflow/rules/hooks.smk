@@ -1,4 +1,4 @@
-# What happens before the first job and after the last one, with any logger.
+# What is done before the first job and after the last one, whichever logger shows the jobs.
 
 from replication.report.incomplete import (
     clear_incomplete_report,
@@ -11,7 +11,7 @@ REPORT = Path(RESULTS) / "report.html"
 
 
 def kind_of(job):
-    """The kind of a job. Jobs of a kind take similar time; the progress display estimates the time left from this."""
+    """Jobs of a kind take about as long: the progress display estimates the time left from it."""
     cell = (job.wildcards.get(name) for name in ("model", "dataset"))
     return " ".join(filter(None, [job.rule.name, *cell]))
 
@@ -25,7 +25,7 @@ def failed_jobs():
 
 
 def report_failures(log):
-    """If the report was to be made, write a page in its place that names the failed jobs."""
+    """Put a page that names the failed jobs into the report's place, where the report was to be made."""
     failed = list(failed_jobs())
     planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if not failed or "report" not in planned:
