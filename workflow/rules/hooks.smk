@@ -52,7 +52,7 @@ def report_failures(log):
 
 
 onstart:
-    # The rate limiter leaves a timer behind for every finished job (docs/cluster.md); `jobs` and `cores` are limits enough.
+    # The rate limiter leaves a timer behind for every finished job (see docs/cluster.md); `jobs` and `cores` limit enough.
     workflow.scheduler.job_rate_limiter = None
     kinds = {job.jobid: kind_of(job) for job in workflow.dag.needrun_jobs()}
     logger.info("", extra={"kinds": kinds})
