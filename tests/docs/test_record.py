@@ -25,20 +25,24 @@ def test_a_page_shows_the_tables_of_the_record(page):
 
 
 def test_the_record_trained_what_its_search_chose():
-    grid = load_grid(ROOT, Config.from_mapping({"scale": "desk", "experiments": [make_record.RUNS]}, ROOT))
+    grid = load_grid(ROOT, Config.from_mapping({"scale": "desk", "experiments": ["record_flow"]}, ROOT))
     search = make_record.read("search.csv")
-    chosen = {row.method: json.loads(row.trial) for row in search[search["chosen"]].itertuples()}
-    for cell in grid.experiments[make_record.RUNS].cells:
-        run = cell.runs[0]
+    chosen = {(row.ratio, row.method): json.loads(row.trial) for row in search[search["chosen"]].itertuples()}
+    trained = {(cell.ratio, cell.method): cell.runs[0] for cell in grid.experiments["record_flow"].cells}
+    assert set(trained) == set(chosen)
+    for cell, run in trained.items():
         balance = run.method_options["balance"]
-        assert {"lr": run.hyper["lr"], **({"s": balance["s_max"]} if balance else {})} == chosen[cell.method]
+        assert {"lr": run.hyper["lr"], **({"s": balance["s_max"]} if balance else {})} == chosen[cell]
 
 
-def test_every_number_of_the_record_has_its_provenance():
-    runs = make_record.read("runs.csv")
+@pytest.mark.parametrize(
+    ("table", "experiments"), [("runs.csv", make_record.RUNS), ("checks.csv", (make_record.CHECKS,))]
+)
+def test_every_number_of_the_record_has_its_provenance(table, experiments):
+    runs = make_record.read(table)
     assert runs[["git_commit", "device", "python", "pkg_torch", "wall_s", "config_hash", "seed"]].notna().all().all()
     assert (runs["status"] == "finished").all()
-    assert set(runs["experiment"]) == {make_record.RUNS}
+    assert set(runs["experiment"]) == set(experiments)
 
 
 def test_what_the_record_says_of_the_map_is_what_the_map_shows():
