@@ -61,9 +61,14 @@ def replace(name: str, experiment: str, rows: pd.DataFrame) -> None:
 
 
 def by_layer(spectra: pd.DataFrame) -> pd.DataFrame:
-    """Per layer: exponent before and after training, averaged over seeds, and its rate in units of the mean of all layers."""
+    """Per layer: exponent before and after training, averaged over seeds, and its rate in units of the base rate.
+
+    A layer without an exponent keeps the base rate; the FNO's last layer is one (three singular values at most).
+    """
     keys = ["experiment", *CELL, "method", "layer"]
-    factor = spectra["lr"] / spectra.groupby(["method", *CELL, "seed", "epoch"])["lr"].transform("mean")
+    epochs = [*CELL, "method", "seed", "epoch"]
+    base = spectra[spectra["alpha"].isna()].drop_duplicates(epochs).set_index(epochs)["lr"].rename("base")
+    factor = spectra["lr"] / spectra.join(base, on=epochs)["base"]
     table = spectra.assign(factor=factor).groupby(keys, sort=False).agg(factor=("factor", "mean")).reset_index()
     for name, epoch in (("alpha_start", spectra["epoch"].min()), ("alpha_end", spectra["epoch"].max())):
         alphas = spectra[spectra["epoch"] == epoch].groupby(keys)["alpha"].mean().rename(name)
@@ -149,15 +154,14 @@ def comparisons(table: pd.DataFrame) -> pd.DataFrame:
 
 def layers() -> str:
     """One row per layer of the network: its exponents and TempBalance's rate, in both readings of Conv1d."""
-    table = read("layers.csv").query("dataset == '1dcfd-sim256' and ratio == 0.006")
-    end = table.pivot_table("alpha_end", "layer", ["model", "method"], sort=False)
-    factor = table.query("method == 'tb'").pivot_table("factor", "layer", "model", sort=False)
-    columns = {"layer": factor.index}
+    table = read("layers.csv").query("dataset == '1dcfd-sim256' and ratio == 0.006").dropna(subset="alpha_end")
+    wide = table.pivot(index="layer", columns=["model", "method"], values=["alpha_end", "factor"])
+    wide = wide.reindex(table["layer"].unique())
+    columns = {"layer": wide.index}
     for model, reading in (("fno-released", "released"), ("fno", "spectrum")):
-        if model in factor:
-            columns[f"{reading}: α, baseline"] = end[model, "baseline"].map("{:.2f}".format)
-            columns[f"{reading}: α, TB"] = end[model, "tb"].map("{:.2f}".format)
-            columns[f"{reading}: rate, TB"] = factor[model].map("{:.2f}".format)
+        columns[f"{reading}: α, baseline"] = wide["alpha_end", model, "baseline"].map("{:.2f}".format).to_list()
+        columns[f"{reading}: α, TB"] = wide["alpha_end", model, "tb"].map("{:.2f}".format).to_list()
+        columns[f"{reading}: rate, TB"] = wide["factor", model, "tb"].map("{:.2f}".format).to_list()
     return markdown(pd.DataFrame(columns))
 
 
