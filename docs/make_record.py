@@ -155,7 +155,7 @@ def comparisons(table: pd.DataFrame) -> pd.DataFrame:
 def layers() -> str:
     """One row per layer of the network: its exponents and TempBalance's rate, in both readings of Conv1d."""
     table = read("layers.csv").query("dataset == '1dcfd-sim256' and ratio == 0.006").dropna(subset="alpha_end")
-    wide = table.pivot(index="layer", columns=["model", "method"], values=["alpha_end", "factor"])
+    wide = table.pivot_table(["alpha_end", "factor"], "layer", ["model", "method"])
     wide = wide.reindex(table["layer"].unique())
     columns = {"layer": wide.index}
     for model, reading in (("fno-released", "released"), ("fno", "spectrum")):
