@@ -33,11 +33,11 @@ class NotEmpty(Given):
 class Filter(Given):
     """Runs that match every given key."""
 
-    model: Names | None = None
-    dataset: Names | None = None
-    ratio: Ratios | None = None
-    method: Names | None = None
-    seed: Seeds | None = None
+    model: Names | None = Field(None, description="ids in the catalogue")
+    dataset: Names | None = Field(None, description="ids in the catalogue")
+    ratio: Ratios | None = Field(None, description="data ratios")
+    method: Names | None = Field(None, description="ids in the catalogue")
+    seed: Seeds | None = Field(None, description="seeds of runs")
 
 
 class When(Filter, NotEmpty):

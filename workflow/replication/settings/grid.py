@@ -224,8 +224,9 @@ def _slice(
             for cell in experiment.cells
         )
         if filled := tuple(cell for cell in cells if cell.runs):
-            stand_in = f"{experiment.stand_in}; " if experiment.stand_in else ""
-            kept[name] = replace(experiment, cells=filled, stand_in=f"{stand_in}a part of the grid ({said})")
+            # First, because a figure's small print is cut off at its end.
+            stand_in = "; ".join(filter(None, [f"a part of the grid ({said})", experiment.stand_in]))
+            kept[name] = replace(experiment, cells=filled, stand_in=stand_in)
     if not kept:
         raise ConfigError(f"config.yaml: key 'only' leaves no run: none has {said}")
     return kept, {name: "key 'only' in config.yaml leaves none of its runs" for name in all_names if name not in kept}
