@@ -12,7 +12,6 @@ from replication.errors import TempBalanceError
 from replication.operators.own import code_file
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
-from replication.runs.seals import find_damage
 from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
@@ -225,25 +224,6 @@ def trivial_files(experiment):
         f"{RESULTS}/trivial/{name}.csv"
         for name in sorted({run.dataset for run in runs})
     ]
-
-
-def redone_if_damaged(*outputs):
-    """An input function without files: a job whose finished outputs were damaged is done again.
-
-    It takes records of runs and tables. Only jobs that the targets need are looked at.
-    """
-
-    def check(wildcards):
-        for output in outputs if MAIN else ():
-            path = output.format(**wildcards)
-            if path not in workflow.dag.forcefiles and (
-                problem := find_damage(Path(path))
-            ):
-                logger.warning(problem)
-                workflow.dag.forcefiles.add(path)
-        return []
-
-    return check
 
 
 def training_data(wildcards):

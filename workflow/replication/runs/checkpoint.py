@@ -35,6 +35,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def fingerprint(path: Path) -> dict[str, int | str]:
+    """Size and SHA-256 of a file, by which a damaged one is told."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)

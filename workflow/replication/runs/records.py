@@ -60,24 +60,23 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
 
     Args:
         path: the file.
-        record: the run's record, by default the one beside the file; without one nothing is compared.
+        record: the run's record, by default the one beside the file, or a seal; without one nothing is compared.
         content: compare the SHA-256 too, not the size alone.
 
     Raises DataError, naming the file, where it is another one.
     """
-    beside = path.with_name(RECORD)
     try:
-        written = (json.loads(beside.read_text(encoding="utf-8")) if record is None else record)["files"][path.name]
+        record = json.loads(path.with_name(RECORD).read_text(encoding="utf-8")) if record is None else record
+        written, again = record["files"][path.name], record.get("again", AGAIN)
     except (OSError, ValueError, KeyError, TypeError):
         return
     if not path.is_file():
         return
     size = path.stat().st_size
     if size != written["bytes"]:
-        problem = f"has {size} bytes, {written['bytes']} were written, so it was damaged or changed; {AGAIN}"
-        raise damaged(path, problem)
+        raise damaged(path, f"has {size} bytes, {written['bytes']} were written, so it was damaged or changed; {again}")
     if content and sha256(path) != written["sha256"]:
-        raise damaged(path, f"was damaged or changed after the run had written it; {AGAIN}")
+        raise damaged(path, f"was damaged or changed after it had been written; {again}")
 
 
 def check_sizes(folder: Path, record: Record) -> None:
