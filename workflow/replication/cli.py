@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,16 +74,17 @@ def simulate(
 ) -> None:
     """Simulate a PDE data set into an HDF5 file in PDEBench's layout."""
     from replication.runs.devices import acquire_device
+    from replication.runs.rundir import hold_folder
     from replication.runs.seals import seal
     from replication.simulation.simulation import simulate as simulate_data
 
     values = _options(options)
-    if values.get("solver") != "torch":
-        simulate_data(values, out, workers=workers)
-    else:
-        with acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu) as chosen:
-            simulate_data(values, out, device=chosen)
-    seal(out, out.with_name(out.name + ".json"))
+    with hold_folder(out.parent), ExitStack() as stack:
+        chosen = "cpu"
+        if values.get("solver") == "torch":
+            chosen = stack.enter_context(acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu))
+        simulate_data(values, out, workers=workers, device=chosen)
+        seal(out, out.with_name(out.name + ".json"))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 # The configuration and the grid, checked once, and the helpers that every stage shares.
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -64,6 +65,9 @@ RUNS = f"{RESULTS}/runs"
 CELL = f"{RUNS}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{id}}"
 LOGS = f"{RESULTS}/logs"
 MAIN = workflow.is_main_process
+for folder in (RESULTS, FIGURES) if MAIN else ():
+    if Path(folder).is_dir() and not os.access(folder, os.W_OK):
+        logger.warning(f"{folder}: cannot be written, so nothing can be made there")
 ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"

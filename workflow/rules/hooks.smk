@@ -1,5 +1,7 @@
 # What is done when the workflow plans, before the first job and after the last one, whichever logger shows the jobs.
 
+import shutil
+
 from replication.report.incomplete import (
     clear_incomplete_report,
     describe_failure,
@@ -65,6 +67,10 @@ def failed_jobs():
 
 def report_failures(log):
     """Put a page that names the failed jobs into the report's place, where the report was to be made."""
+    for folder in RESULTS, FIGURES:
+        if shutil.disk_usage(folder).free < 2**20:  # even a log may be empty then
+            logger.error(f"{folder}: no space left on the disk")
+            return
     failed = list(failed_jobs())
     planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if not failed or "report" not in planned:

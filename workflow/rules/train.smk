@@ -12,7 +12,7 @@ for family, seeds in JOBS:
             "_".join(map(str, ["train", family, *(seeds or [])]))
         input:
             **training_inputs(family),
-            output:
+        output:
             **training_outputs(family, seeds),
         log:
             f"{LOGS}/train/{{model}}/{{dataset}}/{{ratio}}/{{method}}/{{id}}/seed={joined(seeds)}.log",

@@ -1,8 +1,9 @@
 """Finished files that were damaged or changed afterwards: who notices, and what is made again.
 
-A run's record holds size and hash of each of its files, and its own hash. Other files that the workflow makes have them
-beside, in a hidden file: the seal. What reads a file compares its content. The workflow compares sizes and times when it
-plans. The files of a job have one time, because Snakemake renews them together; content is read where times lie apart.
+A run's record holds the size and hash of each of its files, and its own hash. Other files that the workflow makes have
+them in a hidden file beside them, the seal. What reads a file compares its content. The workflow compares sizes and
+times when it plans: the files of a job have one time, because Snakemake renews them together. Where times lie apart,
+content is compared too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def seal_of(path: Path | str) -> str:
 
 def seal(*paths: Path | str) -> None:
     """Write the seal of each file; of a folder, the seals of the files in it."""
-    for file in _files(map(os.fspath, paths)):
+    for file in _files(str(path) for path in paths):
         path = Path(file)
         content = {"again": "snakemake makes it again", "files": {path.name: fingerprint(path)}}
         write_atomically(Path(seal_of(file)), json.dumps(content))
@@ -56,13 +57,13 @@ def check_manifest(data: Path) -> None:
     Raises DataError where it is another one.
     """
     manifest = data.with_name(data.name + ".json")
-    if not _apart(times := _times([os.fspath(data), os.fspath(manifest)])):
+    try:
+        written = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
         return
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        if sha256(data) != json.loads(manifest.read_text(encoding="utf-8"))["sha256"]:
-            raise damaged(
-                data, f"was damaged or changed after it had been written (hash in {manifest.name}); delete it"
-            )
+    if _apart(times := _times([os.fspath(data), os.fspath(manifest)])):
+        if sha256(data) != written:
+            raise damaged(data, "was damaged or changed after it had been written; delete it, and it is made again")
         _bring_together(times)
 
 

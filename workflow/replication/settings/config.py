@@ -98,6 +98,11 @@ class Config:
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
                 raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
+            for path in (Path(folder), *Path(folder).parents):
+                if path.is_symlink() and not path.exists():
+                    raise ConfigError(f"{source}: key '{key}' is {folder!r}, but {path} is a link that leads nowhere")
+                if path.exists() and not path.is_dir():
+                    raise ConfigError(f"{source}: key '{key}' is {folder!r}, but {path} is a file")
         for key, folder in {"study_dir": config.study_dir or "", **config.data_folders}.items():
             try:
                 Path(folder).expanduser()
