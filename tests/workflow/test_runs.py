@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -151,7 +152,7 @@ def test_a_torn_table_is_made_again(study, name):
     content = path.read_bytes()
     damage(path, content[: len(content) // 2])
     done = study(TABLE)
-    assert f"{NAME}/{name}: was damaged or changed after it had been written; snakemake makes it again" in done.stderr
+    assert re.search(rf"{NAME}/{name}: has \d+ bytes, .* damaged or changed; snakemake makes it again", done.stderr)
     assert path.read_bytes() == content
     assert study.trained_at() == before
     os.utime(path, (time.time() + 60,) * 2)
@@ -166,7 +167,6 @@ def test_damaged_data_rows_and_scores_are_made_again_and_nothing_is_trained(stud
     before = {path: path.read_bytes() for path in (*damaged, *records(study.path))}
     for path in damaged:
         damage(path, before[path].replace(b"0", b"1", 1))
-    assert study.plan(TABLE).keys() >= {"simulate", "subset", "trivial"}
     done = study(TABLE)
     for path in damaged:
         name = path.relative_to(study.path)

@@ -75,7 +75,7 @@ def test_of_two_clones_with_one_results_folder_the_second_is_told_and_goes_on_af
         assert told(tmp_path / "shared")
         first.kill()
         first.wait()
-        assert told((tmp_path / "shared/data/1dcfd-smoke")), "the killed call's job lives on"
+        assert told(tmp_path / "shared/data/1dcfd-smoke"), "the killed call's job lives on"
     finally:
         os.killpg(first.pid, signal.SIGKILL)
     assert snakemake(clones[1], *CALL).returncode == 0
