@@ -100,7 +100,7 @@ def test_damaged_figures_tables_and_report_are_made_again(smoke, snakemake):
     for name in names:
         assert f"{name}: has {len(before[smoke / name]) - 7} bytes" in done.stderr
     assert {path: path.read_bytes() for path in before} == before
-    assert not trained(planned(snakemake(smoke, "-n", *SMOKE).stdout))
+    assert "train_" not in done.stderr
 
 
 def test_a_changed_seed_redoes_only_what_depends_on_it(smoke, snakemake):
