@@ -69,7 +69,7 @@ class Checkpoints:
     Args:
         folder: where they live.
         run_hash: hash of the run's configuration and inputs; a checkpoint with another hash is ignored.
-        keep: how many of the newest stay.
+        keep: number of checkpoints to keep, the newest.
     """
 
     def __init__(self, folder: Path, run_hash: str, keep: int = 2) -> None:
@@ -113,7 +113,7 @@ class Checkpoints:
             problem = self._problem(folder)
             if problem is None:
                 return folder
-            log.warning("checkpoint %s is passed over: %s", folder.name, problem)
+            log.warning("checkpoint %s is skipped: %s", folder.name, problem)
         return None
 
     def clear(self) -> None:

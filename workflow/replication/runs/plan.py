@@ -45,9 +45,9 @@ def read_finished(grid: Grid, results: Path) -> pd.DataFrame:
 
 
 def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
-    """Seconds of a run by the finished ones of its model and data set; NaN where there are none.
+    """Expected seconds of a run, from finished runs of its model and data set; NaN if there are none.
 
-    The mean of those at the nearest ratio, in proportion to epochs and rows.
+    The mean over those at the nearest ratio, scaled by epochs and rows.
     """
     alike = finished[(finished["model"] == run.model) & (finished["dataset"] == run.dataset)]
     if alike.empty:
@@ -59,13 +59,13 @@ def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
 
 
 def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
-    """A row for each model and data set, and their sum.
+    """A row for each model and data set, and a total.
 
     Args:
         grid: the configured runs.
         finished: :func:`read_finished`.
-        limits: family -> minutes that a training may take. Rule of thumb where nothing is recorded: a training on the
-            whole pool takes as long, another one as its share of the rows.
+        limits: family -> time limit of a training in minutes. Without finished runs, a training on the whole pool is
+            assumed to take this long, and others in proportion to their rows.
 
     Returns ``trainings``, ``trials`` (settings that differ in more than the seed), ``finished``, ``hours`` of those
     left, where the hours are ``from``, and ``GB`` that all of them take (NaN where nothing is recorded).

@@ -30,13 +30,13 @@ RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "
 
 
 def record_digest(record: Mapping[str, Any]) -> str:
-    """Hash of a record without the hash that it carries itself, by which a record edited by hand is told."""
+    """Hash of a record without its own ``digest``; it shows whether the record was edited."""
     text = json.dumps({key: value for key, value in record.items() if key != "digest"})
     return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_record(path: Path) -> Record:
-    """A run's ``metrics.json``. Raises DataError where it is missing, damaged or was changed by another hand."""
+    """A run's ``metrics.json``. Raises DataError where it is missing, damaged or edited."""
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
         record["run"]["seed"], record["metrics"], record["status"], record["primary"], record["provenance"]
@@ -49,7 +49,7 @@ def read_record(path: Path) -> Record:
 
 
 def damaged(path: Path, problem: str) -> DataError:
-    """The error for a damaged file. The file's time is renewed, so that the workflow looks at it when it plans next."""
+    """The error for a damaged file. Renews the file's time, so that the workflow checks it when it plans next."""
     with suppress(OSError):
         os.utime(path)
     return DataError(f"{path}: {problem}")

@@ -88,7 +88,7 @@ class RunDir:
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)
         self.report_to = "none"
         self.events = self.folder / "tensorboard"
-        #: Set by the trainer where ``report_to`` asks for it.
+        #: Set by the trainer if ``report_to`` asks for it.
         self.track: Sink | None = None
         self._history: list[Row] = []
         self._spectra: list[Row] = []
@@ -139,7 +139,7 @@ class RunDir:
             self.track(block_scalars(rows), rows[0]["epoch"])
 
     def heartbeat(self, epoch: int, epochs: int, **values: float) -> None:
-        """Say where the run is: ``heartbeat.json`` at every call, a line on standard error now and then."""
+        """Report progress: ``heartbeat.json`` at every call, a line on standard error every few seconds."""
         now = time.monotonic()
         beat = {
             "run": self.spec.path, "epoch": epoch, "epochs": epochs, "elapsed_s": round(now - self._started, 1),
@@ -157,13 +157,13 @@ class RunDir:
     # ---- checkpoints ---------------------------------------------------------------------------------
 
     def checkpoint_due(self, every_s: float) -> bool:
-        """Whether ``every_s`` seconds have passed since the last checkpoint (0: always), or the process has to end."""
+        """Whether the last checkpoint is ``every_s`` seconds old (0: always), or the process was asked to end."""
         return termination_asked() or time.monotonic() - self._checkpointed >= every_s
 
     def checkpoint(self, step: int, write: Any) -> None:
         """Save a checkpoint; ``write(folder)`` adds the trainer's files to the run's own rows.
 
-        Raises TerminatedError, once all is saved, where the process was asked to end.
+        Raises TerminatedError after saving if the process was asked to end.
         """
 
         def write_all(folder: Path) -> None:
@@ -177,7 +177,7 @@ class RunDir:
             raise TerminatedError(f"{self.spec.path}  ended by SIGTERM; a checkpoint is saved, run again to go on")
 
     def resume(self) -> Path | None:
-        """The newest good checkpoint's folder, with the rows of that moment taken back; None for a new run."""
+        """Folder of the newest valid checkpoint, whose rows are restored; None for a new run."""
         folder = self.checkpoints.latest()
         if folder is None:
             shutil.rmtree(self.events, ignore_errors=True)
