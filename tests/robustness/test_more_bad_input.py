@@ -33,7 +33,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"only": {"model": ["nat"]}}, "did you mean 'net'"),
     ({"only": {"models": ["net"]}}, "did you mean 'model'"),
     ({"only": {"dataset": ["text"]}}, "there are: heat"),
-    ({"only": {"method": ["tb", "tb"]}}, "no item twice"),
+    ({"only": {"method": ["tb", "tb"]}}, "no repeated items"),
     ({"only": {"method": [True]}}, "text"),
     ({"only": {"ratio": 0.5}}, "a list"),
     ({"only": {"ratio": []}}, "at least 1 item"),

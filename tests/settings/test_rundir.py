@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from replication.errors import BusyError, DataError
+from replication.errors import BusyError, DataError, InputError
 from replication.figures.data import read_eigenvalues
 from replication.runs.checkpoint import Checkpoints, write_atomically
 from replication.runs.records import RUN_COLUMNS, experiment_tables, read_record, stacked_table
-from replication.runs.rundir import RunDir, forget_finished, keep_finished
+from replication.runs.rundir import RunDir, forget_finished, hold_folder, keep_finished
 from replication.settings.spec import RunSpec
 
 SPEC = RunSpec("sciml", "fno", "pde", 0.5, "tb", 1, hyper={"epochs": 1, "batch_size": 1, "lr": 1e-3})
@@ -168,6 +168,17 @@ def test_a_training_whose_inputs_came_out_the_same_publishes_the_finished_run_as
     (folder / "metrics.json").unlink()
     with RunDir.open(SPEC, tmp_path, inputs={"data": "abc"}) as run:
         assert not run.finished
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/runs: cannot be written \(Not a directory\)"):
+        hold_folder(tmp_path / "file/runs")
+    held = hold_folder(tmp_path / "results")
+    with pytest.raises(BusyError, match=r"another process is writing .*results \(lock .*results/\.lock\); wait for it"):
+        hold_folder(tmp_path / "results")
+    held.lock.release()
+    hold_folder(tmp_path / "results").lock.release()
 
 
 def test_weights_are_kept_only_where_that_is_asked(tmp_path):

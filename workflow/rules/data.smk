@@ -1,6 +1,6 @@
 # Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
 #
-# These jobs have priority over trainings, which would otherwise wait for a data set that is simulated last.
+# These jobs have priority over trainings. Otherwise trainings would wait for a data set that is simulated last.
 
 
 rule fetch_text:

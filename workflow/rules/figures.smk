@@ -1,5 +1,5 @@
-# Figures and animations, drawn from the collected tables of the experiments they show and from files of single runs,
-# and the report on everything.
+# Figures and animations, drawn from the collected tables of the experiments that they show and from files of single
+# runs, and the report.
 
 
 rule figure:

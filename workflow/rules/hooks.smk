@@ -16,9 +16,9 @@ HELD = []  # locks, until this process ends
 
 
 def redone_if_damaged(rule_):
-    """An input function without files: a job of the rule whose finished files were damaged is done again.
+    """An input function that returns no files: it forces a job whose finished files were damaged.
 
-    Only jobs that the targets need are looked at.
+    Only jobs that the targets need are checked.
     """
 
     def check(wildcards):
@@ -38,9 +38,9 @@ for one in workflow.modifier.rules if MAIN else []:
 
 
 def keep_finished_runs():
-    """Let trainings that are planned because times have changed find their results: content decides, not time.
+    """Let planned trainings find their finished runs, so that hashes of inputs decide and not times.
 
-    A training that was asked for (--forcerun), or whose files were damaged, is done again.
+    A forced training (--forcerun, or damaged files) is done again.
     """
     for job in workflow.dag.needrun_jobs():
         whole = all(Path(path).exists() for path in job.output)
@@ -58,7 +58,7 @@ def kind_of(job):
 
 
 def failed_jobs():
-    """The jobs that failed for good; of a group, those without their outputs."""
+    """The jobs that failed in all attempts; of a group, those without their outputs."""
     for job in workflow.scheduler.failed:
         for member in job.jobs if job.is_group() else [job]:
             if not all(Path(path).exists() for path in member.output):
@@ -101,7 +101,7 @@ onstart:
     try:
         HELD.extend(hold_folder(Path(folder)) for folder in (RESULTS, FIGURES))
         keep_finished_runs()
-    except TempBalanceError as error:
+    except (TempBalanceError, OSError) as error:
         sys.exit(f"error: {error}")
     # The rate limiter leaves a timer behind for every finished job (see docs/cluster.md); `jobs` and `cores` limit enough.
     workflow.scheduler.job_rate_limiter = None

@@ -1,4 +1,4 @@
-# Spectra: exponents of every layer, at the end of each run and along its training, of the runs that an experiment shows.
+# Spectra: exponents of every layer, during and at the end of training, of the runs that an experiment shows.
 
 
 rule spectra:
@@ -18,6 +18,6 @@ rule spectra:
     params:
         results=results_folder,
     message:
-        "Exponents of the runs of {wildcards.experiment}"
+        "Collect the exponents of {wildcards.experiment}"
     script:
         "../scripts/spectra.py"

@@ -1,4 +1,4 @@
-# Tables: the records of runs, one row each, and the paper's tables made from them.
+# Tables: the records of runs, one row per run, and the paper's tables made from them.
 
 
 rule collect:
@@ -18,7 +18,7 @@ rule collect:
     resources:
         **asks_for("collect"),
     params:
-        # The script reads the configuration itself; a changed title or stand-in text must make it run.
+        # The script reads the configuration itself. With this parameter, it runs again if a title or stand-in text changes.
         selection=lambda wildcards: GRID.fingerprint(wildcards.experiment),
         root=str(ROOT),
         results=results_folder,

@@ -68,9 +68,9 @@ def check_manifest(data: Path) -> None:
 
 
 def find_damage(outputs: Iterable[str]) -> str | None:
-    """What is wrong with a job's finished files; None where nothing is wrong, finished or sealed.
+    """What is wrong with a job's finished files; None if nothing is, and for files without a seal or a record.
 
-    Where times lie apart but content is what was written, the times are brought together again.
+    If times lie apart but the content is as it was written, the times are brought together again.
     """
     files, seals = list(_files(outputs)), []
     if not any(file.endswith(RECORD) for file in files):
@@ -79,7 +79,7 @@ def find_damage(outputs: Iterable[str]) -> str | None:
     times = _times([*files, *seals])
     apart = _apart(times)
     try:
-        for file in files if apart else seals and files:
+        for file in files if apart or seals else ():
             check_seal(Path(file), content=apart)
     except DataError as error:
         return str(error)
