@@ -58,6 +58,9 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"keep_models": None}, "true or false"),
     ({"results_dir": None}, "text"),
     ({"results_dir": ""}, "results_dir"),
+    ({"results_dir": "config.yaml"}, "config.yaml is a file"),
+    ({"figures_dir": "config.yaml/figures"}, "config.yaml is a file"),
+    ({"figures_dir": "catalog/nowhere"}, "catalog/nowhere is a link that leads nowhere"),
     ({"results_dir": "experiments/../.."}, "a folder below this one"),
     ({"figures_dir": 7}, "text"),
     ({"seeds": {}}, "a list"),
@@ -107,6 +110,7 @@ EXPERIMENTS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "word"), VALUES, ids=[f"{changes!r:.60}" for changes, _ in VALUES])
 def test_a_wrong_value(changes, word, repository, refuse):
+    (repository / "catalog/nowhere").symlink_to("no/such/folder")
     write(repository / "config.yaml", changed(CONFIG, **changes))
     refuse(word, "config.yaml")
 

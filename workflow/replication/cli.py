@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,32 +73,38 @@ def simulate(
     jobs_per_gpu: JobsPerGPU = 1,
 ) -> None:
     """Simulate a PDE data set into an HDF5 file in PDEBench's layout."""
+    from replication.runs.devices import acquire_device
+    from replication.runs.rundir import hold_folder
+    from replication.runs.seals import seal
     from replication.simulation.simulation import simulate as simulate_data
 
     values = _options(options)
-    if values.get("solver") != "torch":
-        simulate_data(values, out, workers=workers)
-        return
-    from replication.runs.devices import acquire_device
-
-    with acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu) as chosen:
-        simulate_data(values, out, device=chosen)
+    with hold_folder(out.parent), ExitStack() as stack:
+        chosen = "cpu"
+        if values.get("solver") == "torch":
+            chosen = stack.enter_context(acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu))
+        simulate_data(values, out, workers=workers, device=chosen)
+        seal(out, out.with_name(out.name + ".json"))
 
 
 @app.command()
 def prepare(options: Options, raw: Path, out: Path) -> None:
     """Split and clean a text data set's files."""
+    from replication.runs.seals import seal
     from replication.text.preparing import prepare as prepare_text
 
     prepare_text(_options(options), _existing(raw, "folder"), out)
+    seal(out)
 
 
 @app.command()
 def tokenize(options: Options, model_options: Annotated[str, typer.Option()], data: Path, out: Path) -> None:
     """Tokenise a prepared data set once for all runs of a model."""
+    from replication.runs.seals import seal
     from replication.text.tokens import tokenize as tokenize_text
 
     tokenize_text(_options(options), _options(model_options), _existing(data, "folder"), out)
+    seal(out)
 
 
 @app.command()
@@ -112,6 +119,7 @@ def subset(
     seed: int = 0,
 ) -> None:
     """Choose the training rows of a data ratio and write their numbers with a hash."""
+    from replication.runs.seals import seal
     from replication.runs.subset import choose_rows, write_subset
 
     values = _options(options)
@@ -130,6 +138,7 @@ def subset(
         strides=values.get("strides"), held_out=held_out, labels=labels,
     )  # fmt: skip
     write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
+    seal(out)
 
 
 @app.command()
@@ -137,7 +146,7 @@ def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Op
     """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
     import pandas as pd
 
-    from replication.runs.seals import write_tables
+    from replication.runs.seals import seal
 
     if family == "nlp":
         from replication.text.trivial import trivial_scores as measure
@@ -145,7 +154,8 @@ def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Op
         from replication.operators.trivial import trivial_errors as measure
     table = pd.DataFrame(measure(data, _options(options)), columns=["predictor", "metric", "value"])
     table.insert(0, "dataset", dataset)
-    write_tables({str(out): table})
+    table.to_csv(out, index=False)
+    seal(out)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------

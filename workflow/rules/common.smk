@@ -1,5 +1,6 @@
 # The configuration and the grid, checked once, and the helpers that every stage shares.
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from replication.errors import TempBalanceError
 from replication.operators.own import code_file
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
-from replication.runs.seals import find_damage
 from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
@@ -65,6 +65,9 @@ RUNS = f"{RESULTS}/runs"
 CELL = f"{RUNS}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{id}}"
 LOGS = f"{RESULTS}/logs"
 MAIN = workflow.is_main_process
+for folder in (RESULTS, FIGURES) if MAIN else ():
+    if Path(folder).is_dir() and not os.access(folder, os.W_OK):
+        logger.warning(f"{folder}: cannot be written, so nothing can be made there")
 ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
@@ -225,25 +228,6 @@ def trivial_files(experiment):
         f"{RESULTS}/trivial/{name}.csv"
         for name in sorted({run.dataset for run in runs})
     ]
-
-
-def redone_if_damaged(*outputs):
-    """An input function without files: a job whose finished outputs were damaged is done again.
-
-    It takes records of runs and tables. Only jobs that the targets need are looked at.
-    """
-
-    def check(wildcards):
-        for output in outputs if MAIN else ():
-            path = output.format(**wildcards)
-            if path not in workflow.dag.forcefiles and (
-                problem := find_damage(Path(path))
-            ):
-                logger.warning(problem)
-                workflow.dag.forcefiles.add(path)
-        return []
-
-    return check
 
 
 def training_data(wildcards):

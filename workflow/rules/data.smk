@@ -134,7 +134,6 @@ rule fetch_pde:
 rule trivial:
     input:
         training_data,
-        checked=redone_if_damaged(f"{RESULTS}/trivial/{{dataset}}.csv"),
     output:
         f"{RESULTS}/trivial/{{dataset}}.csv",
     log:

@@ -6,7 +6,6 @@ rule figure:
     input:
         **figure_inputs(),
         published=PUBLISHED,
-        checked=redone_if_damaged(f"{FIGURES}/{{figure}}.csv"),
     output:
         csv=f"{FIGURES}/{{figure}}.csv",
         pdf=f"{FIGURES}/{{figure}}.pdf",

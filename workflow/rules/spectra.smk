@@ -6,9 +6,6 @@ rule spectra:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
         layers=lambda wildcards: shown_files(wildcards.experiment, "layers.csv"),
         spectra=lambda wildcards: shown_files(wildcards.experiment, "spectra.csv"),
-        checked=redone_if_damaged(
-            *(f"{RESULTS}/{{experiment}}/{name}.csv" for name in ("layers", "spectra"))
-        ),
     output:
         layers=f"{RESULTS}/{{experiment}}/layers.csv",
         spectra=f"{RESULTS}/{{experiment}}/spectra.csv",

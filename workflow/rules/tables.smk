@@ -7,12 +7,6 @@ rule collect:
         layers=lambda wildcards: shown_files(wildcards.experiment, "layers.csv"),
         history=lambda wildcards: shown_files(wildcards.experiment, "history.csv"),
         trivial=lambda wildcards: trivial_files(wildcards.experiment),
-        checked=redone_if_damaged(
-            *(
-                f"{RESULTS}/{{experiment}}/{name}.csv"
-                for name in ("runs", "trials", "history")
-            )
-        ),
     output:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
         trials=f"{RESULTS}/{{experiment}}/trials.csv",
@@ -38,7 +32,6 @@ rule table:
     input:
         runs=lambda wildcards: tables_of(wildcards.table, "runs"),
         published=PUBLISHED,
-        checked=redone_if_damaged(f"{RESULTS}/tables/{{table}}.csv"),
     output:
         csv=report(
             f"{RESULTS}/tables/{{table}}.csv",
@@ -68,12 +61,6 @@ rule verdicts:
     input:
         runs=collected("runs"),
         published=PUBLISHED,
-        checked=redone_if_damaged(
-            *(
-                f"{RESULTS}/tables/{name}.csv"
-                for name in ("verdicts", "gains", "measured", "estimates")
-            )
-        ),
     output:
         csv=report(
             f"{RESULTS}/tables/verdicts.csv",

@@ -12,7 +12,6 @@ for family, seeds in JOBS:
             "_".join(map(str, ["train", family, *(seeds or [])]))
         input:
             **training_inputs(family),
-            checked=redone_if_damaged(*training_outputs(family, seeds)["metrics"]),
         output:
             **training_outputs(family, seeds),
         log:
@@ -43,7 +42,6 @@ rule pretrain:
         data=PDE_DATA,
         subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
         code=own_code,
-        checked=redone_if_damaged(f"{CELL}/seed={{seed}}/metrics.json"),
     output:
         **training_outputs("sciml", None)
         | {"model": [f"{CELL}/seed={{seed}}/model.safetensors"]},

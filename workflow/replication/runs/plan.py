@@ -59,7 +59,7 @@ def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
 
 
 def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
-    """A row for each model and data set, and their sum.
+    """A row for each model and data set, and a total.
 
     Args:
         grid: the configured runs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +100,10 @@ class Config:
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
                 raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
+            for path in map(str, (Path(folder), *Path(folder).parents)):
+                if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - False for a name that is too long
+                    what = "a link that leads nowhere" if os.path.islink(path) else "a file"  # noqa: PTH114
+                    raise ConfigError(f"{source}: key '{key}' is {folder!r}, but {path} is {what}")
         for key, folder in {"study_dir": config.study_dir or "", **config.data_folders}.items():
             try:
                 Path(folder).expanduser()
