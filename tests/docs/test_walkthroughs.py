@@ -54,10 +54,13 @@ def test_the_page_has_the_sections(root):
     assert re.findall(r"^## (.*)$", (root / "docs/walkthroughs.md").read_text(), re.M) == list(SECTIONS)
 
 
-@pytest.mark.parametrize(("title", "trainings"), [(SECTIONS[0], "24"), (SECTIONS[1], "12 "), (SECTIONS[2], "12 ")])
+@pytest.mark.parametrize(
+    ("title", "trainings"),
+    [(SECTIONS[0], r"^all +18 "), (SECTIONS[1], " 12 trainings "), (SECTIONS[2], " 12 trainings ")],
+)
 def test_a_walkthrough_is_planned(title, trainings, root, clone):
     printed = follow(section(root, title), clone, dry=True)
-    assert trainings in printed
+    assert re.search(trainings, printed, re.M)
     assert re.search(r"^train_\w+ +\d+$", printed, re.M)
 
 

@@ -211,7 +211,7 @@ FILES = [
     (b"scale: smoke\x00\n", "config.yaml"),
     (b"scale: [smoke\n", "line"),
     (b"scale: smoke\n\texperiments: all\n", "line 2"),
-    (b"scale: smoke\nscale: demo\n", "stands twice"),
+    (b"scale: smoke\nscale: demo\n", "is repeated"),
     (b"1: smoke\n", "not text"),
     (b"? [a, b]\n: smoke\n", "config.yaml"),
     (b"scale: !!python/object/apply:os.system ['touch pwned']\n", "line 1"),

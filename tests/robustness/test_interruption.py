@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(damage, starter,
     damage(newest)
     process = starter.start(run.arguments, tmp_path)
     assert process.wait() == 0, process.output
-    assert f"checkpoint {newest.name} is passed over" in process.output
+    assert f"checkpoint {newest.name} is skipped" in process.output
     assert f"resumed from {before.name}" in process.output
     assert run.result(tmp_path) == whole("pde")
 

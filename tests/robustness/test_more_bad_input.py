@@ -33,7 +33,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"only": {"model": ["nat"]}}, "did you mean 'net'"),
     ({"only": {"models": ["net"]}}, "did you mean 'model'"),
     ({"only": {"dataset": ["text"]}}, "there are: heat"),
-    ({"only": {"method": ["tb", "tb"]}}, "no item twice"),
+    ({"only": {"method": ["tb", "tb"]}}, "no repeated items"),
     ({"only": {"method": [True]}}, "text"),
     ({"only": {"ratio": 0.5}}, "a list"),
     ({"only": {"ratio": []}}, "at least 1 item"),
@@ -58,6 +58,9 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"keep_models": None}, "true or false"),
     ({"results_dir": None}, "text"),
     ({"results_dir": ""}, "results_dir"),
+    ({"results_dir": "config.yaml"}, "config.yaml is a file"),
+    ({"figures_dir": "config.yaml/figures"}, "config.yaml is a file"),
+    ({"figures_dir": "catalog/nowhere"}, "catalog/nowhere is a link that leads nowhere"),
     ({"results_dir": "experiments/../.."}, "a folder below this one"),
     ({"figures_dir": 7}, "text"),
     ({"seeds": {}}, "a list"),
@@ -107,6 +110,7 @@ EXPERIMENTS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "word"), VALUES, ids=[f"{changes!r:.60}" for changes, _ in VALUES])
 def test_a_wrong_value(changes, word, repository, refuse):
+    (repository / "catalog/nowhere").symlink_to("no/such/folder")
     write(repository / "config.yaml", changed(CONFIG, **changes))
     refuse(word, "config.yaml")
 

@@ -122,7 +122,7 @@ def set_in(repository, path, value):
         (("block", "ratios"), [0], ["ratios[0]", "0", "more than 0"]),
         (("block", "ratios"), [1.5], ["1.5", "at most 1"]),
         (("block", "ratios"), [float("nan")], ["nan", "finite"]),
-        (("block", "ratios"), [0.5, 0.5], ["no item twice"]),
+        (("block", "ratios"), [0.5, 0.5], ["no repeated items"]),
         (("block", "hyper"), {"epochs": 0}, ["epochs", "0", "at least 1"]),
         (("block", "hyper"), {"lr": "fast"}, ["lr", "'fast'", "a number"]),
         (("block", "hyper"), {"lr": -1.0}, ["lr", "-1.0", "more than 0"]),
@@ -161,7 +161,7 @@ def test_the_same_run_twice_is_refused(repository):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"scale: demo\nscale: paper\n", "stands twice"),
+        (b"scale: demo\nscale: paper\n", "is repeated"),
         (b"scale: [demo\n", "line"),
         (b"\xff\xfe\x00scale", "UTF-8"),
         (b"a: &x [1]\nb: *x\n", "aliases"),
@@ -200,7 +200,7 @@ def test_the_repositorys_own_configuration_is_valid_at_every_scale(root):
 
 @pytest.mark.parametrize(
     ("gate", "reason"),
-    [({"needs_folders": ["pde"]}, "names no folder of pde"), ({"on_request": True}, "where config.yaml names it")],
+    [({"needs_folders": ["pde"]}, "names no folder for pde"), ({"on_request": True}, "if config.yaml names it")],
 )
 def test_a_gated_experiment_runs_only_where_it_is_named(repository, gate, reason):
     other = copy.deepcopy(repository.experiment)
@@ -265,7 +265,7 @@ def test_mistakes_in_a_pretraining_are_named(repository, changes, words):
 def test_weights_are_pretrained_or_given_not_both(repository):
     pretrained(repository).catalog["models"]["fno"]["weights"] = "weights.pth"
     with pytest.raises(
-        ConfigError, match="model 'fno': model option 'pretrain' is for operators, and without 'weights'"
+        ConfigError, match="model 'fno': model option 'pretrain' is for operators only and excludes 'weights'"
     ):
         repository.grid()
 

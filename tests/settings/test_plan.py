@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
+from test_grid import pretrained
 from test_rundir import finish
 
 from replication.cli import app
 from replication.runs.plan import needs_table, origin, plan_table, read_finished
 from tempbalance.cli import guarded
 
-LIMITS = {"nlp": 60.0, "sciml": 120.0}
+LIMITS = {"train_nlp": 60.0, "train_sciml": 120.0, "pretrain": 180.0}
 
 
 @pytest.fixture
@@ -40,6 +42,26 @@ def test_hours_come_from_the_finished_runs_of_the_nearest_ratio(grid, tmp_path):
     assert row["hours"] == pytest.approx(7 * 1.0 + 8 * 2.0)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".csv", ".npz", ".safetensors"))
     assert row["GB"] == pytest.approx(16 * size / 1e9)
+
+
+def test_a_pretraining_counts_as_a_training_with_a_time_limit_of_its_own(repository, tmp_path):
+    grid = pretrained(repository).grid()
+    table = plan_table(grid, read_finished(grid, tmp_path), LIMITS).set_index("dataset")
+    assert tuple(table.loc["mixture", ["trainings", "finished", "from"]]) == (1, 0, "rule of thumb")
+    assert table.loc["mixture", "hours"] == pytest.approx(3.0)
+    assert table.loc["", "hours"] == pytest.approx(3.0 + table.loc["pde", "hours"])
+    assert table.loc["", "trainings"] == table.loc["pde", "trainings"] + 1
+
+    (made,) = grid.pretrainings.values()
+    finish(tmp_path, replace(made, seed=1, hyper={**made.hyper, "epochs": 6}), epochs=6)
+    finished = read_finished(grid, tmp_path).assign(seconds=7200.0)
+    recorded = plan_table(grid, finished, LIMITS).set_index("dataset")
+    assert tuple(recorded.loc["mixture", ["finished", "from"]]) == (0, "finished runs")
+    assert recorded.loc["mixture", "hours"] == pytest.approx(1.0)
+
+    finish(tmp_path, made, epochs=3)
+    done = plan_table(grid, read_finished(grid, tmp_path), LIMITS).set_index("dataset")
+    assert tuple(done.loc["mixture", ["finished", "hours"]]) == (1, 0.0)
 
 
 def test_the_command_prints_the_slice(repository, root, tmp_path, monkeypatch, capsys):

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from replication.errors import BusyError, DataError
+from replication.errors import BusyError, DataError, InputError
 from replication.figures.data import read_eigenvalues
 from replication.runs.checkpoint import Checkpoints, write_atomically
 from replication.runs.records import RUN_COLUMNS, experiment_tables, read_record, stacked_table
-from replication.runs.rundir import RunDir
+from replication.runs.rundir import RunDir, forget_finished, hold_folder, keep_finished
 from replication.settings.spec import RunSpec
 
 SPEC = RunSpec("sciml", "fno", "pde", 0.5, "tb", 1, hyper={"epochs": 1, "batch_size": 1, "lr": 1e-3})
@@ -151,6 +151,36 @@ def test_a_sealed_run_is_finished_but_shows_nothing_before_it_is_published(tmp_p
         assert not run.sealed.exists()
 
 
+def test_a_training_whose_inputs_came_out_the_same_publishes_the_finished_run_as_it_was(tmp_path):
+    folder = finish(tmp_path, SPEC).folder
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    keep_finished(folder / "metrics.json")
+    for path in before:
+        path.unlink()  # as Snakemake does before a job
+    with RunDir.open(SPEC, tmp_path, inputs={"data": "other"}) as run:
+        assert not run.finished
+    with RunDir.open(SPEC, tmp_path, inputs={"data": "abc"}) as run:
+        assert run.finished
+        run.publish()
+    assert {path: path.read_bytes() for path in before} == before
+    keep_finished(folder / "metrics.json")
+    forget_finished(folder / "metrics.json")
+    (folder / "metrics.json").unlink()
+    with RunDir.open(SPEC, tmp_path, inputs={"data": "abc"}) as run:
+        assert not run.finished
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/runs: cannot be written \(Not a directory\)"):
+        hold_folder(tmp_path / "file/runs")
+    held = hold_folder(tmp_path / "results")
+    with pytest.raises(BusyError, match=r"another process is writing .*results \(lock .*results/\.lock\); wait for it"):
+        hold_folder(tmp_path / "results")
+    held.lock.release()
+    hold_folder(tmp_path / "results").lock.release()
+
+
 def test_weights_are_kept_only_where_that_is_asked(tmp_path):
     with RunDir.open(SPEC, tmp_path, inputs={}, keep_model=False) as run:
         run.finish(result(0.5), model=LAYER_MODEL, initial_eigenvalues={})
@@ -191,7 +221,7 @@ def test_a_file_of_the_same_size_with_other_content_is_named_when_it_is_read(tmp
     run = finish(tmp_path, SPEC)
     with_another_digit(run.folder / "history.csv")
     rows = pd.DataFrame([{**dict.fromkeys(RUN_COLUMNS, 0), "run": SPEC.path}])
-    with pytest.raises(DataError, match=r"history\.csv: was damaged or changed after the run"):
+    with pytest.raises(DataError, match=r"history\.csv: was damaged or changed after it had been"):
         stacked_table(rows, tmp_path, "history.csv")
 
 

@@ -58,7 +58,7 @@ def test_runs_that_two_experiments_share_have_one_specification(repository):
 def test_a_searched_s_beside_a_side_of_its_own_is_refused(repository, block, override):
     repository.block.update(block)
     repository.block["overrides"] = [{"when": {"method": ["tb"]}, **override}]
-    with pytest.raises(ConfigError, match=r"searches 's', which sets both sides, beside 's_m.*' for the method tb"):
+    with pytest.raises(ConfigError, match=r"searches 's', which sets both sides, and also has 's_m.*' for the method"):
         repository.grid()
 
 

@@ -90,6 +90,19 @@ def test_a_second_call_has_nothing_to_do(smoke, snakemake, more):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+def test_damaged_figures_tables_and_report_are_made_again(smoke, snakemake):
+    names = ["figures/fig4_cfd_ratio.png", "figures/forest.pdf", "results/tables/verdicts.md", "results/report.html"]
+    before = {smoke / name: (smoke / name).read_bytes() for name in names}
+    for path, content in before.items():
+        path.write_bytes(content[:-7])
+    done = snakemake(smoke, *SMOKE)
+    assert done.returncode == 0, done.stderr[-5000:]
+    for name in names:
+        assert f"{name}: has {len(before[smoke / name]) - 7} bytes" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert "train_" not in done.stderr
+
+
 def test_a_changed_seed_redoes_only_what_depends_on_it(smoke, snakemake):
     record = next(path for path in records(smoke) if "/fno/1dcfd" in str(path))
     kept, before = record.read_text(), record.stat()

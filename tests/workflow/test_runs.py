@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -137,7 +138,7 @@ def test_damage_that_no_time_shows_is_named_when_it_is_read_and_redone_by_the_ne
     layers = chosen.with_name("layers.csv")
     damage(layers, layers.read_bytes().replace(b"1", b"2", 1), seen=False)
     (study.path / TABLE).unlink()
-    with pytest.raises(AssertionError, match=r"layers\.csv: was damaged or changed after the run had written it"):
+    with pytest.raises(AssertionError, match=r"layers\.csv: was damaged or changed after it had been written"):
         study(TABLE)
     assert not (study.path / TABLE).exists(), "no table is made of it"
     study(TABLE)
@@ -151,11 +152,28 @@ def test_a_torn_table_is_made_again(study, name):
     content = path.read_bytes()
     damage(path, content[: len(content) // 2])
     done = study(TABLE)
-    assert f"{NAME}/{name}: was damaged or changed after it had been written; snakemake makes it again" in done.stderr
+    assert re.search(rf"{NAME}/{name}: has \d+ bytes, .* damaged or changed; snakemake makes it again", done.stderr)
     assert path.read_bytes() == content
     assert study.trained_at() == before
     os.utime(path, (time.time() + 60,) * 2)
     assert "Nothing to be done" in study(TABLE).stderr, "touching changes no content"
+
+
+def test_damaged_data_rows_and_scores_are_made_again_and_nothing_is_trained(study):
+    study(TABLE)
+    results = study.path / "results"
+    damaged = [results / name for name in ("data/small-flow/data.h5", "trivial/small-flow.csv")]
+    damaged += results.glob("subsets/small-flow/*.json")
+    before = {path: path.read_bytes() for path in (*damaged, *records(study.path))}
+    for path in damaged:
+        damage(path, before[path].replace(b"0", b"1", 1))
+    done = study(TABLE)
+    for path in damaged:
+        name = path.relative_to(study.path)
+        assert f"{name}: was damaged or changed after it had been written; snakemake makes it again" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before, "the records too: they hold when a run was trained"
+    assert not list(results.glob("runs/**/finished"))
+    assert "Nothing to be done" in study(TABLE).stderr
 
 
 def test_a_changed_hyper_parameter_leaves_the_old_run_and_changing_back_finds_it(study):

@@ -1,4 +1,4 @@
-"""Two calls in one folder, and a lock that a killed call left behind."""
+"""Two calls in one folder, two clones with one results folder, and locks that a killed call left behind."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ DATA = "results/data/1dcfd-smoke/data.h5"
 CALL = (DATA, "--config", "scale=smoke", "device=cpu")
 
 
-def start(root: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """The call in a process group of its own, stopped while it holds the folder's lock."""
+def start(root: Path, folder: Path, until: str = ".snakemake/locks/*") -> subprocess.Popen[bytes]:
+    """The call in a process group of its own, stopped once a file is there; by default, its lock of the folder."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(folder), "--cores", "1", *CALL]
     process = subprocess.Popen(
@@ -22,7 +22,7 @@ def start(root: Path, folder: Path) -> subprocess.Popen[bytes]:
         start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not list(folder.glob(".snakemake/locks/*")):
+    while not list(folder.glob(until)):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -56,3 +56,27 @@ def test_after_kill_9_the_lock_is_removed_as_the_message_says_and_the_same_call_
     assert snakemake(tmp_path, "--unlock", "--config", "scale=smoke").returncode == 0
     assert snakemake(tmp_path, *CALL).returncode == 0
     assert (tmp_path / DATA).is_file()
+
+
+def test_of_two_clones_with_one_results_folder_the_second_is_told_and_goes_on_after_kill_9(root, snakemake, tmp_path):
+    (tmp_path / "shared").mkdir()
+    clones = [tmp_path / "one", tmp_path / "two"]
+    for clone in clones:
+        clone.mkdir()
+        (clone / "results").symlink_to(tmp_path / "shared")
+
+    def told(folder: Path) -> bool:
+        done = snakemake(clones[1], *CALL)
+        text = done.stdout + done.stderr
+        return done.returncode != 0 and f"another process is writing {folder} (lock" in text and "Traceback" not in text
+
+    first = start(root, clones[0], f"{DATA}.parts-*")
+    try:
+        assert told(tmp_path / "shared")
+        first.kill()
+        first.wait()
+        assert told(tmp_path / "shared/data/1dcfd-smoke"), "the killed call's job lives on"
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+    assert snakemake(clones[1], *CALL).returncode == 0
+    assert (tmp_path / "shared/data/1dcfd-smoke/data.h5.json").is_file()

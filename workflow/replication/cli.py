@@ -1,8 +1,9 @@
-"""``replication ...``: what the workflow's rules call, and what a person asks of the grid and its results."""
+"""``replication ...``: the commands that the workflow's rules call, and those for people."""
 
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +18,8 @@ Options = Annotated[str, typer.Option(help="the data set's options as JSON, or @
 Family = Annotated[str, typer.Option(help="nlp or sciml")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda", envvar="REPLICATION_DEVICE")]
 JobsPerGPU = Annotated[int, typer.Option(help="jobs that may share one GPU", envvar="REPLICATION_JOBS_PER_GPU")]
-ReportTo = Annotated[str, typer.Option(help="tracker of the Trainer, or none", envvar="REPLICATION_REPORT_TO")]
-KeepModels = Annotated[bool, typer.Option(help="whether trained weights are kept", envvar="REPLICATION_KEEP_MODELS")]
+ReportTo = Annotated[str, typer.Option(help="tracker, as `report_to`, or none", envvar="REPLICATION_REPORT_TO")]
+KeepModels = Annotated[bool, typer.Option(help="keep trained weights", envvar="REPLICATION_KEEP_MODELS")]
 
 
 def _text(value: str) -> str:
@@ -34,7 +35,7 @@ def _options(value: str) -> dict[str, Any]:
     try:
         options = json.loads(_text(value))
     except ValueError as error:
-        raise InputError(f"options are no JSON: {error}") from None
+        raise InputError(f"options are not JSON: {error}") from None
     if not isinstance(options, dict):
         raise InputError(f"options are {value!r}, a JSON object was expected")
     return options
@@ -67,37 +68,43 @@ def simulate(
     options: Options,
     out: Path,
     workers: int = 1,
-    results: Annotated[Path, typer.Option(help="results folder, where jobs agree on devices")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="results folder, where jobs share out devices")] = Path("results"),
     device: Device = "auto",
     jobs_per_gpu: JobsPerGPU = 1,
 ) -> None:
     """Simulate a PDE data set into an HDF5 file in PDEBench's layout."""
+    from replication.runs.devices import acquire_device
+    from replication.runs.rundir import hold_folder
+    from replication.runs.seals import seal
     from replication.simulation.simulation import simulate as simulate_data
 
     values = _options(options)
-    if values.get("solver") != "torch":
-        simulate_data(values, out, workers=workers)
-        return
-    from replication.runs.devices import acquire_device
-
-    with acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu) as chosen:
-        simulate_data(values, out, device=chosen)
+    with hold_folder(out.parent), ExitStack() as stack:
+        chosen = "cpu"
+        if values.get("solver") == "torch":
+            chosen = stack.enter_context(acquire_device(device, results / ".devices", jobs_per_device=jobs_per_gpu))
+        simulate_data(values, out, workers=workers, device=chosen)
+        seal(out, out.with_name(out.name + ".json"))
 
 
 @app.command()
 def prepare(options: Options, raw: Path, out: Path) -> None:
     """Split and clean a text data set's files."""
+    from replication.runs.seals import seal
     from replication.text.preparing import prepare as prepare_text
 
     prepare_text(_options(options), _existing(raw, "folder"), out)
+    seal(out)
 
 
 @app.command()
 def tokenize(options: Options, model_options: Annotated[str, typer.Option()], data: Path, out: Path) -> None:
     """Tokenise a prepared data set once for all runs of a model."""
+    from replication.runs.seals import seal
     from replication.text.tokens import tokenize as tokenize_text
 
     tokenize_text(_options(options), _options(model_options), _existing(data, "folder"), out)
+    seal(out)
 
 
 @app.command()
@@ -112,6 +119,7 @@ def subset(
     seed: int = 0,
 ) -> None:
     """Choose the training rows of a data ratio and write their numbers with a hash."""
+    from replication.runs.seals import seal
     from replication.runs.subset import choose_rows, write_subset
 
     values = _options(options)
@@ -130,6 +138,7 @@ def subset(
         strides=values.get("strides"), held_out=held_out, labels=labels,
     )  # fmt: skip
     write_subset(out, rows, dataset=dataset, ratio=ratio, rule=rule, seed=seed, n_total=n_total)
+    seal(out)
 
 
 @app.command()
@@ -137,7 +146,7 @@ def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Op
     """Score trivial predictors (zero, persistence, mean, extrapolation; majority class) on a data set's test rows."""
     import pandas as pd
 
-    from replication.runs.seals import write_tables
+    from replication.runs.seals import seal
 
     if family == "nlp":
         from replication.text.trivial import trivial_scores as measure
@@ -145,7 +154,8 @@ def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Op
         from replication.operators.trivial import trivial_errors as measure
     table = pd.DataFrame(measure(data, _options(options)), columns=["predictor", "metric", "value"])
     table.insert(0, "dataset", dataset)
-    write_tables({str(out): table})
+    table.to_csv(out, index=False)
+    seal(out)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------
@@ -154,17 +164,17 @@ def trivial(family: Family, dataset: Annotated[str, typer.Option()], options: Op
 @app.command()
 def train(
     records: Annotated[list[Path], typer.Argument(help="<results>/runs/<run>/metrics.json of each run to train")],
-    spec: Annotated[str, typer.Option(help="settings that the runs share, as JSON, or @FILE")],
+    spec: Annotated[str, typer.Option(help="settings that the runs share, as JSON or @FILE")],
     data: Annotated[Path, typer.Option(help="HDF5 file, or folder of a prepared text data set")],
     subset: Annotated[Path, typer.Option(help="file of `replication subset`")],
     tokens: Annotated[Path | None, typer.Option(help="folder of `replication tokenize` (text)")] = None,
-    unseen: Annotated[str, typer.Option(help="hyper-parameters that decide no number, as JSON")] = "{}",
+    unseen: Annotated[str, typer.Option(help="hyper-parameters that affect no number, as JSON")] = "{}",
     device: Device = "auto",
     jobs_per_gpu: JobsPerGPU = 1,
     keep_models: KeepModels = True,
     report_to: ReportTo = "none",
 ) -> None:
-    """Train runs of one cell, one after the other, each from its last checkpoint when there is one."""
+    """Train runs of one cell, one after the other, each from its last checkpoint if there is one."""
     from replication.jobs import train_runs
 
     train_runs(
@@ -181,7 +191,7 @@ def check(
     config: Annotated[Path, typer.Option(help="configuration file")] = Path("config.yaml"),
     root: Annotated[Path, typer.Option(help="the repository")] = Path(),
 ) -> None:
-    """Check the configuration and every experiment it names, and count their runs."""
+    """Check the configuration and every experiment that it names, and count their runs."""
     from replication.settings.config import read_config
     from replication.settings.grid import load_grid
 
@@ -197,9 +207,9 @@ def check(
 def plan(
     config: Annotated[Path, typer.Option(help="configuration file")] = Path("config.yaml"),
     root: Annotated[Path, typer.Option(help="the repository")] = Path(),
-    scale: Annotated[str | None, typer.Option(help="another scale than the configuration's")] = None,
+    scale: Annotated[str | None, typer.Option(help="replaces the configuration's scale")] = None,
 ) -> None:
-    """What the configuration, or its slice (`only`), would train: runs, hours, disk space, and what it needs."""
+    """What the configuration, or its part that `only` keeps, would train: runs, hours, disk space, data and weights."""
     from replication.runs.plan import needs_table, plan_table, read_finished
     from replication.settings.config import Config
     from replication.settings.grid import load_grid
@@ -208,7 +218,7 @@ def plan(
     content = read_yaml(config) | ({"scale": scale} if scale else {})
     grid = load_grid(root, Config.from_mapping(content, root, str(config)))
     results, rules = Path(grid.config.results_dir), read_yaml(root / "profiles/resources.yaml")["rules"]
-    limits = {family: rules[f"train_{family}"][grid.config.scale]["runtime"] for family in ("nlp", "sciml")}
+    limits = {rule: rules[rule][grid.config.scale]["runtime"] for rule in ("train_nlp", "train_sciml", "pretrain")}
     table = plan_table(grid, read_finished(grid, results), limits)
     needs = needs_table(grid, results)
     if only := grid.config.only.given():
@@ -216,9 +226,10 @@ def plan(
     table["GB"] = table["GB"].astype(float).map("{:.2f}".format).replace("nan", "?")
     print(table.to_markdown(index=False, tablefmt="simple", floatfmt=".2f"))
     print(
-        "\nhours: of what is not finished, one run at a time, in proportion to epochs and rows. From finished runs of"
-        "\nthe same model and data set; else a rule of thumb: all rows take the time limit in profiles/resources.yaml."
-        "\nGB: with trained weights, where a finished run says how large it is.\n"
+        "\nhours: for what is not finished, one run at a time; pretraining counts as a training. Estimated from"
+        "\nfinished runs of the same model and data set, in proportion to epochs and rows. Where there are none, a"
+        "\nrule of thumb: training on all rows takes the time limit in profiles/resources.yaml."
+        "\nGB: with trained weights; ? where no finished run tells the size.\n"
     )
     print(needs.to_markdown(index=False, tablefmt="simple"))
 
@@ -240,7 +251,7 @@ def compare(
     a: Annotated[Path, typer.Argument(help="a results folder")],
     b: Annotated[Path, typer.Argument(help="another results folder")],
     csv: Annotated[Path | None, typer.Option(help="write all cells to this file")] = None,
-    html: Annotated[Path | None, typer.Option(help="write a page with every difference drawn")] = None,
+    html: Annotated[Path | None, typer.Option(help="write a page that draws every difference")] = None,
 ) -> None:
     """Compare two results folders: which cells differ, and by how much."""
     from replication.report.comparison import comparison_page
@@ -256,5 +267,5 @@ def compare(
 
 
 def main() -> None:
-    """Entry point; errors and exit codes as :func:`tempbalance.cli.run_app` has them."""
+    """Entry point; :func:`tempbalance.cli.run_app` defines errors and exit codes."""
     run_app(app)

@@ -1,4 +1,4 @@
-"""The errors that the study adds to the library's."""
+"""The library's errors, and those that the study adds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class BusyError(TempBalanceError):
 
 
 class TerminatedError(TempBalanceError):
-    """The process was asked to end (SIGTERM) and has saved what it needs to go on."""
+    """The process was asked to end (SIGTERM) and has saved what it needs to continue."""
 
     exit_code = 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""A training job: the runs of one cell that differ in the seed, one after the other in one process."""
+"""A training job: runs of one cell with different seeds, one after the other in one process."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def train_runs(
     keep_models: bool = True,
     report_to: str = "none",
 ) -> None:
-    """Train the runs whose records are named, each from its last checkpoint, and publish them when all are finished.
+    """Train the runs that the records name, each from its last checkpoint, and publish them when all are finished.
 
     Args:
         spec: settings that the runs share (:meth:`RunSpec.to_json`).
         records: ``<results>/runs/<run>/metrics.json`` of each run; the path names the seed.
         data: HDF5 file, or folder of a prepared text data set.
-        subset: file of ``replication subset``.
-        tokens: folder of ``replication tokenize`` (text).
-        unseen: hyper-parameters that decide no number, laid over those of ``spec``.
-        device, jobs_per_gpu: as of :func:`replication.runs.devices.acquire_device`.
+        subset: file written by ``replication subset``.
+        tokens: folder written by ``replication tokenize`` (text).
+        unseen: hyper-parameters that affect no number; they override those of ``spec``.
+        device, jobs_per_gpu: see :func:`replication.runs.devices.acquire_device`.
         keep_models: whether trained weights are kept.
         report_to: tracker that shows the trainings while they run.
 
-    A run that fails does not keep the others from training; its error is raised at the end. Raises InputError where a
-    record's path is not that of the settings.
+    If a run fails, the others are trained all the same; its error is raised at the end. Raises InputError if a record's
+    path does not belong to the settings.
     """
     check_tracker(report_to)
     specs = [_spec_of(spec, record, unseen or {}) for record in records]
@@ -94,7 +94,7 @@ def _spec_of(text: str, record: Path, unseen: Mapping[str, Any]) -> RunSpec:
 
 
 def _pretrained(spec: RunSpec, results: Path) -> Path | None:
-    """The weights that the model's pretraining made; None where it has none."""
+    """The weights made by the pretraining of the model; None if it has none."""
     if spec.pretraining is None:
         return None
     path = results / RUNS / spec.pretraining.path / MODEL
@@ -104,7 +104,7 @@ def _pretrained(spec: RunSpec, results: Path) -> Path | None:
 
 
 def _weights(spec: RunSpec, pretrained: Path | None) -> dict[str, str]:
-    """Hashes of the pretrained weights and of the user's own code that a run starts from, if it does."""
+    """Hashes of the pretrained weights and of the user's own code that a run uses, if any."""
     if spec.family == "nlp":
         from replication.text.encoders import fingerprint
 
@@ -122,7 +122,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | Non
         from replication.text.training import finetune
 
         if tokens is None:
-            raise InputError(f"{spec.path}: --tokens is missing, a text run needs it")
+            raise InputError(f"{spec.path}: --tokens is missing; a text run needs it")
         cache = tokens
         return lambda spec, rows, run, device: finetune(
             spec, data=data, tokens=cache, indices=rows, run=run, device=device
@@ -133,7 +133,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | Non
 
 
 def data_hash(data: Path) -> str:
-    """Hash of a data set's manifest, which holds the hashes of its files, so that no run reads 55 GB to hash them."""
+    """Hash of a data set's manifest, which has the hashes of its files, so that no run reads 55 GB to hash them."""
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
     try:
         good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)

@@ -1,5 +1,6 @@
 # The configuration and the grid, checked once, and the helpers that every stage shares.
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,18 +13,17 @@ from replication.errors import TempBalanceError
 from replication.operators.own import code_file
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
-from replication.runs.seals import find_damage
 from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
 from replication.settings.yamlfile import as_read, read_yaml
 
-# Not workflow.basedir: where another workflow imports this one as a module, that is the other's folder.
+# Not workflow.basedir: if another workflow imports this one as a module, that is the other's folder.
 ROOT = Path(
     workflow.current_basedir.join("../..").get_path_or_uri(secret_free=False)
 ).resolve()
 IS_MODULE = not workflow.modifier.is_main_snakefile()
-# In a module's working directory config.yaml is the other workflow's.
+# If this is a module, config.yaml in the working directory belongs to the other workflow.
 OWN_CONFIG = (
     ROOT / "config.yaml"
     if IS_MODULE or not Path("config.yaml").is_file()
@@ -32,7 +32,7 @@ OWN_CONFIG = (
 
 
 def load_configuration():
-    """Config and grid; a mistake ends the run before any job, with one sentence."""
+    """Config and grid; a mistake ends the workflow before any job, with one sentence."""
     try:
         for path in (OWN_CONFIG, *workflow.overwrite_configfiles):
             read_yaml(Path(path))
@@ -53,7 +53,7 @@ if IS_MODULE:
         sys.exit(
             "error: this workflow cannot be imported with prefix:; give results_dir and figures_dir in config: instead"
         )
-    # Snakemake ignores `configfile:` of a module that is given `config:`. In place, because scripts read it too.
+    # If a module is given `config:`, Snakemake ignores its `configfile:`. In place, because scripts read it too.
     config.update({**read_yaml(OWN_CONFIG), **config})
 else:
     update_config(config, as_read(workflow.config_settings.config))
@@ -65,6 +65,9 @@ RUNS = f"{RESULTS}/runs"
 CELL = f"{RUNS}/{{model}}/{{dataset}}/ratio={{ratio}}/{{method}}/{{id}}"
 LOGS = f"{RESULTS}/logs"
 MAIN = workflow.is_main_process
+for folder in (RESULTS, FIGURES) if MAIN else ():
+    if Path(folder).is_dir() and not os.access(folder, os.W_OK):
+        logger.warning(f"{folder}: cannot be written, so nothing can be made there")
 ASKED = read_yaml(ROOT / "profiles/resources.yaml")
 
 TEXT_DATA = f"{RESULTS}/data/{{dataset}}/prepared"
@@ -78,17 +81,17 @@ if workflow.is_main_process and (
         f"Not the pinned versions, so numbers may differ: {', '.join(differences)}"
     )
 
-# Where a job runs and what it leaves on disk decide no number. They are told to jobs by the environment: a change of a
-# rule's parameters would train every run again.
+# Where a job runs and which files it keeps affect no number. Jobs get these settings from the environment, because a
+# changed parameter of a rule would train every run again.
 ENVIRONMENT = {
     "REPLICATION_DEVICE": CONFIG.device,
     "REPLICATION_JOBS_PER_GPU": CONFIG.jobs_per_gpu,
     "REPLICATION_KEEP_MODELS": int(CONFIG.keep_models),
     "REPLICATION_REPORT_TO": CONFIG.report_to,
 }
-# One thread a job: two threads on a small model are slower than one when jobs run side by side.
+# One thread per job: on a small model two threads are slower than one when jobs run side by side.
 shell.prefix(
-    # Behind everything else on the path, for a snakemake called by its full name outside its environment.
+    # Last on the path, for a snakemake called by its full path outside its environment.
     f'export PATH="$PATH:{Path(sys.executable).parent}"; '
     "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
     "OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false PYTHONHASHSEED=0 PYTHONWARNINGS=ignore "
@@ -98,7 +101,7 @@ shell.prefix(
 
 
 def asks_for(rule, runs=1):
-    """What a job of the rule asks for at the configured scale; time grows with its runs, both with every attempt."""
+    """A job's resources at the configured scale: time is for all of its runs, and grows like memory with every attempt."""
     rules, scale = ASKED["rules"], CONFIG.scale
     asked = {**rules["default"][scale], **rules.get(rule, {}).get(scale, {})}
     if CONFIG.device == "cpu":
@@ -114,7 +117,7 @@ def asks_for(rule, runs=1):
 
 
 def one_of(names):
-    """A wildcard constraint that matches these names and no other."""
+    """A wildcard constraint that matches only these names."""
     return "|".join(re.escape(name) for name in sorted(names)) or r"[^\s\S]"
 
 
@@ -133,7 +136,7 @@ def is_simulated(name, options):
 
 
 def is_batched(name, options):
-    """Simulated many samples at once, on a GPU where there is one."""
+    """Whether many samples are simulated at once, on a GPU if there is one."""
     return is_simulated(name, options) and options.get("solver") == "torch"
 
 
@@ -146,7 +149,7 @@ def dataset_options(wildcards):
 
 
 def results_folder(_wildcards):
-    """A function, because the linter takes a plain text for a hardcoded prefix of the rule's files."""
+    """A function, because the linter would take plain text for a hardcoded prefix of the rule's files."""
     return RESULTS
 
 
@@ -156,7 +159,7 @@ def folder_argument(wildcards):
 
 
 def own_files(wildcards):
-    """Files of the user's own that a data set is made from; where one has changed, its runs are trained again."""
+    """The user's own files that a data set is made from; if one changes, the data set's runs are trained again."""
     options = GRID.datasets[wildcards.dataset]
     if wildcards.dataset in CONFIG.data_folders:
         return []
@@ -168,13 +171,13 @@ def own_files(wildcards):
 
 
 def own_code(wildcards):
-    """The Python file of an operator of the user's own; where it has changed, its runs are trained again."""
+    """The Python file of a user's own operator; if it changes, the operator's runs are trained again."""
     file = code_file(GRID.models[wildcards.model])
     return [] if file is None else [str(file)]
 
 
 def cell_spec(wildcards):
-    """The settings that decide the numbers of a cell's runs, or an error for a path that no experiment declares."""
+    """The settings that affect the numbers of a cell's runs, or an error for a path that no experiment declares."""
     spec = {**PRETRAININGS, **SPECS}.get(wildcards.id)
     if spec is None:
         raise WorkflowError(
@@ -197,10 +200,10 @@ def records(experiment):
 
 
 def shown_files(experiment, name):
-    """One file of every run that an experiment shows whatever the scores.
+    """One file of every run that an experiment shows whatever the scores are.
 
-    A search is different: one of its trials is shown, and the scores tell which. That trial's record, which a run
-    publishes last, stands for its files. With a file of every trial, planning a search of thousands takes long.
+    Trials of a search are left out: only one of them is shown, and the scores tell which. Its record, which a run
+    publishes last, is an input instead. With files of every trial, planning a search of thousands takes long.
     """
     return [
         f"{RUNS}/{run.path}/{name}"
@@ -211,7 +214,7 @@ def shown_files(experiment, name):
 
 
 def pretrained_weights(wildcards):
-    """The weights that a run starts from, where the workflow makes them."""
+    """The weights that a run starts from, if the workflow makes them."""
     spec = SPECS.get(wildcards.id)
     if spec is None or spec.pretraining is None:
         return []
@@ -227,31 +230,12 @@ def trivial_files(experiment):
     ]
 
 
-def redone_if_damaged(*outputs):
-    """An input function without files: a job whose finished outputs were damaged is done again.
-
-    It takes records of runs and tables. Only jobs that the targets need are looked at.
-    """
-
-    def check(wildcards):
-        for output in outputs if MAIN else ():
-            path = output.format(**wildcards)
-            if path not in workflow.dag.forcefiles and (
-                problem := find_damage(Path(path))
-            ):
-                logger.warning(problem)
-                workflow.dag.forcefiles.add(path)
-        return []
-
-    return check
-
-
 def training_data(wildcards):
     text = GRID.families[wildcards.dataset] == "nlp"
     return (TEXT_DATA if text else PDE_DATA).format(dataset=wildcards.dataset)
 
 
-# Every run once, whichever experiments select it. Runs that differ in the seed alone share an id.
+# Every run once, whichever experiments select it. Runs that differ only in the seed share an id.
 PRETRAININGS = {run.id: run for run in GRID.pretrainings.values()}
 SPECS = {run.id: run for run in GRID.runs.values()}
 PATHS = {}
@@ -259,7 +243,7 @@ for run in GRID.runs.values():
     PATHS.setdefault(run.id, {})[run.seed] = f"{RUNS}/{run.path}"
 
 
-# What the configured experiments can build; the report says of everything else why not.
+# What the configured experiments can build; the report says why anything else is missing.
 PUBLISHED = f"{ROOT}/workflow/resources/published_results.csv"
 PLAN = GRID.index.plan(
     GRID.experiments,
@@ -298,7 +282,7 @@ def tables_of(artifact, name):
 
 
 def predictions_of(artifacts):
-    """Rollouts of the runs that artifacts of sample predictions show, each once."""
+    """Rollouts of the runs that artifacts of sample predictions show, each run once."""
     runs = (
         run
         for name in artifacts
@@ -308,7 +292,7 @@ def predictions_of(artifacts):
 
 
 def figure_inputs():
-    """Input functions of a figure: the collected tables, and what single runs of it show (spectra, rollouts)."""
+    """Input functions of a figure: the collected tables, and files of single runs that it shows (spectra, rollouts)."""
     inputs = {
         name: lambda wildcards, name=name: tables_of(wildcards.figure, name)
         for name in ("runs", "layers", "spectra")
@@ -322,7 +306,7 @@ def figure_inputs():
 
 
 def artifact(wildcards):
-    """What a script has to know of an artifact."""
+    """What a script has to know about an artifact."""
     (name,) = wildcards
     return ARTIFACTS[name].plain()
 

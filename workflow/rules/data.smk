@@ -1,6 +1,6 @@
 # Data: published or embedded files, simulation, preparation, and the rows of each data ratio.
 #
-# These jobs have priority over trainings, which would otherwise wait for a data set that is simulated last.
+# These jobs have priority over trainings. Otherwise trainings would wait for a data set that is simulated last.
 
 
 rule fetch_text:
@@ -134,7 +134,6 @@ rule fetch_pde:
 rule trivial:
     input:
         training_data,
-        checked=redone_if_damaged(f"{RESULTS}/trivial/{{dataset}}.csv"),
     output:
         f"{RESULTS}/trivial/{{dataset}}.csv",
     log:

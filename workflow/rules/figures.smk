@@ -1,12 +1,11 @@
-# Figures and animations, drawn from the collected tables of the experiments they show and from files of single runs,
-# and the report on everything.
+# Figures and animations, drawn from the collected tables of the experiments that they show and from files of single
+# runs, and the report.
 
 
 rule figure:
     input:
         **figure_inputs(),
         published=PUBLISHED,
-        checked=redone_if_damaged(f"{FIGURES}/{{figure}}.csv"),
     output:
         csv=f"{FIGURES}/{{figure}}.csv",
         pdf=f"{FIGURES}/{{figure}}.pdf",

@@ -1,4 +1,4 @@
-# Which runs share a training job, and what such a job takes and leaves.
+# Which runs share a training job, and what such a job reads and writes.
 
 
 def is_begun(id):
@@ -6,10 +6,10 @@ def is_begun(id):
 
 
 def training_jobs():
-    """(family, seeds) of every kind of training job -> the ids whose runs train so; seeds are None for one run a job.
+    """Every kind of training job, (family, seeds) -> ids of the runs it trains; seeds None: one run per job.
 
-    A job on a cluster plans again while files of runs come and go. So it looks at none, and has each id in every kind
-    in which the main process may have submitted it.
+    A job on a cluster plans again, while files of runs come and go. So it does not look at files, and puts each id into
+    every kind in which the main process may have submitted it.
     """
     size = CONFIG.runs_per_job or max(map(len, PATHS.values()))
     jobs = {(run.family, None): [] for run in SPECS.values()}
@@ -28,7 +28,8 @@ def training_jobs():
 def ids_of(kind, jobs):
     """A wildcard constraint: the ids of one kind of training job.
 
-    A kind with most of its family's ids refuses the others instead, because a list of thousands is slow to match.
+    For a kind with most of its family's ids, the constraint excludes the others, because a list of thousands is slow to
+    match.
     """
     others = {
         id for other, ids in jobs.items() if other[0] == kind[0] for id in ids
@@ -38,7 +39,7 @@ def ids_of(kind, jobs):
     return f"(?!(?:{one_of(others)})/)[0-9a-f]+"
 
 
-# What every training leaves.
+# What every training writes.
 OUTPUTS = [
     "metrics.json",
     "history.csv",
@@ -63,7 +64,7 @@ def training_inputs(family):
 
 
 def training_outputs(family, seeds):
-    """Files of the runs with these seeds; an operator also leaves rollouts of a few test samples, for the figures."""
+    """Files of the runs with these seeds; operators also write rollouts of a few test samples, for the figures."""
     names = [*OUTPUTS, "predictions.npz"] if family == "sciml" else OUTPUTS
     return {
         name.partition(".")[0]: [

@@ -1,4 +1,4 @@
-# Spectra: exponents of every layer, at the end of each run and along its training, of the runs that an experiment shows.
+# Spectra: exponents of every layer, during and at the end of training, of the runs that an experiment shows.
 
 
 rule spectra:
@@ -6,9 +6,6 @@ rule spectra:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
         layers=lambda wildcards: shown_files(wildcards.experiment, "layers.csv"),
         spectra=lambda wildcards: shown_files(wildcards.experiment, "spectra.csv"),
-        checked=redone_if_damaged(
-            *(f"{RESULTS}/{{experiment}}/{name}.csv" for name in ("layers", "spectra"))
-        ),
     output:
         layers=f"{RESULTS}/{{experiment}}/layers.csv",
         spectra=f"{RESULTS}/{{experiment}}/spectra.csv",
@@ -21,6 +18,6 @@ rule spectra:
     params:
         results=results_folder,
     message:
-        "Exponents of the runs of {wildcards.experiment}"
+        "Collect the exponents of {wildcards.experiment}"
     script:
         "../scripts/spectra.py"

@@ -1,4 +1,4 @@
-# Tables: the records of runs, one row each, and the paper's tables made from them.
+# Tables: the records of runs, one row per run, and the paper's tables made from them.
 
 
 rule collect:
@@ -7,12 +7,6 @@ rule collect:
         layers=lambda wildcards: shown_files(wildcards.experiment, "layers.csv"),
         history=lambda wildcards: shown_files(wildcards.experiment, "history.csv"),
         trivial=lambda wildcards: trivial_files(wildcards.experiment),
-        checked=redone_if_damaged(
-            *(
-                f"{RESULTS}/{{experiment}}/{name}.csv"
-                for name in ("runs", "trials", "history")
-            )
-        ),
     output:
         runs=f"{RESULTS}/{{experiment}}/runs.csv",
         trials=f"{RESULTS}/{{experiment}}/trials.csv",
@@ -24,7 +18,7 @@ rule collect:
     resources:
         **asks_for("collect"),
     params:
-        # The script reads the configuration itself; a changed title or stand-in text must make it run.
+        # The script reads the configuration itself. With this parameter, it runs again if a title or stand-in text changes.
         selection=lambda wildcards: GRID.fingerprint(wildcards.experiment),
         root=str(ROOT),
         results=results_folder,
@@ -38,7 +32,6 @@ rule table:
     input:
         runs=lambda wildcards: tables_of(wildcards.table, "runs"),
         published=PUBLISHED,
-        checked=redone_if_damaged(f"{RESULTS}/tables/{{table}}.csv"),
     output:
         csv=report(
             f"{RESULTS}/tables/{{table}}.csv",
@@ -68,12 +61,6 @@ rule verdicts:
     input:
         runs=collected("runs"),
         published=PUBLISHED,
-        checked=redone_if_damaged(
-            *(
-                f"{RESULTS}/tables/{name}.csv"
-                for name in ("verdicts", "gains", "measured", "estimates")
-            )
-        ),
     output:
         csv=report(
             f"{RESULTS}/tables/verdicts.csv",

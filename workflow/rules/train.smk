@@ -1,7 +1,7 @@
 # Training: baseline and TempBalance runs, and the spectra of what they trained.
 #
-# Runs of a cell that differ in the seed alone share a job, which saves start-up. Where one of them is finished already, the
-# others have a job each: Snakemake removes all outputs of a job before it starts, and a finished run is not trained again.
+# Runs of a cell that differ only in the seed share a job, which saves start-up time. If one of them is already finished, each of the
+# others has its own job: Snakemake removes all outputs of a job before it starts, and a finished run must not be trained again.
 
 JOBS = training_jobs()
 
@@ -12,7 +12,6 @@ for family, seeds in JOBS:
             "_".join(map(str, ["train", family, *(seeds or [])]))
         input:
             **training_inputs(family),
-            checked=redone_if_damaged(*training_outputs(family, seeds)["metrics"]),
         output:
             **training_outputs(family, seeds),
         log:
@@ -28,7 +27,7 @@ for family, seeds in JOBS:
         params:
             spec=cell_spec,
             unseen=cell_unseen,
-            # Here, because the text below is made when the job runs, and `family` is another one by then.
+            # Here, because the shell command is formatted when the job runs, when `family` has another value.
             tokens=["--tokens", TOKENS] if family == "nlp" else [],
         message:
             f"Train {{wildcards.model}} on {{wildcards.dataset}}, ratio {{wildcards.ratio}}, {{wildcards.method}}, seed {joined(seeds, '{wildcards.seed}')}"
@@ -37,13 +36,12 @@ for family, seeds in JOBS:
             "--data {input.data:q} --subset {input.subset:q} {params.tokens:q} 2> {log:q}"
 
 
-# The weights that runs start from, whatever the configuration says about keeping trained weights. Everything waits for them.
+# The weights that runs start from. They are kept whatever `keep_models` says, and have priority because runs wait for them.
 rule pretrain:
     input:
         data=PDE_DATA,
         subset=f"{RESULTS}/subsets/{{dataset}}/ratio={{ratio}}.json",
         code=own_code,
-        checked=redone_if_damaged(f"{CELL}/seed={{seed}}/metrics.json"),
     output:
         **training_outputs("sciml", None)
         | {"model": [f"{CELL}/seed={{seed}}/model.safetensors"]},

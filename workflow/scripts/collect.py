@@ -7,7 +7,7 @@ from pathlib import Path
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.runs.records import experiment_tables, stacked_table
-from replication.runs.seals import write_tables
+from replication.runs.seals import seal
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
 from replication.statistics.cells import read_table
@@ -18,4 +18,6 @@ grid = load_grid(root, Config.from_mapping(snakemake.config, root))
 runs, trials = experiment_tables(grid, grid.experiments[snakemake.wildcards.experiment], results)
 runs = join_trivial(runs, [read_table(path) for path in snakemake.input.trivial])
 history = stacked_table(runs, results, "history.csv")
-write_tables({outputs.runs: runs, outputs.trials: trials, outputs.history: history})
+for path, table in ((outputs.runs, runs), (outputs.trials, trials), (outputs.history, history)):
+    table.to_csv(path, index=False)
+seal(*outputs)

@@ -9,13 +9,14 @@ sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 from replication.figures.data import FigureData
 from replication.figures.registry import draw
 from replication.figures.style import save, style
-from replication.runs.seals import write_tables
+from replication.runs.seals import seal
 from replication.settings.artifacts import Artifact
 
 kinds = "runs", "layers", "spectra", "eigenvalues", "predictions"
 paths = {kind: [Path(path) for path in snakemake.input.get(kind)] for kind in kinds}
 artifact = Artifact(**snakemake.params.artifact)
 data = FigureData.read(artifact, published=Path(snakemake.input.published), **paths)
-write_tables({snakemake.output.csv: data.table()})
+data.table().to_csv(snakemake.output.csv, index=False)
 with style(snakemake.params.style):
     save(draw(data), Path(snakemake.output.pdf), Path(snakemake.output.png))
+seal(*snakemake.output)

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.report.report import Sources, render
+from replication.runs.seals import seal
 from replication.settings.artifacts import Index
 from replication.settings.paths import RUNS
 from replication.statistics.cells import read_runs, read_stacked, read_table
@@ -41,3 +42,4 @@ sources = Sources(
 )
 page = render(Index.from_plain(snakemake.params.artifacts), sources, Path(inputs.template))
 Path(snakemake.output[0]).write_text(page, encoding="utf-8")
+seal(*snakemake.output)

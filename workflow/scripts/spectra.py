@@ -7,8 +7,10 @@ from pathlib import Path
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 
 from replication.runs.records import stacked_table
-from replication.runs.seals import write_tables
+from replication.runs.seals import seal
 from replication.statistics.cells import read_table
 
 runs, results = read_table(snakemake.input.runs), Path(snakemake.params.results)
-write_tables({path: stacked_table(runs, results, f"{name}.csv") for name, path in snakemake.output.items()})
+for name, path in snakemake.output.items():
+    stacked_table(runs, results, f"{name}.csv").to_csv(path, index=False)
+seal(*snakemake.output)

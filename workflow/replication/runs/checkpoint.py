@@ -35,6 +35,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def fingerprint(path: Path) -> dict[str, int | str]:
+    """Size and SHA-256 of a file, by which a damaged one is told."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +69,7 @@ class Checkpoints:
     Args:
         folder: where they live.
         run_hash: hash of the run's configuration and inputs; a checkpoint with another hash is ignored.
-        keep: how many of the newest stay.
+        keep: number of checkpoints to keep, the newest.
     """
 
     def __init__(self, folder: Path, run_hash: str, keep: int = 2) -> None:
@@ -108,7 +113,7 @@ class Checkpoints:
             problem = self._problem(folder)
             if problem is None:
                 return folder
-            log.warning("checkpoint %s is passed over: %s", folder.name, problem)
+            log.warning("checkpoint %s is skipped: %s", folder.name, problem)
         return None
 
     def clear(self) -> None:

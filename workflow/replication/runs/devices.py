@@ -1,4 +1,4 @@
-"""Which processor or GPU a training job takes, when several jobs share one machine."""
+"""Assign each training job a CPU or GPU when several jobs share one machine."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ REPORT_EVERY_S = 60.0
 def visible_gpus() -> list[str]:
     """The GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` names them: numbers or UUIDs.
 
-    torch is asked how many there are; it asks the driver without starting CUDA, so that a later choice of one
-    device still takes effect.
+    torch counts them without initialising CUDA, so that ``CUDA_VISIBLE_DEVICES`` can still be set afterwards.
     """
     named = os.environ.get(VISIBLE)
     if named is not None and not named.strip():
@@ -43,9 +42,9 @@ def visible_gpus() -> list[str]:
 def acquire_device(device: str, lock_dir: Path, *, jobs_per_device: int = 1) -> Iterator[str]:
     """Context that holds a torch device: ``cpu`` or ``cuda:0``.
 
-    On a GPU the block sees one device only (``CUDA_VISIBLE_DEVICES``), so nothing it calls can spread over the
-    others. The least used one is taken. Locks in ``lock_dir`` count the jobs on each device; the system drops
-    them when a job dies. Where every device is full the call waits.
+    The block sees only the least used GPU (``CUDA_VISIBLE_DEVICES``), so nothing that it calls can use another one.
+    Locks in ``lock_dir`` count the jobs on each device; the system releases them when a job dies. The call waits while
+    every device is full.
 
     Args:
         device: ``auto`` (a GPU when there is one), ``cpu`` or ``cuda``.

@@ -1,4 +1,4 @@
-"""Choosing the epoch: by the validation set, and beside it the paper's way (best epoch on the test set)."""
+"""Choose the epoch on the validation set, and also as the paper does (best epoch on the test set)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Metrics = dict[str, float]
 
 @dataclass
 class BestEpoch:
-    """The best epoch so far by one metric on one set; of equal epochs the earliest.
+    """The best epoch so far by one metric on one set; ties go to the earliest.
 
     Attributes:
         metric: name of the metric that decides.
@@ -32,7 +32,7 @@ class BestEpoch:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def offer(self, epoch: int, metrics: Metrics, weights: Callable[[], dict[str, Tensor]] | None = None) -> None:
-        """Take an epoch if it is better. An epoch whose metric is NaN is never taken; ``weights`` makes the copy."""
+        """Replace the best epoch if this one is better (NaN never is). ``weights`` copies the model's weights."""
         sign = 1 if self.higher_is_better else -1
         best = sign * self.metrics[self.metric] if self.epoch else -math.inf
         if sign * metrics[self.metric] > best:
@@ -45,7 +45,7 @@ class BestEpoch:
         return {"epoch": self.epoch, "metrics": self.metrics, "weights": self.weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
         self.epoch, self.metrics, self.weights = state["epoch"], state["metrics"], state["weights"]
 
 
@@ -62,17 +62,17 @@ def outcome(
 ) -> dict[str, Any]:
     """How a run ended, for its record.
 
-    The test set is seen once with the chosen weights and, where wanted, with the final ones.
+    The test set is evaluated with the chosen weights and, if ``final_epoch``, with those of the last epoch.
 
     Args:
         selected: best epoch on the validation set, with its weights.
-        paper: best epoch on the test set; empty where the test set was not looked at during training.
+        paper: best epoch on the test set; empty if the test set was not evaluated during training.
         last_val: metrics of the last epoch on the validation set.
         epochs: number of the last epoch.
-        diverged_epoch: where training ended early, or None; the test set is looked at only if it did not.
-        evaluate_test: metrics of the present weights on the test set.
-        load_weights: puts weights back into the model.
-        final_epoch: whether the last epoch's weights are measured too where another epoch is chosen.
+        diverged_epoch: epoch at which training diverged, or None; only then is the test set evaluated.
+        evaluate_test: metrics of the current weights on the test set.
+        load_weights: loads weights into the model.
+        final_epoch: whether the last epoch's weights are evaluated too if another epoch is chosen.
     """
     test: dict[str, Metrics | None] = {"selected": None, "final": None, "paper": paper.metrics or None}
     if diverged_epoch is None:

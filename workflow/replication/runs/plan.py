@@ -21,7 +21,7 @@ CELL = ["model", "dataset"]
 
 
 def read_finished(grid: Grid, results: Path) -> pd.DataFrame:
-    """Every finished run of the grid's models on its data sets, in the grid or not, one row each.
+    """Every finished training of the grid's models on its data sets, in the grid or not, one row each.
 
     Columns ``model``, ``dataset``, ``ratio``, ``epochs``, ``seconds``, ``bytes`` (of its files; NaN where not
     recorded) and ``run`` (its path below the folder of runs).
@@ -31,7 +31,7 @@ def read_finished(grid: Grid, results: Path) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for model, dataset in sorted({(run.model, run.dataset) for run in grid.runs.values()}):
+    for model, dataset in sorted({(run.model, run.dataset) for run in grid.trainings.values()}):
         for path in sorted((results / RUNS / model / dataset).glob(f"ratio=*/*/*/seed=*/{RECORD}")):
             record = read_record(path)
             sizes = [written["bytes"] for written in record.get("files", {}).values()]
@@ -45,9 +45,9 @@ def read_finished(grid: Grid, results: Path) -> pd.DataFrame:
 
 
 def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
-    """Seconds of a run by the finished ones of its model and data set; NaN where there are none.
+    """Seconds that a run takes, estimated from the finished runs of its model and data set; NaN if there are none.
 
-    The mean of those at the nearest ratio, in proportion to epochs and rows.
+    The mean over the runs at the nearest ratio, scaled in proportion to epochs and rows.
     """
     alike = finished[(finished["model"] == run.model) & (finished["dataset"] == run.dataset)]
     if alike.empty:
@@ -59,27 +59,29 @@ def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
 
 
 def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
-    """A row for each model and data set, and their sum.
+    """A row for each model and data set, and a total.
 
     Args:
         grid: the configured runs.
         finished: :func:`read_finished`.
-        limits: family -> minutes that a training may take. Rule of thumb where nothing is recorded: a training on the
-            whole pool takes as long, another one as its share of the rows.
+        limits: rule (``train_nlp``, ``train_sciml``, ``pretrain``) -> time limit in minutes. The rule of thumb, where
+            nothing is recorded: training on the whole pool takes the limit, training on a share of it that share.
 
-    Returns ``trainings``, ``trials`` (settings that differ in more than the seed), ``finished``, ``hours`` of those
-    left, where the hours are ``from``, and ``GB`` that all of them take (NaN where nothing is recorded).
+    Returns ``trainings`` (with pretrainings), ``trials`` (settings that differ in more than the seed), ``finished``,
+    ``hours`` that the unfinished ones take, where that estimate is ``from``, and ``GB`` that all of them take (NaN if
+    nothing is recorded).
     """
     import pandas as pd
 
     done, rows = set(finished["run"]), []
-    for path, run in grid.runs.items():
+    for path, run in grid.trainings.items():
         seconds = recorded_seconds(run, finished)
         known = math.isfinite(seconds)
         left = path not in done
+        limit = limits["pretrain" if path in grid.pretrainings else f"train_{run.family}"]
         rows.append({
             "model": run.model, "dataset": run.dataset, "id": run.id, "finished": not left,
-            "hours": left * (seconds / 3600 if known else limits[run.family] / 60 * run.ratio),
+            "hours": left * (seconds / 3600 if known else limit / 60 * run.ratio),
             "from": "finished runs" if known else "rule of thumb",
         })  # fmt: skip
     cells = pd.DataFrame(rows).groupby(CELL, sort=False)

@@ -59,7 +59,7 @@ def pair_of_runs(
 
     ``choose`` picks one of their ratios.
 
-    Of a searched cell these are the runs of all trials; the chosen one is known when they are finished.
+    For a searched cell these are the runs of all trials: which one is chosen is not known before they finish.
     """
     first = cells[0]
     here = [cell for cell in cells if (cell.model, cell.dataset) == (first.model, first.dataset)]

@@ -20,7 +20,7 @@ PACKAGES = (
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Installed versions of the packages a number may depend on."""
+    """Installed versions of the packages that results may depend on."""
     found = {}
     for name in PACKAGES:
         try:

@@ -30,13 +30,13 @@ RUN_COLUMNS = ("experiment", "model", "dataset", "ratio", "n_train", "method", "
 
 
 def record_digest(record: Mapping[str, Any]) -> str:
-    """Hash of a record without the hash that it carries itself, by which a record edited by hand is told."""
+    """Hash of a record without its own ``digest``; it shows whether the record was edited."""
     text = json.dumps({key: value for key, value in record.items() if key != "digest"})
     return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_record(path: Path) -> Record:
-    """A run's ``metrics.json``. Raises DataError where it is missing, damaged or was changed by another hand."""
+    """A run's ``metrics.json``. Raises DataError where it is missing, damaged or edited."""
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
         record["run"]["seed"], record["metrics"], record["status"], record["primary"], record["provenance"]
@@ -49,7 +49,7 @@ def read_record(path: Path) -> Record:
 
 
 def damaged(path: Path, problem: str) -> DataError:
-    """The error for a damaged file. The file's time is renewed, so that the workflow looks at it when it plans next."""
+    """The error for a damaged file. Renews the file's time, so that the workflow checks it when it plans next."""
     with suppress(OSError):
         os.utime(path)
     return DataError(f"{path}: {problem}")
@@ -60,24 +60,23 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
 
     Args:
         path: the file.
-        record: the run's record, by default the one beside the file; without one nothing is compared.
+        record: the run's record, by default the one beside the file, or a seal; without one nothing is compared.
         content: compare the SHA-256 too, not the size alone.
 
     Raises DataError, naming the file, where it is another one.
     """
-    beside = path.with_name(RECORD)
     try:
-        written = (json.loads(beside.read_text(encoding="utf-8")) if record is None else record)["files"][path.name]
+        record = json.loads(path.with_name(RECORD).read_text(encoding="utf-8")) if record is None else record
+        written, again = record["files"][path.name], record.get("again", AGAIN)
     except (OSError, ValueError, KeyError, TypeError):
         return
     if not path.is_file():
         return
     size = path.stat().st_size
     if size != written["bytes"]:
-        problem = f"has {size} bytes, {written['bytes']} were written, so it was damaged or changed; {AGAIN}"
-        raise damaged(path, problem)
+        raise damaged(path, f"has {size} bytes, {written['bytes']} were written, so it was damaged or changed; {again}")
     if content and sha256(path) != written["sha256"]:
-        raise damaged(path, f"was damaged or changed after the run had written it; {AGAIN}")
+        raise damaged(path, f"was damaged or changed after it had been written; {again}")
 
 
 def check_sizes(folder: Path, record: Record) -> None:

@@ -18,22 +18,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from replication.errors import BusyError, TerminatedError
-from replication.runs.checkpoint import Checkpoints, fsync, sha256, write_atomically
+from replication.errors import BusyError, InputError, TerminatedError
+from replication.runs.checkpoint import Checkpoints, fingerprint, fsync, link_or_copy, write_atomically
 from replication.runs.provenance import peak_memory_mb, provenance
-from replication.runs.records import RECORD, record_digest
+from replication.runs.records import RECORD, read_record, record_digest
 from replication.runs.spectra import final_spectra
 from replication.runs.termination import termination_asked
 from replication.runs.tracking import Sink, block_scalars, epoch_scalars
 from replication.settings.paths import RUNS
 from replication.settings.spec import RunSpec, digest
 
+if TYPE_CHECKING:
+    from filelock import AcquireReturnProxy
+
 Row = Mapping[str, Any]
 
 #: File of a run's trained weights.
 MODEL = "model.safetensors"
+#: Folder of a finished run's files before they are published.
+SEALED = "finished"
 REPORT_EVERY_S = 5.0
 
 
@@ -47,6 +52,28 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
+def hold_folder(folder: Path, what: str = "") -> AcquireReturnProxy:
+    """Make a folder and lock it against other processes, until the lock is released or this process ends.
+
+    ``what`` names it in the message.
+
+    Raises BusyError where another live process holds it, InputError where nothing can be written there.
+    """
+    import filelock
+
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise BusyError(
+            f"another process is writing {what or folder.resolve()} (lock {lock.lock_file}); "
+            "wait for it, or end it, then run again"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
 class RunDir:
     """The folder of one run. Make one with :meth:`open`."""
 
@@ -57,11 +84,11 @@ class RunDir:
         self.keep_model = keep_model
         self.run_hash = digest({"id": spec.id, "path": spec.path, "inputs": self.inputs})
         self.folder = results / RUNS / spec.path
-        self.sealed = self.folder / "finished"
+        self.sealed = self.folder / SEALED
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)
         self.report_to = "none"
         self.events = self.folder / "tensorboard"
-        #: Set by the trainer where ``report_to`` asks for it.
+        #: Set by the trainer if ``report_to`` asks for it.
         self.track: Sink | None = None
         self._history: list[Row] = []
         self._spectra: list[Row] = []
@@ -82,22 +109,9 @@ class RunDir:
 
         Raises BusyError where another live process holds the run.
         """
-        import filelock
-
         run = cls(spec, results, inputs, device, keep_model)
-        run.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(run.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise BusyError(
-                f"another process is writing {spec.path} (lock {run.folder / '.lock'}); "
-                "wait for it, or end it, then run again"
-            ) from None
-        try:
+        with hold_folder(run.folder, spec.path):
             yield run
-        finally:
-            lock.release()
 
     # ---- while it trains -----------------------------------------------------------------------------
 
@@ -125,7 +139,7 @@ class RunDir:
             self.track(block_scalars(rows), rows[0]["epoch"])
 
     def heartbeat(self, epoch: int, epochs: int, **values: float) -> None:
-        """Say where the run is: ``heartbeat.json`` at every call, a line on standard error now and then."""
+        """Report progress: ``heartbeat.json`` at every call, a line on standard error every few seconds."""
         now = time.monotonic()
         beat = {
             "run": self.spec.path, "epoch": epoch, "epochs": epochs, "elapsed_s": round(now - self._started, 1),
@@ -143,13 +157,13 @@ class RunDir:
     # ---- checkpoints ---------------------------------------------------------------------------------
 
     def checkpoint_due(self, every_s: float) -> bool:
-        """Whether ``every_s`` seconds have passed since the last checkpoint (0: always), or the process has to end."""
+        """Whether the last checkpoint is ``every_s`` seconds old (0: always), or the process was asked to end."""
         return termination_asked() or time.monotonic() - self._checkpointed >= every_s
 
     def checkpoint(self, step: int, write: Any) -> None:
         """Save a checkpoint; ``write(folder)`` adds the trainer's files to the run's own rows.
 
-        Raises TerminatedError, once all is saved, where the process was asked to end.
+        Raises TerminatedError after saving if the process was asked to end.
         """
 
         def write_all(folder: Path) -> None:
@@ -163,7 +177,7 @@ class RunDir:
             raise TerminatedError(f"{self.spec.path}  ended by SIGTERM; a checkpoint is saved, run again to go on")
 
     def resume(self) -> Path | None:
-        """The newest good checkpoint's folder, with the rows of that moment taken back; None for a new run."""
+        """Folder of the newest valid checkpoint, whose rows are restored; None for a new run."""
         folder = self.checkpoints.latest()
         if folder is None:
             shutil.rmtree(self.events, ignore_errors=True)
@@ -216,10 +230,7 @@ class RunDir:
             "wall_s": round(self._elapsed_s(), 3),
             "peak_memory_mb": round(peak_memory_mb(self.device), 1),
             "provenance": provenance(self.device),
-            "files": {
-                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-                for path in sorted(self.sealed.iterdir())
-            },
+            "files": {path.name: fingerprint(path) for path in sorted(self.sealed.iterdir())},
         }
         self._write(RECORD, json.dumps({**record, "digest": record_digest(record)}, indent=1))
         self.checkpoints.clear()
@@ -249,3 +260,20 @@ class RunDir:
         for path in sorted(self.sealed.iterdir(), key=lambda path: path.name == RECORD):
             path.replace(self.folder / path.name)
         self.sealed.rmdir()
+
+
+def forget_finished(record: Path) -> None:
+    """Remove what is sealed of a run, so that it is trained again."""
+    shutil.rmtree(record.with_name(SEALED), ignore_errors=True)
+
+
+def keep_finished(record: Path) -> None:
+    """Seal a published run again: its training then publishes it as it is, if settings and inputs hash the same.
+
+    So data that are made again and come out the same train nothing again, though Snakemake starts the trainings.
+    """
+    forget_finished(record)
+    record.with_name(SEALED).mkdir()
+    for name in (*read_record(record).get("files", ()), RECORD):
+        if (file := record.with_name(name)).exists():
+            link_or_copy(file, record.with_name(SEALED) / name)

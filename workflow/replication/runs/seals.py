@@ -1,85 +1,116 @@
-"""Finished files that were damaged or changed afterwards: who notices, and what is done again.
+"""Finished files that were damaged or changed afterwards: who notices, and what is made again.
 
-A run's record holds the hash of each of its files and of itself. A table has its hash beside it, in a hidden file. What
-reads a file compares its content. The workflow compares times when it plans: Snakemake renews the times of a job's
-files together, so it reads only files whose times lie apart.
+A run's record holds the size and hash of each of its files, and its own hash. Other files that the workflow makes have
+them in a hidden file beside them, the seal. What reads a file compares its content. The workflow compares sizes and
+times when it plans: the files of a job have one time, because Snakemake renews them together. Where times lie apart,
+content is compared too.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from replication.errors import DataError
-from replication.runs.checkpoint import sha256, write_atomically
+from replication.runs.checkpoint import fingerprint, sha256, write_atomically
 from replication.runs.records import RECORD, check_file, damaged, read_record
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-FILES = ("history.csv", "spectra.csv", "layers.csv", "eigenvalues.npz", "predictions.npz", "model.safetensors")
 #: Times that lie no further apart are those of one job.
 TOGETHER_NS = 2 * 10**9
 
 
-def _seal(table: Path) -> Path:
-    return table.with_name(f".{table.name}.sha256")
+def seal_of(path: Path | str) -> str:
+    """The hidden file beside a file that holds its size and hash."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.seal")  # noqa: PTH118 of thousands of files, which pathlib makes slow
 
 
-def write_tables(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write tables as CSV (path -> table), each with its hash beside it, as ``sha256sum --check`` takes it."""
-    for name, table in tables.items():
-        path = Path(name)
-        _seal(path).unlink(missing_ok=True)
-        table.to_csv(path, index=False)
-        write_atomically(_seal(path), f"{sha256(path)}  {path.name}\n")
+def seal(*paths: Path | str) -> None:
+    """Write the seal of each file; of a folder, the seals of the files in it."""
+    for file in _files(str(path) for path in paths):
+        path = Path(file)
+        content = {"again": "snakemake makes it again", "files": {path.name: fingerprint(path)}}
+        write_atomically(Path(seal_of(file)), json.dumps(content))
 
 
-def check_table(path: Path) -> None:
-    """Compare a table with its hash; without one nothing is compared.
+def check_seal(path: Path, *, content: bool = True) -> None:
+    """Compare a file with its seal, or with its run's record; without either nothing is compared.
 
-    Raises DataError, naming the file, where it is another one.
+    Raises DataError, naming the file, where its size or, if asked for, its content is another one.
     """
-    with suppress(FileNotFoundError):
-        if _seal(path).read_text(encoding="utf-8", errors="replace").split()[:1] != [sha256(path)]:
-            raise damaged(path, "was damaged or changed after it had been written; snakemake makes it again")
-
-
-def find_damage(path: Path) -> str | None:
-    """What is wrong with a finished run, named by its record, or with a table; None where nothing is wrong or finished.
-
-    Content is read only where times lie apart. Where it is what was written, the times are brought together again.
-    """
-    is_run = path.name == RECORD
-    times = _times(path, FILES if is_run else (_seal(path).name,))
-    if not times or max(times.values()) - min(times.values()) <= TOGETHER_NS:
-        return None
+    if path.name == RECORD:
+        read_record(path)
+        return
     try:
-        if is_run:
-            record = read_record(path)
-            for file in times:
-                check_file(Path(file), record)
-        else:
-            check_table(path)
+        record = json.loads(Path(seal_of(path)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = None
+    check_file(path, record, content=content)
+
+
+def check_manifest(data: Path) -> None:
+    """Compare a data file with the hash in its manifest ``<data>.json``, where their times lie apart.
+
+    Raises DataError where it is another one.
+    """
+    manifest = data.with_name(data.name + ".json")
+    try:
+        written = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if _apart(times := _times([os.fspath(data), os.fspath(manifest)])):
+        if sha256(data) != written:
+            raise damaged(data, "was damaged or changed after it had been written; delete it, and it is made again")
+        _bring_together(times)
+
+
+def find_damage(outputs: Iterable[str]) -> str | None:
+    """What is wrong with a job's finished files; None if nothing is, and for files without a seal or a record.
+
+    If times lie apart but the content is as it was written, the times are brought together again.
+    """
+    files, seals = list(_files(outputs)), []
+    if not any(file.endswith(RECORD) for file in files):
+        files = [file for file in files if os.path.exists(seal_of(file))]  # noqa: PTH110
+        seals = [seal_of(file) for file in files]
+    times = _times([*files, *seals])
+    apart = _apart(times)
+    try:
+        for file in files if apart or seals else ():
+            check_seal(Path(file), content=apart)
     except DataError as error:
         return str(error)
-    oldest = min(times.values())
-    for file in times:
-        os.utime(file, ns=(oldest, oldest))
+    if apart:
+        _bring_together(times)
     return None
 
 
-def _times(path: Path, beside: Iterable[str]) -> dict[str, int]:
-    """Times of a file and of those beside it that exist, in nanoseconds; empty where the file itself does not exist."""
-    found = {}
-    folder = os.path.dirname(path)  # noqa: PTH120 of thousands of files, which pathlib makes slow
-    for file in (os.fspath(path), *(os.path.join(folder, name) for name in beside)):  # noqa: PTH118
-        try:
-            found[file] = os.stat(file).st_mtime_ns  # noqa: PTH116
-        except OSError:
-            if not found:
-                break
-    return found
+def _files(paths: Iterable[str]) -> Iterator[str]:
+    """Files that exist; of a folder, those in it."""
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112
+            yield from sorted(entry.path for entry in os.scandir(path) if entry.is_file() and entry.name[0] != ".")
+        elif os.path.exists(path):  # noqa: PTH110
+            yield path
+
+
+def _times(files: Iterable[str]) -> dict[str, int]:
+    """Times of the files that exist, in nanoseconds."""
+    times = {}
+    for file in files:
+        with suppress(OSError):
+            times[file] = os.stat(file).st_mtime_ns  # noqa: PTH116
+    return times
+
+
+def _apart(times: dict[str, int]) -> bool:
+    return bool(times) and max(times.values()) - min(times.values()) > TOGETHER_NS
+
+
+def _bring_together(times: dict[str, int]) -> None:
+    with suppress(OSError):  # not ours, or on a disk that cannot be written
+        for file in times:
+            os.utime(file, ns=(min(times.values()),) * 2)

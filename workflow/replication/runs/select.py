@@ -10,7 +10,7 @@ from typing import Any
 from replication.errors import InputError
 
 Record = dict[str, Any]
-#: What a trial may be chosen on: the split, and whose weights (``val.selected``: the best epoch on the validation set,
+#: Split and weights whose score may choose a trial (``val.selected``: the best epoch on the validation set,
 #: no look at the test set; ``test.paper``: the paper's protocol, the best epoch on the test set).
 CHOSEN_ON = {"validation": ("val", "selected"), "test": ("test", "paper")}
 
@@ -29,7 +29,7 @@ def trial_mean(records: Sequence[Record], select_on: str) -> float:
 
 
 def best_trial(means: Mapping[int, float], higher_is_better: bool) -> int:
-    """Number of the trial with the best mean, of equal ones the first; a NaN is chosen only where all are NaN.
+    """Number of the trial with the best mean, the first of equals; NaN only if all are NaN.
 
     Raises InputError where there is none.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def spectra_options(spec: RunSpec) -> dict[str, Any]:
-    """Which preset, and which changed options, a run's spectra are read with.
+    """Preset and options with which a run's spectra are measured.
 
     They belong to the model, not to the method: a baseline and a balanced run are measured alike.
     """

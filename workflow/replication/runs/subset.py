@@ -27,7 +27,7 @@ def strided_rows(
 ) -> list[int]:
     """Every k-th row, k = ``strides[ratio]`` or ``round(1 / ratio)``: ``reduced_batch`` of the released SciML code.
 
-    With ``held_out`` rows are counted as they were before these were taken out, and row numbers are the pool's.
+    ``held_out`` are positions of rows that were removed: the stride counts them, the returned row numbers do not.
     """
     stride = (strides or {}).get(f"{ratio:g}", round(1 / ratio))
     out = set(held_out)

@@ -1,4 +1,4 @@
-"""SIGTERM, as a scheduler sends it before its time limit: a training saves a checkpoint when it can, and ends."""
+"""SIGTERM, which schedulers send before a time limit: a training saves a checkpoint as soon as it can, then ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def termination_asked() -> bool:
 
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """Within the block the first SIGTERM is only noted; a second one does what it did before (it kills).
+    """Within the block the first SIGTERM is only noted; a second one has its usual effect (it kills).
 
     Outside the main thread, where Python allows no handler, the block changes nothing.
     """

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard or another tracker of the transformers Trainer. They decide no number of a run."""
+"""Scalars for TensorBoard or another tracker of the transformers Trainer. They do not affect a run's results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sink = Callable[[dict[str, float], int], None]
 
 
 def check_tracker(name: str) -> None:
-    """Raise ConfigError where TensorBoard is asked for and not installed; the Trainer says it of other trackers."""
+    """Raise ConfigError where TensorBoard is asked for and not installed; the Trainer checks other trackers."""
     if name == "tensorboard" and find_spec("tensorboard") is None:
         raise ConfigError(
             "key 'report_to' is 'tensorboard', but that package is not installed; run pip install "

@@ -1,7 +1,7 @@
 """The artifact index: every figure and table of the paper (and ours), what it is made from, and what it needs.
 
-The index names no experiment. An experiment's key ``artifact`` says where its runs are shown; one without it has
-figures and a table of its own (:func:`own_artifacts`).
+The index names no experiments. An experiment's key ``artifact`` says where its runs are shown; an experiment without
+it has figures and a table of its own (:func:`own_artifacts`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from replication.settings.checks import (
 from replication.settings.yamlfile import read_yaml
 
 Claim = Literal["better", "low_data", "balances", "imbalance"]
-#: Equation of a data set (its option `pde`) -> space dimensions, for those that are predicted frame by frame.
+#: Equation of a data set (its option `pde`) -> space dimensions, for equations that are predicted frame by frame.
 FLOW_DIMENSIONS = {"cfd1d": 1, "cfd2d": 2}
 INDEX = Path(__file__).parents[2] / "resources/artifacts.yaml"
 
@@ -50,45 +50,46 @@ class Artifact:
     title: Text
     family: Family
     layout: Annotated[
-        str, Field(description="module of replication.figures, or arrangement of replication.report.tables")
+        str,
+        Field(description="name in `REGISTRY` of replication.figures.registry, or layout of replication.report.tables"),
     ]
     needs: Annotated[Text, Field(description="what it takes to build it at full size")]
     caption: str = Field("", description="the text below it")
     shows: FileNames = Field(
-        (), description="what experiments declare as `artifact`; it shows those that are configured, and needs one"
+        (), description="it shows the configured experiments that declare one of these as `artifact`; it needs one"
     )
-    borrows: FileNames = Field((), description="the same, of experiments that lend methods for the same cells")
+    borrows: FileNames = Field((), description="likewise, experiments that add methods to the same cells")
     experiments: Annotated[FileNames, SkipJsonSchema()] = Field(())
     companions: Annotated[FileNames, SkipJsonSchema()] = Field(())
-    published: str | None = Field(None, description="id in the published table")
-    pairs: tuple[tuple[Text, Text], ...] = Field((), description="[method compared with, method]")
+    published: str | None = Field(None, description="id in the table of published values")
+    pairs: tuple[tuple[Text, Text], ...] = Field((), description="[reference method, method]")
     claims: Annotated[tuple[Claim, ...], *UNIQUE] = Field((), description="claims of the paper that it tests")
-    claims_of: str | None = Field(None, description="another artifact that shows the same runs and carries the verdict")
+    claims_of: str | None = Field(None, description="another artifact that shows the same runs and has the verdict")
     footnotes: tuple[Text, ...] = Field((), description="notes below the caption")
     unavailable: str = Field("", description="why it is never built")
-    ours: StrictBool = Field(False, description="not in the paper")
+    ours: StrictBool = Field(False, description="whether it is ours, not the paper's")
     flow_dimension: Literal[1, 2] | None = Field(
         None, description="space dimensions of the flow whose sample predictions it shows"
     )
     _keys = known_keys
 
     def shows_one_of(self, dimensions: Collection[int]) -> bool:
-        """Whether an experiment with flows of these space dimensions has what it shows."""
+        """Whether an experiment with flows of these space dimensions has anything for it to show."""
         return self.flow_dimension is None or self.flow_dimension in dimensions
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Every experiment whose runs it shows, those that it is about first."""
+        """Every experiment whose runs it shows, its main ones first."""
         return (*self.experiments, *self.companions)
 
     def plain(self) -> Options:
-        """Its fields as a rule hands them to a script, which makes them an artifact again."""
+        """Its fields as plain values, from which a rule's script makes the artifact again."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a configuration can build; ``missing`` says of every other artifact why not."""
+    """What a configuration can build; ``missing`` gives the reason for every artifact that it cannot build."""
 
     figures: Mapping[str, Artifact]
     tables: Mapping[str, Artifact]
@@ -98,7 +99,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Index:
-    """All artifacts, in the paper's order, and then the experiments' own."""
+    """All artifacts: the paper's in its order, then the experiments' own."""
 
     artifacts: Mapping[str, Artifact]
 
@@ -114,7 +115,7 @@ class Index:
             declared: experiment -> its key ``artifact``.
             own: artifacts of experiments that declare none.
 
-        Raises ConfigError where an experiment declares what no artifact shows, or a name stands twice.
+        Raises ConfigError if an experiment declares what no artifact shows, or if two artifacts have the same name.
         """
         known = sorted({item for artifact in self.artifacts.values() for item in artifact.shows})
         for name, item in declared.items():
@@ -153,10 +154,10 @@ class Index:
 
         Args:
             experiments: those of the configured grid.
-            scale: the configured scale, for the sentences about what is missing.
+            scale: the configured scale, named in the reasons for missing artifacts.
             skipped: experiments that the configuration leaves out, with the reason.
             flows: experiment -> space dimensions of the flows it predicts, for artifacts that show sample predictions.
-            only: the artifacts that are wanted; None: all.
+            only: the artifacts to build; None: all.
         """
         present, reasons = set(experiments), dict(skipped or {})
         built: dict[str, dict[str, Artifact]] = {"figure": {}, "table": {}, "animation": {}}
@@ -194,12 +195,12 @@ class ArtifactsFile(Model):
 def own_artifacts(
     experiment: str, title: str, family: Family, methods: Mapping[str, Options], flows: Collection[int] = ()
 ) -> dict[str, Artifact]:
-    """Figures of scores and of the STD of alpha, and a table, of an experiment that declares no artifact.
+    """The artifacts of an experiment that declares none: figures of scores and of the STD of alpha, and a table.
 
-    Where it predicts flows, it has the shipped artifacts of sample predictions too.
+    If the experiment predicts flows, it also gets its own versions of the artifacts of sample predictions.
 
     Args:
-        experiment: its name, with which theirs begin.
+        experiment: its name, with which the artifacts' names begin.
         title: its title.
         family: its family.
         methods: id -> options of the methods of its runs.
@@ -213,7 +214,7 @@ def own_artifacts(
         "experiments": (experiment,),
         "pairs": pairs,
         "ours": True,
-        "unavailable": "" if pairs else f"{experiment} has no method that balances beside one that does not",
+        "unavailable": "" if pairs else f"{experiment} does not have both a method that balances and one that does not",
     }
     entries: dict[str, Options] = {
         "score": {
@@ -252,7 +253,7 @@ SPREADS = (
 
 
 def own_pairs(methods: Mapping[str, Options]) -> tuple[tuple[str, str], ...]:
-    """(plain, balanced) methods: beside each balanced one those that differ in nothing else, or every plain one."""
+    """Pairs (plain, balanced): each balanced method with the plain ones that differ in nothing else, or with all."""
     plain = {name: options for name, options in methods.items() if options.get("balance") is None}
     pairs = []
     for name in (name for name in methods if name not in plain):
@@ -265,7 +266,7 @@ def own_pairs(methods: Mapping[str, Options]) -> tuple[tuple[str, str], ...]:
 def read_index(path: Path | str = INDEX) -> Index:
     """The index of a file; :meth:`Index.of` adds what a configuration has.
 
-    Raises ConfigError where it is not valid, or an artifact takes its claims from one that does not exist.
+    Raises ConfigError if it is not valid, or if an artifact takes its claims from one that does not exist.
     """
     path = Path(path)
     content = read_yaml(path)

@@ -1,4 +1,4 @@
-"""What all settings share: the base of their models, common field types, and errors a user can act on."""
+"""What all settings share: the base class of their models, field types, and errors that a user can act on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Family = Literal["nlp", "sciml"]
 FAMILIES = get_args(Family)
 Scale = Literal["smoke", "demo", "desk", "paper"]
 
-#: For settings that are dataclasses: a strict one would refuse a mapping. Their numbers must be strict types.
+#: For settings that are dataclasses. Strict mode would refuse a mapping, so their numbers have strict types instead.
 DATACLASS = ConfigDict(extra="forbid")
 
 
 def _no_item_twice(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if any(item in items[:index] for index, item in enumerate(items)):
-        raise PydanticCustomError("unique", "no item twice")
+        raise PydanticCustomError("unique", "no repeated items")
     return items
 
 
 def _known_keys(cls: Any, values: Any) -> Any:
-    """Refuse an unknown key here, where the known ones can be named."""
+    """Refuse an unknown key here, because pydantic's own error does not name the known ones."""
     if isinstance(values, Mapping) and getattr(cls, "model_config", DATACLASS)["extra"] == "forbid":
         known = cls.__pydantic_fields__
         unknown = [key for key in values if key not in known]
@@ -43,7 +43,7 @@ known_keys: Any = model_validator(mode="before")(classmethod(_known_keys))  # ty
 
 
 class Model(BaseModel):
-    """Base of all models of settings: unknown keys, numbers as text and the like are refused, never converted."""
+    """Base class of all models of settings: unknown keys, numbers given as text and the like are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     _keys = known_keys
@@ -55,7 +55,7 @@ FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
 Ratio = Annotated[float, Strict(), Field(gt=0, le=1)]
-# YAML has lists only; the settings keep them as tuples.
+# YAML has only lists; the settings store them as tuples.
 UNIQUE: Any = (Strict(False), AfterValidator(_no_item_twice), Field(json_schema_extra={"uniqueItems": True}))
 Names = Annotated[tuple[Name, ...], *UNIQUE, Field(min_length=1)]
 FileNames = Annotated[tuple[FileName, ...], *UNIQUE]
@@ -72,7 +72,7 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 def validate(kind: Any, value: Any, source: str) -> Any:
     """A value as an instance of a model or type.
 
-    Raises ConfigError naming source, key, value and what was expected; of several problems the first.
+    Raises ConfigError naming source, key, value and what was expected; if there are several problems, the first one.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"{source}: {_shown(value)} was found, a mapping of keys to values was expected")
@@ -86,7 +86,7 @@ def validate(kind: Any, value: Any, source: str) -> Any:
 
 
 def whole_number(options: Mapping[str, Any], key: str, default: int, what: str = "data set option") -> int:
-    """An option that counts something. Raises ConfigError where it is not a whole number of at least 1."""
+    """An option that counts something. Raises ConfigError if it is not a whole number of at least 1."""
     value = options.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{what} '{key}' is {value!r}, expected a whole number of at least 1")
@@ -94,7 +94,7 @@ def whole_number(options: Mapping[str, Any], key: str, default: int, what: str =
 
 
 def suggestion(name: str, known: Iterable[Any]) -> str:
-    """`` (did you mean 'x'?)`` where one of the known names is close, else nothing."""
+    """`` (did you mean 'x'?)`` if one of the known names is close, otherwise nothing."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 

@@ -1,7 +1,8 @@
-"""The user's configuration and the catalogue: read, checked, with every default filled in."""
+"""The user's configuration and the catalogue: read and validated, with every default filled in."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from replication.settings.yamlfile import read_yaml
 
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
 
-# transformers takes these names; importing it here would cost seconds.
+# The names that transformers accepts; importing it here would cost seconds.
 Tracker = Literal[
     "none", "azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "kubeflow", "mlflow",
     "neptune", "swanlab", "tensorboard", "trackio", "wandb",
@@ -46,44 +47,45 @@ class Subset(Model):
 
     rule: Literal["released", "random", "stratified"] = Field(
         "released",
-        description="released: the first rows (NLP) or strided rows (SciML); random: a seeded draw; stratified: a "
-        "seeded draw that keeps the classes' shares",
+        description="released: the first rows (language) or every k-th row (operators), as in the released code; "
+        "random: a seeded draw; stratified: a seeded draw that keeps the shares of the classes",
     )
-    seed: Seed = Field(0, description="of the draw")
+    seed: Seed = Field(0, description="seed of the draw")
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
 class Config:
-    """``config.yaml``, checked. Fields are its keys."""
+    """``config.yaml``, validated. Fields are its keys."""
 
     scale: Scale = Field(description="which grid of each experiment to run")
     experiments: Annotated[FileNames, Field(min_length=1)] | Literal["all"] = Field(
-        description="names of files under experiments/ (without .yaml), or the word all: those that declare the scale"
+        description="names of files under experiments/ (without .yaml), or all: every one that declares the scale "
+        "and is not on request"
     )
     study_dir: Text | None = Field(
-        None, description="your own folder, anywhere, whose experiments/ and catalog/ are read beside the repository's"
+        None, description="a folder of yours, anywhere; its experiments/ and catalog/ are read too"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes a GPU when there is one, cpu never does, cuda demands one"
+        "auto", description="auto: a GPU if there is one; cpu: never a GPU; cuda: a GPU is required"
     )
     jobs_per_gpu: StrictInt = Field(1, ge=1, le=64, description="training jobs that share one GPU")
     seeds: Seeds | None = Field(None, description="replaces the seeds of every experiment")
-    only: Only = Field(Only(), description="keeps the part of the grid that matches every given key")
+    only: Only = Field(Only(), description="restricts the grid to the runs that match every given key")
     subset: Subset = Field(Subset(), description="how training rows are chosen")
     data_folders: dict[Name, Text] = Field({}, description="data set: folder with your own copy of the published files")
-    datasets: dict[str, Options] = Field({}, description="further or changed data sets, laid over the catalogue")
-    models: dict[str, Options] = Field({}, description="further or changed models, laid over the catalogue")
-    methods: dict[str, Options] = Field({}, description="further or changed methods, laid over the catalogue")
+    datasets: dict[str, Options] = Field({}, description="new data sets, or changed options of those in the catalogue")
+    models: dict[str, Options] = Field({}, description="new models, or changed options of those in the catalogue")
+    methods: dict[str, Options] = Field({}, description="new methods, or changed options of those in the catalogue")
     results_dir: Folder = Field("results", description="folder of results, below the working directory")
-    figures_dir: Folder = Field("figures", description="folder of figures")
+    figures_dir: Folder = Field("figures", description="folder of figures, below the working directory")
     keep_models: StrictBool = Field(True, description="keep trained weights; their spectra are always kept")
     report_to: Tracker = Field(
-        "none", description="shows trainings while they run; operators know tensorboard, text what the Trainer knows"
+        "none", description="tracker that shows trainings while they run; operators support tensorboard only"
     )
     runs_per_job: StrictInt = Field(
-        0, ge=0, description="runs of a cell (its seeds) that train in one job, one after the other; 0: all of them"
+        0, ge=0, description="runs of a cell (its seeds) that one job trains, one after the other; 0: all of them"
     )
-    style: Options = Field({}, description="matplotlib rc parameters that overrule the figures' style")
+    style: Options = Field({}, description="matplotlib rc parameters that override the figures' style")
     _keys = known_keys
 
     @classmethod
@@ -98,11 +100,15 @@ class Config:
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
                 raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
+            for path in map(str, (Path(folder), *Path(folder).parents)):
+                if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - False for a name that is too long
+                    what = "a link that leads nowhere" if os.path.islink(path) else "a file"  # noqa: PTH114
+                    raise ConfigError(f"{source}: key '{key}' is {folder!r}, but {path} is {what}")
         for key, folder in {"study_dir": config.study_dir or "", **config.data_folders}.items():
             try:
                 Path(folder).expanduser()
             except RuntimeError:
-                raise ConfigError(f"{source}: the folder of {key} is {folder!r}, and that user has no home") from None
+                raise ConfigError(f"{source}: the folder of {key} is {folder!r}, but this user has no home") from None
         if config.study_dir and not list((config.study(root)[-1] / "experiments").glob("*.yaml")):
             raise ConfigError(f"{source}: key 'study_dir' is {config.study_dir!r}, which has no experiments/*.yaml")
         known = [*available_experiments(root, config)]
@@ -119,14 +125,14 @@ class Config:
         return (root, Path(self.study_dir).expanduser()) if self.study_dir else (root,)
 
 
-#: Folders below the results folder, where an experiment's tables are in a folder of its name.
+#: Folders in the results folder. An experiment, whose tables are in a folder of its name, cannot have these names.
 RESERVED = ("data", "logs", "runs", "subsets", "tables", "trivial")
 
 
 def available_experiments(root: Path, config: Config) -> dict[str, Path]:
     """Name -> file of every experiment, sorted; the repository's, then the user's own.
 
-    Raises ConfigError for a file whose name cannot be a folder's, or that stands in both.
+    Raises ConfigError for a file name that is not allowed, or that both have.
     """
     files: dict[str, Path] = {}
     for folder in config.study(root):
@@ -148,7 +154,7 @@ def available_experiments(root: Path, config: Config) -> dict[str, Path]:
 
 
 def read_config(path: Path, root: Path) -> Config:
-    """The configuration of a file laid over the repository's ``config.yaml``, as ``--configfile`` does it."""
+    """The configuration of a file, which overrides the repository's ``config.yaml`` as ``--configfile`` does."""
     values = read_yaml(path)
     if values is None:
         values = {}
@@ -161,14 +167,14 @@ def read_config(path: Path, root: Path) -> Config:
 
 
 class Labels(Model):
-    """What is only shown of an entry of the catalogue."""
+    """Those options of a catalogue entry that are only shown."""
 
-    title: Text | None = Field(None, description="what figures and tables call it; its id by default")
+    title: Text | None = Field(None, description="its name in figures and tables; its id by default")
     published_as: str | None = Field(None, description="its name in the published tables")
 
 
 class Entry(Labels):
-    """A model or data set of the catalogue; its other options are its kind's."""
+    """A model or data set of the catalogue; its other options depend on its kind."""
 
     model_config = ConfigDict(extra="allow")
     family: Family
@@ -202,16 +208,16 @@ class CatalogFile(Model):
 class Catalog:
     """Every declared model, data set and method: kind -> family -> id -> options.
 
-    Kinds are ``models``, ``datasets`` and ``methods``. Each family has its own names: both have a ``tb``.
+    Kinds are ``models``, ``datasets`` and ``methods``. Ids are unique within a family: both families have a ``tb``.
     """
 
     tables: Mapping[str, Mapping[str, Options]]
 
     @classmethod
     def read(cls, root: Path, config: Config) -> Catalog:
-        """The files of every ``catalog/``, with the configuration's own entries laid over them.
+        """The files of every ``catalog/``, overridden by the configuration's own entries.
 
-        Raises ConfigError for a file that is not valid, or where two files declare one id.
+        Raises ConfigError for a file that is not valid, or if two files declare the same id.
         """
         tables: dict[str, dict[str, Options]] = {
             kind: {family: {} for family in FAMILIES} for kind in CatalogFile.model_fields

@@ -33,31 +33,31 @@ class NotEmpty(Given):
 class Filter(Given):
     """Runs that match every given key."""
 
-    model: Names | None = None
-    dataset: Names | None = None
-    ratio: Ratios | None = None
-    method: Names | None = None
-    seed: Seeds | None = None
+    model: Names | None = Field(None, description="ids in the catalogue")
+    dataset: Names | None = Field(None, description="ids in the catalogue")
+    ratio: Ratios | None = Field(None, description="data ratios")
+    method: Names | None = Field(None, description="ids in the catalogue")
+    seed: Seeds | None = Field(None, description="seeds of runs")
 
 
 class When(Filter, NotEmpty):
-    """The runs that an override changes."""
+    """The runs that an override applies to."""
 
 
 class Only(Filter):
     """The part of the grid that is trained and shown."""
 
     artifact: Annotated[FileNames, Field(min_length=1)] | None = Field(
-        None, description="figures and tables: what other artifacts show is left out"
+        None, description="figures and tables; runs that none of them shows are left out"
     )
 
 
 class Override(Model):
     """Other hyper-parameters for a part of a block."""
 
-    when: When = Field(description="the runs that it changes: those that match every given key")
+    when: When = Field(description="the runs that it applies to: those that match every given key")
     hyper: Given = Field(Given(), description="hyper-parameters that replace the block's")
-    search: NotEmpty | None = Field(None, description="candidates that replace the block's, for each hyper-parameter")
+    search: NotEmpty | None = Field(None, description="hyper-parameter: candidates, which replace the block's")
 
 
 class Block(Model):
@@ -69,34 +69,36 @@ class Block(Model):
     methods: Names = Field(description="ids in the catalogue")
     seeds: Seeds | None = Field(None, description="replaces the scale's seeds")
     hyper: Given = Field(description="hyper-parameters")
-    overrides: tuple[Override, ...] = Field((), description="changes for a part of the block; of several the last wins")
+    overrides: tuple[Override, ...] = Field((), description="changes for parts of the block; the last one wins")
     search: NotEmpty | None = Field(
-        None, description="hyper-parameter: candidates; every combination is trained and one is chosen"
+        None, description="hyper-parameter: candidates; every combination is trained and the best one is shown"
     )
-    select_on: Literal["validation", "test"] = Field("validation", description="the set that chooses it")
+    select_on: Literal["validation", "test"] = Field(
+        "validation", description="the set whose scores choose the best combination of a search"
+    )
 
 
 class ScaleGrid(Model):
     """What an experiment trains at one scale."""
 
     stand_in: str = Field("", description="what stands in for the paper's data or model")
-    on_request: bool = Field(False, description="true: `experiments: all` leaves it out, it runs where it is named")
+    on_request: bool = Field(False, description="true: `experiments: all` leaves it out; it runs only if it is named")
     needs_folders: Names | None = Field(
-        None, description="data sets without whose folders `experiments: all` leaves it out"
+        None, description="data sets; `experiments: all` leaves it out unless `data_folders` has a folder for each"
     )
-    seeds: Seeds = Field(description="of weights, order and dropout: a run for each")
-    grid: tuple[Block, ...] = Field(description="blocks, which may not share a cell")
+    seeds: Seeds = Field(description="one run for each; a seed decides initial weights, order of rows and dropout")
+    grid: tuple[Block, ...] = Field(description="blocks; no two may have the same cell")
 
 
 class ExperimentFile(Model):
     """``experiments/*.yaml``."""
 
-    title: Text = Field(description="what figures, tables and the report call it")
+    title: Text = Field(description="its name in figures, tables and the report")
     family: Family = Field(description="nlp: language models; sciml: operators")
     artifact: str | None = Field(
         None,
-        description="id in the published table; it is shown in the paper's figures and tables of that id. null: "
-        "nothing is published, and it has figures and a table of its own",
+        description="id that figures and tables list under `shows`; they show its runs. null: it has figures and a "
+        "table of its own",
     )
     scales: dict[Scale, ScaleGrid] = Field(min_length=1, description="what is trained at each scale")
 
@@ -106,7 +108,7 @@ def _tuple_of(item: Any, **field: Any) -> Any:
 
 
 def _experiment_model(family: Family) -> type[ExperimentFile]:
-    """The model of an experiment file whose hyper-parameters are those of a family."""
+    """The model of an experiment file with a family's hyper-parameters."""
     kind = HYPER[family].__name__.removesuffix("Hyper")
     hyper: Any = changes_model(family, Given)
     search: Any = Optional[search_model(family, NotEmpty)]  # noqa: UP045 - built when it runs
@@ -124,5 +126,5 @@ def _experiment_model(family: Family) -> type[ExperimentFile]:
 
 @cache
 def experiment_type() -> Any:
-    """Any experiment file; its family decides which hyper-parameters it may have."""
+    """The type of any experiment file; its key ``family`` decides which hyper-parameters it may have."""
     return Annotated[_experiment_model("nlp") | _experiment_model("sciml"), Field(discriminator="family")]

@@ -1,4 +1,4 @@
-"""The grid: experiment files expanded into cells and runs, each run with everything it needs to know."""
+"""The grid: experiment files expanded into cells and fully resolved runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from replication.settings.pretraining import with_pretraining
 from replication.settings.spec import RunSpec, digest, without_labels
 from replication.settings.yamlfile import read_yaml
 
-#: What tells one run of an experiment from another, apart from hyper-parameters.
+#: What distinguishes the runs of an experiment, apart from hyper-parameters.
 AXES = ("model", "dataset", "ratio", "method", "seed")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate of a search (``values`` is empty where nothing is searched), with a run for each seed."""
+    """One candidate of a search, with a run for each seed. Without a search, ``values`` is empty."""
 
     values: Options
     runs: tuple[RunSpec, ...]
@@ -34,7 +34,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """A model, data set, ratio and method of one experiment; the best of its trials is what tables show."""
+    """A model, data set, ratio and method of one experiment. Tables show the best of its trials."""
 
     model: str
     dataset: str
@@ -60,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One file of ``experiments/`` at the configured scale: a selection of runs, and what is shown of them."""
+    """One file of ``experiments/`` at the configured scale: a selection of runs, and how they are shown."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Grid:
-    """All experiments of a configuration and what shows them; ``skipped`` says why the others were left out."""
+    """All experiments of a configuration and what shows them; ``skipped`` says why others were left out."""
 
     config: Config
     catalog: Catalog
@@ -88,7 +88,7 @@ class Grid:
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
-        """Path -> run, for every run that is trained; one that several experiments select is here once."""
+        """Path -> run, for every run that an experiment selects; a run that several select is here once."""
         return {path: run for experiment in self.experiments.values() for path, run in experiment.runs.items()}
 
     @cached_property
@@ -98,9 +98,14 @@ class Grid:
         return {run.path: run for run in found if run is not None}
 
     @cached_property
+    def trainings(self) -> dict[str, RunSpec]:
+        """Path -> run, for every pretraining and every run."""
+        return {**self.pretrainings, **self.runs}
+
+    @cached_property
     def datasets(self) -> dict[str, Options]:
         """Id -> options without labels, for the data sets that a run or a pretraining uses."""
-        return {run.dataset: run.dataset_options for run in (*self.pretrainings.values(), *self.runs.values())}
+        return {run.dataset: run.dataset_options for run in self.trainings.values()}
 
     @cached_property
     def models(self) -> dict[str, Options]:
@@ -110,10 +115,10 @@ class Grid:
     @cached_property
     def families(self) -> dict[str, str]:
         """Data set id -> family."""
-        return {run.dataset: run.family for run in (*self.pretrainings.values(), *self.runs.values())}
+        return {run.dataset: run.family for run in self.trainings.values()}
 
     def fingerprint(self, experiment: str) -> str:
-        """Hash of everything that decides an experiment's tables: its runs, and what is shown of them."""
+        """Hash of everything that affects an experiment's tables: its runs and their labels."""
         chosen = self.experiments[experiment]
         shown = {
             (run.family, kind, getattr(run, kind))
@@ -126,7 +131,7 @@ class Grid:
         )
 
     def labels(self, family: str, kind: str, name: str) -> dict[str, str]:
-        """What is shown of a model, data set or method: ``title``, and ``published_as`` in the paper's table."""
+        """Labels of a model, data set or method: ``title``, and ``published_as``, its name in the published table."""
         options = self.catalog.tables[f"{kind}s"][family][name]
         return {"title": options.get("title", name), "published_as": options.get("published_as", name)}
 
@@ -135,7 +140,7 @@ def load_grid(root: Path, config: Config) -> Grid:
     """Expand the configured experiments.
 
     Raises ConfigError for an unknown model, data set, method, artifact or scale, an override that matches nothing, or a
-    cell that an experiment has twice.
+    cell that occurs twice in an experiment.
     """
     catalog = Catalog.read(root, config)
     experiments: dict[str, Experiment] = {}
@@ -152,11 +157,11 @@ def load_grid(root: Path, config: Config) -> Grid:
             continue
         scale = content.scales[config.scale]
         if every and scale.on_request:
-            skipped[name] = "it takes long, so it runs only where config.yaml names it"
+            skipped[name] = "it takes long, so it runs only if config.yaml names it"
             continue
         missing = sorted({*(scale.needs_folders or ())} - set(config.data_folders))
         if every and missing:
-            skipped[name] = f"data_folders in config.yaml names no folder of {', '.join(missing)}"
+            skipped[name] = f"data_folders in config.yaml names no folder for {', '.join(missing)}"
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
     index = read_index().of(declared, _own(experiments))
@@ -183,7 +188,7 @@ def _own(experiments: Mapping[str, Experiment]) -> dict[str, Artifact]:
 
 
 def _flows(cells: Sequence[Cell]) -> set[int]:
-    """Space dimensions of the flows that every method predicts in the same settings, so that one can show them."""
+    """Space dimensions of the flows that all methods predict with the same settings, so that figures can show them."""
     methods: dict[tuple[Any, ...], set[str]] = {}
     for cell in cells:
         methods.setdefault((cell.model, cell.dataset, cell.ratio, cell.seeds[0]), set()).add(cell.method)
@@ -199,9 +204,9 @@ def _flows(cells: Sequence[Cell]) -> set[int]:
 def _slice(
     experiments: Mapping[str, Experiment], only: Options, index: Index
 ) -> tuple[dict[str, Experiment], dict[str, str]]:
-    """The runs that the configuration keeps, and why each of the other experiments is left out.
+    """The runs that ``only`` keeps, and why each of the other experiments is left out.
 
-    Raises ConfigError for a value that no run has, and where no run has all of them.
+    Raises ConfigError for a value that no run has, and if no run has all of the values.
     """
     said = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in only.items())
     all_names = list(experiments)
@@ -219,8 +224,9 @@ def _slice(
             for cell in experiment.cells
         )
         if filled := tuple(cell for cell in cells if cell.runs):
-            stand_in = f"{experiment.stand_in}; " if experiment.stand_in else ""
-            kept[name] = replace(experiment, cells=filled, stand_in=f"{stand_in}a part of the grid ({said})")
+            # First, because a figure's small print is cut off at its end.
+            stand_in = "; ".join(filter(None, [f"a part of the grid ({said})", experiment.stand_in]))
+            kept[name] = replace(experiment, cells=filled, stand_in=stand_in)
     if not kept:
         raise ConfigError(f"config.yaml: key 'only' leaves no run: none has {said}")
     return kept, {name: "key 'only' in config.yaml leaves none of its runs" for name in all_names if name not in kept}
@@ -250,7 +256,7 @@ def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog
             if name_of_cell in cells:
                 raise ConfigError(f"{where} gives {name_of_cell} a second time")
             cells[name_of_cell] = cell
-    # Without this text, figures and verdicts would call it the paper's setting.
+    # Without this text, figures and verdicts would treat it as the paper's setting.
     stand_in = scale.stand_in or ("" if content.artifact else "own models and data, not the paper's")
     return Experiment(
         name, content.title, content.family, content.artifact, config.scale, stand_in, tuple(cells.values())
@@ -302,7 +308,7 @@ def _resolve(family: str, method: Options, hyper: Options, where: str) -> tuple[
 
 
 def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where: str) -> tuple[Options, Options]:
-    """Hyper-parameters and searched candidates of a run, without those that its method does not read."""
+    """Hyper-parameters and search candidates of a run, without those that its method does not read."""
     hyper, search = block.hyper.given(), block.search.given() if block.search else {}
     for override in block.overrides:
         if all(identity[key] in allowed for key, allowed in override.when.given().items()):
@@ -315,8 +321,8 @@ def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where
     sides = [key for key in ("s_min", "s_max") if key in hyper or key in search]
     if "s" in search and sides:
         raise ConfigError(
-            f"{where} searches 's', which sets both sides, beside '{sides[0]}' for the method {identity['method']}; "
-            "leave one of them out"
+            f"{where} searches 's', which sets both sides, and also has '{sides[0]}' for the method "
+            f"{identity['method']}; leave one of them out"
         )
     return hyper, search
 
@@ -327,7 +333,7 @@ def _check_overrides(block: Block, seeds: Sequence[int], where: str, config: Con
     for index, override in enumerate(block.overrides):
         for key, allowed in override.when.given().items():
             unknown = [value for value in allowed if value not in axes[key]]
-            # Seeds replaced from config.yaml may leave a seed's override without a run; that is no mistake.
+            # Seeds given in config.yaml may leave an override of a seed without runs; that is not a mistake.
             if unknown and not (key == "seed" and config.seeds):
                 raise ConfigError(
                     f"{where}.overrides[{index}].when.{key} names {unknown[0]!r}, "

@@ -1,4 +1,4 @@
-"""What is generated from the models of settings: the editor's JSON schemas and the tables of docs/options.md.
+"""Files generated from the models of settings: JSON schemas for editors and the tables of docs/options.md.
 
 ``python -m replication.settings.options [ROOT]`` writes them.
 """
@@ -27,8 +27,8 @@ from replication.settings.pretraining import Pretraining
 
 _HEAD = """# Options
 
-Every key of the files that you may edit, as `replication check` knows them. This page is generated:
-`python -m replication.settings.options` writes it and the schemas in `workflow/schemas/` that editors read.
+Every key of the files that you may edit, as `replication check` validates them. This page is generated:
+`python -m replication.settings.options` writes it, and the schemas in `workflow/schemas/` for editors.
 """
 _SECTIONS: dict[str, Any] = {
     "`config.yaml`": Config,
@@ -38,7 +38,7 @@ _SECTIONS: dict[str, Any] = {
     "A scale of an experiment (`scales`)": ScaleGrid,
     "A block of a scale (`grid`)": Block,
     "An override of a block (`overrides`)": Override,
-    "The runs an override changes (`when`)": When,
+    "The runs of an override (`when`)": When,
     "Hyper-parameters of language models (`hyper`)": NlpHyper,
     "Hyper-parameters of operators (`hyper`)": OperatorHyper,
     "Methods of language models (`methods` in `catalog/`)": NlpMethod,
@@ -81,7 +81,7 @@ def _plain(value: Any) -> str:
 
 
 def _values(option: Options, parts: Mapping[str, Options]) -> str:
-    """What an option may be, in words."""
+    """The values that an option may have, in words."""
     if "$ref" in option:
         return _values(parts[option["$ref"].rpartition("/")[2]], parts)
     if "anyOf" in option:

@@ -1,4 +1,4 @@
-"""Where a run lives below the results folder: its path is its identity."""
+"""Where a run is stored below the results folder: its path is its identity."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from replication.errors import DataError
 
 #: Folder of all runs, below the results folder.
 RUNS = "runs"
-#: What a name that becomes a folder looks like.
+#: Pattern of a name that becomes a folder.
 NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
 _PATH = re.compile(rf"({NAME})/({NAME})/ratio=([0-9.e-]+)/({NAME})/([0-9a-f]+)/seed=(\d+)")
 
 
 def format_ratio(ratio: float) -> str:
-    """A data ratio as paths and file names have it: ``0.006``, ``1``."""
+    """A data ratio as written in paths and file names: ``0.006``, ``1``."""
     return f"{ratio:.12g}"
 
 
 @dataclass(frozen=True)
 class RunPath:
-    """A run's place in the grid, and its folder ``<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>``.
+    """What identifies a run, and its folder ``<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>``.
 
     Attributes:
         model: id of the model in the catalogue.
         dataset: id of the data set.
         ratio: share of the training pool.
         method: id of the method.
-        id: hash of every setting that decides the run's numbers, the seed left out.
-        seed: of weights, order and dropout.
+        id: hash of every setting that affects the run's numbers, except the seed.
+        seed: decides initial weights, order of rows and dropout.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""One run of the grid, fully resolved: everything a training job has to know, and nothing that is only shown."""
+"""One run of the grid, fully resolved: everything that a training job needs, and nothing that is only shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from replication.settings.hyper import UNSEEN, resolved_hyper
 from replication.settings.paths import NAME, RunPath
 
 FolderName = Annotated[str, pydantic.Field(pattern=rf"^{NAME}$")]
-#: Options of models, data sets and methods that are shown and decide no number.
+#: Options of models, data sets and methods that are shown and affect no number.
 LABELS = ("title", "published_as")
 ID_LENGTH = 8
 _HASHED = ("family", "model", "dataset", "ratio", "method", "model_options", "dataset_options", "subset")
@@ -34,7 +34,7 @@ def digest(value: Any, length: int = 16) -> str:
 
 
 def without_labels(options: Mapping[str, Any]) -> Options:
-    """Options without those that are only shown."""
+    """The options without those that are only shown."""
     return {key: value for key, value in options.items() if key not in LABELS}
 
 
@@ -46,9 +46,9 @@ class RunSpec:
         family: ``nlp`` or ``sciml``.
         model: id in the catalogue; likewise ``dataset`` and ``method``.
         ratio: share of the training pool.
-        seed: of weights, order and dropout.
-        model_options: without labels; likewise ``dataset_options`` and ``method_options``.
-        hyper: hyper-parameters; the grid stores them and ``method_options`` resolved
+        seed: decides initial weights, order of rows and dropout.
+        model_options: options of the model, without labels; likewise ``dataset_options`` and ``method_options``.
+        hyper: hyper-parameters; in a grid's runs, these and ``method_options`` are resolved
             (:func:`replication.settings.hyper.resolve`).
         subset: how training rows are chosen, ``rule`` and ``seed``.
     """
@@ -68,7 +68,7 @@ class RunSpec:
 
     @cached_property
     def id(self) -> str:
-        """Hash of all settings that decide numbers, resolved; runs of a cell that differ in the seed alone share it.
+        """Hash of all settings that affect numbers, resolved; runs that differ only in the seed share it.
 
         Raises ConfigError for hyper-parameters or method options that are not valid.
         """
@@ -82,22 +82,22 @@ class RunSpec:
 
     @property
     def unseen(self) -> Options:
-        """The hyper-parameters that decide no number."""
+        """The hyper-parameters that affect no number."""
         return {key: value for key, value in self.hyper.items() if key in UNSEEN}
 
     def without_unseen(self) -> RunSpec:
-        """The run without the hyper-parameters that decide no number; its id is the same."""
+        """The run without the hyper-parameters that affect no number; its id is the same."""
         return replace(self, hyper={key: value for key, value in self.hyper.items() if key not in UNSEEN})
 
     @property
     def weights(self) -> str | None:
-        """The model option that gives the weights a run starts from, ``weights`` or ``pretrain``; None: fresh ones."""
+        """The model option that gives a run its first weights, ``weights`` or ``pretrain``; None: from scratch."""
         named = [key for key in ("weights", "pretrain") if key in self.model_options]
         return named[0] if named and self.method_options.get("start") != "random" else None
 
     @cached_property
     def pretraining(self) -> RunSpec | None:
-        """The run whose weights this one starts from, where its model is pretrained here (option ``pretrain``)."""
+        """The run whose weights this one starts from, if its model is pretrained here (option ``pretrain``)."""
         given = self.model_options.get("pretrain")
         if given is None or self.weights is None:
             return None
@@ -116,12 +116,15 @@ class RunSpec:
         )
 
     def to_json(self) -> str:
-        """The run without its seed, as ``replication train --spec`` takes it."""
+        """The run without its seed, as JSON for ``replication train --spec``."""
         return canonical_json({one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"})
 
     @classmethod
     def from_json(cls, text: str, seed: int) -> RunSpec:
-        """Raises ConfigError where the text is no run specification, or holds a value that no run can have."""
+        """The run that :meth:`to_json` wrote, with a seed.
+
+        Raises ConfigError if the text is not a run specification, or has a value that no run can have.
+        """
         try:
             values = json.loads(text)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""YAML files, read strictly, with errors a user can act on."""
+"""Strict reading of YAML files, with errors that a user can act on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"key {key!r} is not text; put it in quotes", key_node.start_mark
                 )
             if key in keys:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is repeated", key_node.start_mark)
             keys.add(key)
         return super().construct_mapping(node, deep)
 
@@ -45,9 +45,9 @@ _Loader.add_implicit_resolver(
 
 
 def as_read(value: Any) -> Any:
-    """A value of ``snakemake --config`` as a file would give it.
+    """A value of ``snakemake --config`` as it would be read from a file.
 
-    Snakemake hands over what stands inside a list or mapping as text, numbers too.
+    Snakemake passes the items of a list or mapping as text, even numbers.
     """
     if isinstance(value, dict):
         return {key: as_read(item) for key, item in value.items()}
@@ -65,7 +65,7 @@ def as_read(value: Any) -> Any:
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
-    Raises ConfigError where it is missing, too large, not UTF-8, or not YAML, or where a key is repeated.
+    Raises ConfigError if it is missing, too large, not UTF-8 or not YAML, or repeats a key.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

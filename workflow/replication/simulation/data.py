@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replication.errors import ConfigError, DataError
+from replication.runs.seals import check_manifest
 from replication.settings.checks import whole_number
 from replication.simulation.hdf5 import COORDINATES, FLOW_FIELDS, TIMES
 
@@ -36,6 +37,7 @@ class PDEFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_manifest(path)
         try:
             self._file = h5py.File(path, "r")
         except FileNotFoundError:

@@ -102,6 +102,7 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
     Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_name(out.name + ".json").unlink(missing_ok=True)  # describes the file that is replaced
     if options.get("source") == "file":
         own = Path(str(options.get("file", ""))).expanduser()
         if not own.is_file():

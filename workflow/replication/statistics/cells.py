@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import DataError, InputError
-from replication.runs.seals import check_table
+from replication.runs.seals import check_seal
 
 #: Columns that the two methods of a comparison share; with the method they identify a cell.
 SETTING = ["model", "dataset", "ratio"]
@@ -47,7 +47,7 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a CSV. Raises DataError, with the file's name, if it cannot be read or was changed after it was written."""
-    check_table(Path(path))
+    check_seal(Path(path))
     try:
         return pd.read_csv(path, low_memory=False)
     except pd.errors.EmptyDataError:
