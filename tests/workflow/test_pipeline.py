@@ -185,3 +185,10 @@ def test_a_bad_configuration_ends_before_any_job(snakemake, tmp_path, arguments,
     assert words in text
     assert "Traceback" not in text
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("runs_per_job", [0, 1])
+def test_a_pretraining_has_its_own_rule_however_runs_share_jobs(snakemake, tmp_path, runs_per_job):
+    done = snakemake(tmp_path, "-n", "--config", 'experiments=["table2_dpot"]', f"runs_per_job={runs_per_job}")
+    assert done.returncode == 0, done.stderr
+    assert planned(done.stdout)["pretrain"] == 1

@@ -26,14 +26,14 @@ def training_jobs():
 
 
 def ids_of(kind, jobs):
-    """A wildcard constraint: the ids of one kind of training job.
+    """A wildcard constraint: the ids of one kind of training job, none of them a pretraining's.
 
     For a kind with most of its family's ids, the constraint excludes the others, because a list of thousands is slow to
     match.
     """
     others = {
         id for other, ids in jobs.items() if other[0] == kind[0] for id in ids
-    }.difference(jobs[kind])
+    }.difference(jobs[kind]) | set(PRETRAININGS)
     if len(jobs[kind]) <= len(others):
         return one_of(jobs[kind])
     return f"(?!(?:{one_of(others)})/)[0-9a-f]+"
