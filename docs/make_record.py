@@ -1,6 +1,6 @@
 """Keep the record: ``python docs/make_record.py RESULTS FIGURES ...`` copies what its runs made and fills its pages.
 
-The pages are docs/record.md and README.md. Without folders only their tables are made again, from docs/record/.
+The pages are docs/record.md, docs/sciml.md and README.md. Without folders only their tables are made again, from docs/record/.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from replication.statistics.verdicts import verdict_table
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-PAGES, FOLDER = (DOCS / "record.md", ROOT / "README.md"), DOCS / "record"
-SEARCH, RUNS, CHECKS = "record_search", ("record_flow", "record_darcy"), "record_checks"
+PAGES, FOLDER = (DOCS / "record.md", DOCS / "sciml.md", ROOT / "README.md"), DOCS / "record"
+SEARCH, RUNS, CHECKS, DPOT = "record_search", ("record_flow", "record_darcy"), "record_checks", "table2_dpot"
 PICTURES = ("fig4_cfd_ratio", "fig8_alpha_std_tb_sciml", "gain_map")
 PUBLISHED = ROOT / "workflow/resources/published_results.csv"
 CELL = ["model", "dataset", "ratio"]
@@ -42,7 +42,7 @@ def keep(results: Path, figures: Path) -> None:
     for name, path in found.items():
         if path.is_file():
             shutil.copyfile(path, FOLDER / name)
-    for name, experiments in (("runs.csv", RUNS), ("checks.csv", (CHECKS,))):
+    for name, experiments in (("runs.csv", RUNS), ("checks.csv", (CHECKS,)), ("dpot.csv", (DPOT,))):
         for experiment in experiments:
             if (path := results / experiment / "runs.csv").is_file():
                 replace(name, experiment, pd.read_csv(path))
@@ -140,13 +140,13 @@ def checks_gains() -> str:
     return markdown(comparisons(read("checks_gains.csv")))
 
 
-def comparisons(table: pd.DataFrame) -> pd.DataFrame:
+def comparisons(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     """The paired gain with its interval, and the published gain."""
     table["interval"] = [
-        f"{low:+.1f} to {high:+.1f}" for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
+        f"{low:+.{digits}f} to {high:+.{digits}f}" for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
     ]
     table["ratio"] = [f"{100 * ratio:g} %" for ratio in table["ratio"]]
-    table["gain, %"] = table["gain"].map("{:+.1f}".format)
+    table["gain, %"] = table["gain"].map(f"{{:+.{digits}f}}".format)
     table["published, %"] = table["published"].map("{:+.1f}".format)
     names = {"model_title": "model", "dataset_title": "data", "n": "pairs"}
     return table[[*names, "ratio", "gain, %", "interval", "published, %"]].rename(columns=names)
@@ -181,6 +181,22 @@ def search() -> str:
     return markdown(table.pivot_table("shown", ["ratio", "lr"], "method", aggfunc="first").fillna("").reset_index())
 
 
+def dpot() -> str:
+    """Table 2's stand-in: one row per data ratio, smallest first."""
+    runs = read("dpot.csv")
+    cells = runs.groupby(["ratio", "method"])["score"]
+    means, deviations = cells.mean().unstack(), cells.std(ddof=0).unstack()
+    gains = comparisons(gain_table(runs, read_published(PUBLISHED), []), digits=2).set_index("ratio")
+    table = {"ratio": [f"{100 * ratio:g} %" for ratio in means.index]}
+    table["samples"] = runs.groupby("ratio")["n_train"].first().to_list()
+    table["zero-shot"] = means["zero-shot"].map("{:.4f}".format).to_list()
+    for method, title in (("scratch", "from scratch"), ("baseline", "baseline"), ("tb", "TB")):
+        table[title] = _pm(means[method], deviations[method])
+    for name in ("gain, %", "interval"):
+        table[f"{name} of TB"] = gains.loc[table["ratio"], name].to_list()
+    return markdown(pd.DataFrame(table))
+
+
 def provenance() -> str:
     """One row per commit, machine and versions: runs and their hours."""
     keys = ["git_commit", "device", "python", "pkg_torch", "pkg_neuraloperator"]
@@ -201,7 +217,7 @@ def markdown(table: pd.DataFrame) -> str:
     return table.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
-TABLES = {make.__name__: make for make in (errors, gains, search, checks, checks_gains, layers, provenance)}
+TABLES = {make.__name__: make for make in (errors, gains, search, checks, checks_gains, layers, dpot, provenance)}
 
 
 def filled(page: Path) -> str:

@@ -90,3 +90,17 @@ def test_what_the_record_says_of_the_layers_is_what_they_show():
         for values in (alphas, rates):
             assert values[convolutions].min() > values[["fc0", "fc1"]].max()
     assert table.loc["fno", "factor"][convolutions].between(0.75, 0.8).all()
+
+
+def test_what_is_said_of_pretraining_is_what_its_runs_show():
+    runs = make_record.read("dpot.csv")
+    errors = runs.pivot_table("score", "n_train", "method")
+    few, enough = [4, 7], [16, 32, 64]
+    assert list(errors.index) == few + enough
+    assert (errors["baseline"] / errors["scratch"]).between(0.4, 0.6).all()
+    trivial = runs["trivial_score"].iloc[0]
+    assert (errors.loc[few, "scratch"] > trivial).all()
+    assert (errors.loc[enough, "scratch"] < trivial).all()
+    assert (errors.loc[few, "baseline"] > errors.loc[few, "zero-shot"]).all()
+    assert (errors.loc[enough, "baseline"] < errors.loc[enough, "zero-shot"]).all()
+    assert ((errors["tb"] / errors["baseline"] - 1).abs() < 0.005).all()
