@@ -1,6 +1,7 @@
 """Keep the record: ``python docs/make_record.py RESULTS FIGURES ...`` copies what its runs made and fills its pages.
 
-The pages are docs/record.md, docs/sciml.md and README.md. Without folders only their tables are made again, from docs/record/.
+The pages are docs/record.md, docs/sciml.md and README.md. Without folders only their tables are made again, from
+docs/record/.
 """
 
 from __future__ import annotations
@@ -184,8 +185,8 @@ def search() -> str:
 def dpot() -> str:
     """Table 2's stand-in: one row per data ratio, smallest first."""
     runs = read("dpot.csv")
-    cells = runs.groupby(["ratio", "method"])["score"]
-    means, deviations = cells.mean().unstack(), cells.std(ddof=0).unstack()
+    means = runs.pivot_table("score", "ratio", "method")
+    deviations = runs.pivot_table("score", "ratio", "method", aggfunc=lambda scores: scores.std(ddof=0))
     gains = comparisons(gain_table(runs, read_published(PUBLISHED), []), digits=2).set_index("ratio")
     table = {"ratio": [f"{100 * ratio:g} %" for ratio in means.index]}
     table["samples"] = runs.groupby("ratio")["n_train"].first().to_list()
