@@ -72,9 +72,10 @@ def score_and_spread(data: FigureData) -> Figure:
     """
     _require(data, data.spread)
     baseline = data.pair[:1]
-    # With a multiple of three panels, rows of three scores alternate with rows of three STDs. Other counts would leave
-    # empty places in that grid, so there each panel has its own row: score on the left, STD on the right.
-    columns, abreast = (3, 3) if len(data.panels) % 3 == 0 else (2, 1)
+    # With three or six panels, rows of three scores alternate with rows of three STDs. Otherwise each score stands beside
+    # its STD, one such pair in a row, or two where the figure would be taller than a page.
+    count = len(data.panels)
+    columns, abreast = (3, 3) if count in (3, 6) else (2, 1) if count <= 4 else (4, 1)
     subplots = [
         Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value))
         for start in range(0, len(data.panels), abreast)
