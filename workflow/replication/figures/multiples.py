@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from replication.figures.limits import fit_panels, hide_crowded_labels
 from replication.figures.style import PAGE, PANEL, TALLEST
 
-#: Characters per inch of small print, and of a panel's title.
+#: Characters per inch of small print, of a panel's title, and of the label below it, which is as wide as the axis.
 CHARACTERS = 20.5
 TITLE_CHARACTERS = 17
+LABEL_CHARACTERS = 13.5
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 #: Heights in inches of the small print, and of a row of the legend.
 PRINT, LEGEND_ROW = 0.2, 0.17
@@ -64,6 +65,7 @@ def small_multiples(
         subplot.draw(axis)
         letter = LETTERS[number] if number < len(LETTERS) else "·"
         axis.set_title(_wrapped(f"({letter}) {subplot.title}", PAGE / columns * TITLE_CHARACTERS))
+        axis.set_xlabel(_wrapped(axis.get_xlabel(), PAGE / columns * LABEL_CHARACTERS))
         panels.append(axis)
     fit_panels(panels)
     if line:

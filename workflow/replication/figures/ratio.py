@@ -12,6 +12,7 @@ from replication.errors import DataError
 from replication.figures.curves import Ticks, dataset_ticks, draw_gains, draw_methods, gain_label, ratio_ticks
 from replication.figures.data import FigureData, Panel
 from replication.figures.multiples import Subplot, columns_for, small_multiples
+from replication.figures.style import PANEL
 
 ALPHA_STD = {"alpha_std": "STD(α) over layers", "alpha_std_block": "STD(α) over blocks"}
 
@@ -82,7 +83,8 @@ def score_and_spread(data: FigureData) -> Figure:
         for value in ("score", data.spread)
         for panel in data.panels[start : start + abreast]
     ]
-    return small_multiples(subplots, columns=columns, notes=_notes(data, "score"))
+    height = PANEL + 0.2 * (columns == 4)  # narrow panels have labels of two lines
+    return small_multiples(subplots, columns=columns, notes=_notes(data, "score"), panel_height=height)
 
 
 def domain_sets(data: FigureData) -> Figure:

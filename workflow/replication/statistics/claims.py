@@ -93,7 +93,9 @@ def combine(table: pd.DataFrame) -> tuple[float, float, str]:
     one_sided = half.where(table["gain"] > 0, 1 - half).fillna(0.5).clip(1e-12, 1 - 1e-12)
     p_for = stats.combine_pvalues(one_sided, method="stouffer").pvalue
     p_against = stats.combine_pvalues(1 - one_sided, method="stouffer").pvalue
-    return float(p_for), float(p_against), f"paired t-tests of {len(table)} cells combined (Stouffer)"
+    count = len(table)
+    test = f"paired t-tests of {count} cells combined (Stouffer)" if count > 1 else "paired t-test of 1 cell"
+    return float(p_for), float(p_against), test
 
 
 def _trend(blocks: Sequence[pd.DataFrame], cells: int, unit: str) -> Evidence | None:
