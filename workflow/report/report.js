@@ -3,7 +3,7 @@
 const reportParts = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
-  const BASE = "#4D4D4D", TB = "#D55E00", FIT = "#B2182B";
+  const BASE = "#123a5e", TB = "#D55E00", FIT = "#B2182B";
 
   // ---- tables: sorting and downloads -------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ const reportParts = (() => {
   const percent = (ratio) => `${+(100 * ratio).toPrecision(3)} %`;
   const settingName = (run) => `${run.experiment}: ${title("model", run.model)}, ${title("dataset", run.dataset)}, ${percent(run.ratio)}`;
   const balanced = (method) => /(^|\+)tb/.test(method);
-  const color = (method, index) => (balanced(method) ? TB : ["#4D4D4D", "#0072B2", "#009E73", "#CC79A7"][index % 4]);
+  const color = (method, index) => (balanced(method) ? TB : [BASE, "#0072B2", "#009E73", "#CC79A7"][index % 4]);
 
   // Keeps what was chosen; else takes the preferred entry, else the first.
   function fill(select, entries, preferred) {

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from replication.figures.style import BALANCED, BASELINE, COLUMN, PAGE
 from replication.statistics.cells import records
@@ -50,8 +51,11 @@ def _draw_family(axis: Axes, rows: pd.DataFrame) -> None:
         axis.set(xscale="log", yscale="log")
         ends = np.array([low / 1.3, high * 1.3])
     else:
+        low, high = _with_bars(rows, low, high)
         room = MARGIN * (high - low) or 1.0
         ends = np.array([low - room, high + room])
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(MaxNLocator(5))
     axis.plot(ends, ends, color="0.6", linewidth=0.8, gid="diagonal")
     for row in records(rows):
         look = BASELINE if row["base"] else BALANCED
@@ -61,9 +65,20 @@ def _draw_family(axis: Axes, rows: pd.DataFrame) -> None:
             marker=look.marker, markerfacecolor="white" if row["stand_in"] else color, linestyle="none",
             elinewidth=0.6, gid="cell",
         )  # fmt: skip
-    # Bars may leave the panel. A square panel with a corner-to-corner diagonal is the easiest to read.
+    # A square panel with a corner-to-corner diagonal is the easiest to read.
     axis.set(xlim=ends, ylim=ends, xlabel="published", ylabel="measured", box_aspect=1)
     axis.grid(visible=True)
+
+
+def _with_bars(rows: pd.DataFrame, low: float, high: float) -> tuple[float, float]:
+    """The range of the points, widened for bars on either side by at most its own width; longer bars leave the panel."""
+    ends = [
+        rows[value] + sign * rows[deviation].fillna(0.0)
+        for value, deviation in (("mean", "sd"), ("published", "published_sd"))
+        for sign in (-1, 1)
+    ]
+    lowest, highest = min(end.min() for end in ends), max(end.max() for end in ends)
+    return max(float(lowest), 2 * low - high), min(float(highest), 2 * high - low)
 
 
 def _bar(deviation: float) -> float | None:

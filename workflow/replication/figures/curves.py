@@ -68,7 +68,8 @@ def ratio_ticks(runs: pd.DataFrame) -> Ticks:
     labels = [
         ratio_text(ratio) + (f"\n{count_text(counts.loc[ratio, 'min'])}" if same else "") for ratio in counts.index
     ]
-    title = "training data (%" + (" / samples)" if same else ")")
+    # With no-break spaces, so that the title wraps before the parenthesis.
+    title = "training data (%" + ("\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}samples)" if same else ")")
     return Ticks("ratio", {ratio: math.log10(ratio) for ratio in counts.index}, tuple(labels), title)
 
 

@@ -43,7 +43,9 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
     if not families:
         figure.text(0.5, 0.5, "no cell has runs of both methods", ha="center", va="center")
         return figure
-    axes = figure.subplots(len(families), 1, squeeze=False, height_ratios=heights)[:, 0]
+    # The ratios are of the panels without their margins, so all rows are equally high.
+    shares = [len(rows[family]) for family in families]
+    axes = figure.subplots(len(families), 1, squeeze=False, height_ratios=shares)[:, 0]
     for axis, family in zip(axes, families, strict=True):
         _draw_family(axis, rows[family])
         axis.set_title(TITLES[family], loc="left", fontweight="bold")

@@ -12,12 +12,15 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 from replication.figures.limits import fit_panels, hide_crowded_labels
-from replication.figures.style import PAGE, PANEL
+from replication.figures.style import PAGE, PANEL, TALLEST
 
-#: Characters per inch of small print, and of a panel's title.
+#: Characters per inch of small print, of a panel's title, and of the label below it, which is as wide as the axis.
 CHARACTERS = 20.5
 TITLE_CHARACTERS = 17
+LABEL_CHARACTERS = 13.5
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+#: Heights in inches of the small print, and of a row of the legend.
+PRINT, LEGEND_ROW = 0.2, 0.17
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,15 @@ def small_multiples(
         subplots: the panels.
         columns: panels in a row.
         notes: small print above the panels (what the figure's data stand in for).
-        panel_height: inches.
+        panel_height: inches; less where the figure would not fit a page.
 
     Panels of one measure share an axis (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled
-    artists of all panels, each label once: in the last place of the grid where that is free, else below the panels.
+    artists of all panels, each label once: in the free places at the grid's end, else below the panels.
     """
     rows = -(-len(subplots) // columns)
     line = small_print(notes, PAGE)
-    figure = Figure(figsize=(PAGE, rows * panel_height + 0.35), layout="constrained")
+    panel_height = min(panel_height, (TALLEST - PRINT - 3 * LEGEND_ROW) / rows)
+    figure = Figure(figsize=(PAGE, rows * panel_height + PRINT), layout="constrained")
     grid = figure.add_gridspec(rows, columns)
     panels = []
     for number, subplot in enumerate(subplots):
@@ -61,6 +65,7 @@ def small_multiples(
         subplot.draw(axis)
         letter = LETTERS[number] if number < len(LETTERS) else "·"
         axis.set_title(_wrapped(f"({letter}) {subplot.title}", PAGE / columns * TITLE_CHARACTERS))
+        axis.set_xlabel(_wrapped(axis.get_xlabel(), PAGE / columns * LABEL_CHARACTERS))
         panels.append(axis)
     fit_panels(panels)
     if line:
@@ -70,7 +75,7 @@ def small_multiples(
         _legend_below(figure)
     hide_crowded_labels(figure, panels)
     if free:
-        _legend_in_gap(figure, column=panels[columns - 1], row=panels[-1])
+        _legend_in_gap(figure, columns=panels[len(panels) % columns : columns], row=panels[-1])
     return figure
 
 
@@ -81,17 +86,18 @@ def _legend_below(figure: Figure) -> None:
             handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
         )
         if per_row == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + LEGEND_ROW * -(-len(handles) // per_row))
             return
         legend.remove()
 
 
-def _legend_in_gap(figure: Figure, *, column: Axes, row: Axes) -> None:
-    """Put the legend into the empty place below one panel and beside another, once the layout is known."""
+def _legend_in_gap(figure: Figure, *, columns: Sequence[Axes], row: Axes) -> None:
+    """Put the legend into the free places below some panels and beside another, once the layout is known."""
     handles = legend_handles(figure)
     if not handles:
         return
-    across, down = column.get_position(), row.get_position()
-    place = (across.x0 + across.x1) / 2, (down.y0 + down.y1) / 2
+    down = row.get_position()
+    place = (columns[0].get_position().x0 + columns[-1].get_position().x1) / 2, (down.y0 + down.y1) / 2
     labels = [label.replace(" (", "\n(", 1).replace(", ", ",\n") for label in handles]
     legend = figure.legend(
         handles.values(), labels, loc="center", bbox_to_anchor=place, handlelength=2.0, borderaxespad=0

@@ -12,6 +12,7 @@ from replication.errors import DataError
 from replication.figures.curves import Ticks, dataset_ticks, draw_gains, draw_methods, gain_label, ratio_ticks
 from replication.figures.data import FigureData, Panel
 from replication.figures.multiples import Subplot, columns_for, small_multiples
+from replication.figures.style import PANEL
 
 ALPHA_STD = {"alpha_std": "STD(α) over layers", "alpha_std_block": "STD(α) over blocks"}
 
@@ -72,16 +73,18 @@ def score_and_spread(data: FigureData) -> Figure:
     """
     _require(data, data.spread)
     baseline = data.pair[:1]
-    # With a multiple of three panels, rows of three scores alternate with rows of three STDs. Other counts would leave
-    # empty places in that grid, so there each panel has its own row: score on the left, STD on the right.
-    columns, abreast = (3, 3) if len(data.panels) % 3 == 0 else (2, 1)
+    # With three or six panels, rows of three scores alternate with rows of three STDs. Otherwise each score stands beside
+    # its STD, one such pair in a row, or two where the figure would be taller than a page.
+    count = len(data.panels)
+    columns, abreast = (3, 3) if count in (3, 6) else (2, 1) if count <= 4 else (4, 1)
     subplots = [
         Subplot(panel.title, _curve(data, panel, ratio_ticks(panel.runs), baseline, value))
         for start in range(0, len(data.panels), abreast)
         for value in ("score", data.spread)
         for panel in data.panels[start : start + abreast]
     ]
-    return small_multiples(subplots, columns=columns, notes=_notes(data, "score"))
+    height = PANEL + 0.2 * (columns == 4)  # narrow panels have labels of two lines
+    return small_multiples(subplots, columns=columns, notes=_notes(data, "score"), panel_height=height)
 
 
 def domain_sets(data: FigureData) -> Figure:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Widths of the ACL template in inches: one column, and the full text width.
 COLUMN = 3.03
 PAGE = 6.30
+#: Height in inches of the tallest figure: a page's text is 9 in high, and the caption needs room too.
+TALLEST = 8.4
 #: Height in inches of one panel of a small-multiples figure.
 PANEL = 1.75
 

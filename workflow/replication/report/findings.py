@@ -52,9 +52,8 @@ def mean_sentence(line: Mapping[str, Any]) -> str:
         return text
     small = line["equivalence_high"] < line["smallest"] and -line["smallest"] < line["equivalence_low"]
     less = ", but by less than matters" if line["result"] in (GAIN, LOSS) and small else ""
-    return (
-        f"{text}{less} (of interest: {number(line['smallest'], 2)} {line['unit']} or more, half of the published gain)"
-    )
+    smallest = f"{number(line['smallest'], 2)} {line['unit']}"
+    return f"{text}{less} (smallest gain of interest: {smallest}, half of the published gain)"
 
 
 def trend_sentence(line: Mapping[str, Any]) -> str:

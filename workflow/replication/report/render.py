@@ -110,6 +110,16 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
+def _without_repeats(table: Table) -> pd.DataFrame:
+    """The text of all cells; below a rule a group's labels stand once, except the last, which tells its rows apart."""
+    frame = table.frame
+    repeated = np.zeros(frame.shape, bool)
+    if any(row.rule for row in table.rows):
+        below = np.array([not row.rule for row in table.rows])
+        repeated[:, : table.labels - 1] = below[:, None]
+    return frame.mask(repeated, "")
+
+
 def to_html(table: Table) -> str:
     """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes."""
     classes = [
@@ -117,7 +127,12 @@ def to_html(table: Table) -> str:
         + ["value" + " words" * (" (" in entry.text) + " rule" * row.rule for entry in row.entries]
         for row in table.rows
     ]
-    styler = table.frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
+    styler = (
+        _without_repeats(table)
+        .style.hide(axis="index")
+        .format(escape="html")
+        .format_index(escape="html", axis="columns")
+    )
     styler = styler.apply(lambda _: np.where(table.bold, "font-weight: bold;", ""), axis=None)
     styler = styler.set_td_classes(pd.DataFrame(classes, columns=list(table.heads)))
     body = styler.set_uuid(table.name).set_table_attributes('class="paper"').to_html(cell_ids=False)

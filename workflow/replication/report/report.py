@@ -17,12 +17,12 @@ from markupsafe import Markup
 from replication.errors import DataError
 from replication.report.browser import browser_data
 from replication.report.explorer import explorer_data
-from replication.report.findings import findings
+from replication.report.findings import FAMILIES, findings
 from replication.report.player import read_frames
 from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
 from replication.settings.artifacts import Artifact, Index
 from replication.statistics.cells import ENOUGH_SEEDS, Line, read_table, records, title_of
-from replication.statistics.numbers import number
+from replication.statistics.numbers import gain_text, interval, number
 from replication.statistics.trivial import TITLES, published_sentences, sentences
 from replication.statistics.verdicts import VERDICTS
 
@@ -101,7 +101,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "scale": sources.scale,
         "summary": summary(index, sources),
         "findings": findings(sources.verdicts, sources.estimates),
-        "estimates": {"heads": list(sources.estimates.columns), "rows": _cells(sources.estimates)},
+        "estimates": estimates_table(sources.estimates),
         "forest": _image(sources.forest),
         "agreement": _image(sources.agreement) if len(sources.measured) else None,
         "stand_ins": stand_ins(runs),
@@ -239,7 +239,8 @@ def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     return {
         "name": artifact.name, "title": artifact.title, "claims": _claims(artifact, sources.verdicts),
-        "claims_of": artifact.claims_of, "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
+        "claims_of": artifact.claims_of if artifact.claims_of in sources.figures else None,
+        "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
         "html": Markup(html),  # noqa: S704 escaped where it was written
     }  # fmt: skip
 
@@ -265,6 +266,30 @@ def runs_table(runs: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
     present = [name for name in columns if name in runs]
     return {"heads": [columns[name] for name in present], "rows": _cells(runs[present])}
+
+
+def estimates_table(estimates: pd.DataFrame) -> dict[str, Any]:
+    """One row per family and pair of methods: the mixed model's mean and trend, equivalence, and interquartile mean."""
+    rows = [
+        [
+            FAMILIES[str(line["family"])], f"{line['method']} against {line['baseline']}", str(line["unit"]),
+            f"{line['cells']} ({line['left_out']} left out)", str(line["pairs"]), str(line["result"]),
+            _estimate(line, "mean", ""), _estimate(line, "trend", "trend_"), _estimate(line, "iqm", "iqm_"),
+            "" if pd.isna(line["equivalence_low"]) else interval(line["equivalence_low"], line["equivalence_high"]),
+            _shown(line["smallest"]),
+        ]
+        for line in records(estimates)
+    ]  # fmt: skip
+    heads = [
+        "Family", "Methods", "Unit", "Cells", "Pairs", "Result", "Mean gain [95 %]", "Change per halving [95 %]",
+        "Interquartile mean [95 %]", "Equivalence interval (90 %)", "Smallest gain of interest",
+    ]  # fmt: skip
+    return {"heads": heads, "rows": rows}
+
+
+def _estimate(line: Line, name: str, prefix: str) -> str:
+    """``+1.2 [+0.4, +1.9]``; empty if nothing was estimated."""
+    return "" if pd.isna(line[name]) else gain_text(line[name], line[f"{prefix}low"], line[f"{prefix}high"])
 
 
 def times_table(runs: pd.DataFrame) -> dict[str, Any]:
