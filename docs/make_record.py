@@ -111,7 +111,7 @@ def cells(runs: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     means = runs.groupby(keys, sort=False).agg(
         model_title=("model_title", "first"), dataset_title=("dataset_title", "first"), samples=("n_train", "first"),
         method_title=("method_title", "first"), seeds=("seed", "nunique"), mean=("score", "mean"),
-        sd=("score", lambda scores: scores.std(ddof=0)), undiluted=("test_selected_nrmse_rollout", "mean"),
+        sd=("score", spread), undiluted=("test_selected_nrmse_rollout", "mean"),
         trivial=("trivial_score", "first"), predictor=("trivial", "first"), alpha_std=("alpha_std", "mean"),
     )  # fmt: skip
     table = means.join(measured.set_index(keys)[["published", "published_sd"]]).reset_index()
@@ -126,9 +126,14 @@ def cells(runs: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def spread(scores: pd.Series) -> float:
+    """Standard deviation with ddof 0, as the paper prints it; NaN for one seed."""
+    return float("nan") if len(scores) == 1 else float(scores.std(ddof=0))
+
+
 def _pm(means: pd.Series, deviations: pd.Series) -> list[str]:
-    pairs = zip(means, deviations, strict=True)
-    return ["" if pd.isna(mean) else f"{mean:.4f} ± {sd:.4f}" for mean, sd in pairs]
+    both = [f"{mean:.4f} ± {sd:.4f}" for mean, sd in zip(means, deviations, strict=True)]
+    return [text.removesuffix(" ± nan").removeprefix("nan") for text in both]
 
 
 def gains() -> str:
@@ -144,7 +149,8 @@ def checks_gains() -> str:
 def comparisons(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     """The paired gain with its interval, and the published gain."""
     table["interval"] = [
-        f"{low:+.{digits}f} to {high:+.{digits}f}" for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
+        "one pair" if pd.isna(low) else f"{low:+.{digits}f} to {high:+.{digits}f}"
+        for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
     ]
     table["ratio"] = [f"{100 * ratio:g} %" for ratio in table["ratio"]]
     table["gain, %"] = table["gain"].map(f"{{:+.{digits}f}}".format)
@@ -186,7 +192,7 @@ def dpot() -> str:
     """Table 2's stand-in: one row per data ratio, smallest first."""
     runs = read("dpot.csv")
     means = runs.pivot_table("score", "ratio", "method")
-    deviations = runs.pivot_table("score", "ratio", "method", aggfunc=lambda scores: scores.std(ddof=0))
+    deviations = runs.pivot_table("score", "ratio", "method", aggfunc=spread)
     gains = comparisons(gain_table(runs, read_published(PUBLISHED), []), digits=2).set_index("ratio")
     table = {"ratio": [f"{100 * ratio:g} %" for ratio in means.index]}
     table["samples"] = runs.groupby("ratio")["n_train"].first().to_list()
