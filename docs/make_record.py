@@ -122,7 +122,7 @@ def cells(runs: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
         "model": table["model_title"], "data": table["dataset_title"],
         "ratio": [f"{100 * ratio:g} %" for ratio in table["ratio"]], "samples": table["samples"],
         "method": table["method_title"], "seeds": table["seeds"], "nRMSE": _pm(table["mean"], table["sd"]),
-        "best trivial": [f"{row.trivial:.3f} ({row.predictor})" for row in table.itertuples()],
+        "best trivial": [f"{row.trivial:.3f} ({row.predictor.replace('_', ' ')})" for row in table.itertuples()],
         "published": _pm(table["published"], table["published_sd"]),
         "nRMSE of predicted frames": table["undiluted"].map("{:.3f}".format),
         "STD(α)": table["alpha_std"].map("{:.2f}".format),

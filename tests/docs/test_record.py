@@ -80,6 +80,8 @@ def test_what_the_record_says_of_the_exponents_is_what_its_runs_show():
     change = spread["tb"] / spread["baseline"]
     assert 0.9 < change["1dcfd-sim256", 0.006] < 1
     assert change["darcy-sim128", 0.006] == pytest.approx(0.5, abs=0.05)
+    checks = make_record.read("checks.csv").query("model == 'fno'").groupby("method")["alpha_std"].mean()
+    assert 1 - checks["tb"] / checks["baseline"] == pytest.approx(1 / 6, abs=0.02)
 
 
 def test_what_the_record_says_of_the_checks_is_what_they_show():
