@@ -110,14 +110,18 @@ def cells(runs: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     keys = [*CELL, "method"]
     diluted = runs["score"] != runs["test_selected_nrmse_rollout"]
     divisor = runs["published_dataset"].map(UNDILUTED).mask(diluted, 1.0)
-    runs = runs.assign(score=runs["score"] / divisor, trivial_score=runs["trivial_score"] / divisor)
+    runs = runs.assign(
+        score=runs["score"] / divisor, trivial_score=runs["trivial_score"] / divisor, divisor=divisor
+    )  # fmt: skip
     means = runs.groupby(keys, sort=False).agg(
         model_title=("model_title", "first"), dataset_title=("dataset_title", "first"), samples=("n_train", "first"),
         method_title=("method_title", "first"), seeds=("seed", "nunique"), mean=("score", "mean"),
         sd=("score", spread), undiluted=("test_selected_nrmse_rollout", "mean"),
         trivial=("trivial_score", "first"), predictor=("trivial", "first"), alpha_std=("alpha_std", "mean"),
+        divisor=("divisor", "first"),
     )  # fmt: skip
     table = means.join(measured.set_index(keys)[["published", "published_sd"]]).reset_index()
+    table[["published", "published_sd"]] = table[["published", "published_sd"]].div(table["divisor"], axis=0)
     return pd.DataFrame({
         "model": table["model_title"], "data": table["dataset_title"],
         "ratio": [f"{100 * ratio:g} %" for ratio in table["ratio"]], "samples": table["samples"],

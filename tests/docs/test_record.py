@@ -11,6 +11,8 @@ import pytest
 
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
+from replication.statistics.overview import measured_table
+from replication.statistics.published import read_published
 
 ROOT = Path(__file__).resolve().parents[2]
 spec = importlib.util.spec_from_file_location("make_record", ROOT / "docs/make_record.py")
@@ -119,3 +121,11 @@ def test_what_is_said_of_pretraining_is_what_its_runs_show():
     assert (errors.loc[few, "baseline"] > errors.loc[few, "zero-shot"]).all()
     assert (errors.loc[enough, "baseline"] < errors.loc[enough, "zero-shot"]).all()
     assert ((errors["tb"] / errors["baseline"] - 1).abs() < 0.005).all()
+
+
+def test_published_errors_are_averaged_like_ours():
+    runs, published = make_record.read("runs.csv"), read_published(make_record.PUBLISHED)
+    table = measured_table(runs, published, make_record.artifacts(make_record.RUNS)).set_index("dataset")
+    of_darcy, of_flow = table.loc[["darcy-sim128"]], table.loc[["1dcfd-sim256"]]
+    assert of_darcy["published"].equals(of_darcy["published_undiluted"])
+    assert (of_flow["published"] < of_flow["published_undiluted"]).all()
