@@ -18,6 +18,7 @@ import pandas as pd
 from replication.settings.artifacts import Artifact
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
+from replication.statistics.cells import ROLLOUT, predicted_frames_only
 from replication.statistics.overview import gain_table, measured_table
 from replication.statistics.published import UNDILUTED, read_published
 from replication.statistics.verdicts import verdict_table
@@ -81,11 +82,12 @@ def judge() -> None:
     """Statistics of the runs of the record: gains, scores beside the published ones, verdicts."""
     published = read_published(PUBLISHED)
     makers = {"gains": gain_table, "measured": measured_table, "verdicts": verdict_table}
+    runs, made = read("runs.csv"), artifacts(RUNS)
     for name, make in makers.items():
-        make(read("runs.csv"), published, artifacts(RUNS)).to_csv(FOLDER / f"{name}.csv", index=False)
+        make(runs, published, made).to_csv(FOLDER / f"{name}.csv", index=False)
+    runs, made = read("checks.csv"), artifacts([CHECKS])
     for name in ("gains", "measured"):
-        table = makers[name](read("checks.csv"), published, artifacts([CHECKS]))
-        table.to_csv(FOLDER / f"checks_{name}.csv", index=False)
+        makers[name](runs, published, made).to_csv(FOLDER / f"checks_{name}.csv", index=False)
 
 
 def artifacts(experiments: Sequence[str]) -> list[Artifact]:
@@ -108,15 +110,13 @@ def checks() -> str:
 def cells(runs: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     """Our error, the best trivial predictor's, and the published one, all averaged as PDEBench does."""
     keys = [*CELL, "method"]
-    diluted = runs["score"] != runs["test_selected_nrmse_rollout"]
-    divisor = runs["published_dataset"].map(UNDILUTED).mask(diluted, 1.0)
-    runs = runs.assign(
-        score=runs["score"] / divisor, trivial_score=runs["trivial_score"] / divisor, divisor=divisor
-    )  # fmt: skip
+    divisor = runs["published_dataset"].map(UNDILUTED).where(predicted_frames_only(runs), 1.0)
+    scores = runs[["score", "trivial_score"]].div(divisor, axis=0)
+    runs = runs.assign(**scores, divisor=divisor)
     means = runs.groupby(keys, sort=False).agg(
         model_title=("model_title", "first"), dataset_title=("dataset_title", "first"), samples=("n_train", "first"),
         method_title=("method_title", "first"), seeds=("seed", "nunique"), mean=("score", "mean"),
-        sd=("score", spread), undiluted=("test_selected_nrmse_rollout", "mean"),
+        sd=("score", spread), undiluted=(ROLLOUT, "mean"),
         trivial=("trivial_score", "first"), predictor=("trivial", "first"), alpha_std=("alpha_std", "mean"),
         divisor=("divisor", "first"),
     )  # fmt: skip
@@ -155,15 +155,16 @@ def checks_gains() -> str:
 
 def comparisons(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     """The paired gain with its interval, and the published gain."""
-    table["interval"] = [
-        "one pair" if pd.isna(low) else f"{low:+.{digits}f} to {high:+.{digits}f}"
-        for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
-    ]
-    table["ratio"] = [f"{100 * ratio:g} %" for ratio in table["ratio"]]
-    table["gain, %"] = table["gain"].map(f"{{:+.{digits}f}}".format)
-    table["published, %"] = table["published"].map("{:+.1f}".format)
-    names = {"model_title": "model", "dataset_title": "data", "n": "pairs"}
-    return table[[*names, "ratio", "gain, %", "interval", "published, %"]].rename(columns=names)
+    return pd.DataFrame({
+        "model": table["model_title"], "data": table["dataset_title"], "pairs": table["n"],
+        "ratio": [f"{100 * ratio:g} %" for ratio in table["ratio"]],
+        "gain, %": table["gain"].map(f"{{:+.{digits}f}}".format),
+        "interval": [
+            "one pair" if pd.isna(low) else f"{low:+.{digits}f} to {high:+.{digits}f}"
+            for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
+        ],
+        "published, %": table["published"].map("{:+.1f}".format),
+    })  # fmt: skip
 
 
 def layers() -> str:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from replication.report.browser import short
-from replication.report.tables import ROLLOUT
-from replication.statistics.cells import SETTING, records, spread_of, summarise, values_of
+from replication.statistics.cells import (
+    ROLLOUT,
+    each_once,
+    predicted_frames_only,
+    records,
+    spread_of,
+    summarise,
+    values_of,
+)
 from replication.statistics.overview import MAIN_PAIRS
 from replication.statistics.trivial import TITLES, against_trivial
 
@@ -33,8 +39,7 @@ def explorer_data(runs: pd.DataFrame, measured: pd.DataFrame) -> list[dict[str, 
         runs: tidy table of all runs. If a model and data set have the paper's methods, only these are shown.
         measured: of :func:`replication.statistics.overview.measured_table`.
     """
-    once = runs.drop_duplicates(["family", *SETTING, "method", "seed"])
-    return [_group(own, measured) for _, own in once.groupby(["model", "dataset"], sort=False)]
+    return [_group(own, measured) for _, own in each_once(runs).groupby(["model", "dataset"], sort=False)]
 
 
 def _group(runs: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
@@ -57,9 +62,7 @@ def _labels(runs: pd.DataFrame) -> dict[str, str]:
     metric = str(runs["metric"].iloc[0]).replace("_", " ")
     if family == "nlp":
         return {"score": f"Test score: {metric}, %", **spread}
-    diluted = ROLLOUT in runs and not np.allclose(
-        runs[ROLLOUT].astype(float), runs["score"].astype(float), equal_nan=True
-    )
+    diluted = ROLLOUT in runs and not predicted_frames_only(runs).all()
     scores = {"score": "nRMSE"}
     if diluted:
         scores = {"score": "nRMSE, diluted (initial steps too)", ROLLOUT: "nRMSE, undiluted (predicted frames only)"}

@@ -21,7 +21,7 @@ from replication.report.findings import FAMILIES, findings
 from replication.report.player import read_frames
 from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
 from replication.settings.artifacts import Artifact, Index
-from replication.statistics.cells import ENOUGH_SEEDS, Line, read_table, records, title_of
+from replication.statistics.cells import ENOUGH_SEEDS, Line, read_table, records, stand_ins, title_of
 from replication.statistics.numbers import gain_text, interval, number
 from replication.statistics.trivial import TITLES, published_sentences, sentences
 from replication.statistics.verdicts import VERDICTS
@@ -104,7 +104,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "estimates": estimates_table(sources.estimates),
         "forest": _image(sources.forest),
         "agreement": _image(sources.agreement) if len(sources.measured) else None,
-        "stand_ins": stand_ins(runs),
+        "stand_ins": stand_ins_by_experiment(runs),
         "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts), "built": set(numbers)},
         "notes": NOTES,
         "trivial": trivial_context(sources, numbers),
@@ -189,7 +189,7 @@ def summary(index: Index, sources: Sources) -> dict[str, int | str]:
     }  # fmt: skip
 
 
-def stand_ins(runs: pd.DataFrame) -> list[tuple[str, str]]:
+def stand_ins_by_experiment(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """(experiment, its stand-in text)."""
     rows = runs.loc[runs["stand_in"] != "", ["experiment", "stand_in"]].drop_duplicates()
     return list(rows.itertuples(index=False, name=None))
@@ -217,8 +217,7 @@ def _image(path: Path) -> dict[str, Any]:
 def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
     """Name, title, caption and notes of a picture, including the stand-ins among its runs."""
     own = runs[runs["experiment"].isin(artifact.sources)]
-    stand_ins = sorted(set(own["stand_in"]) - {""})
-    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in stand_ins)]
+    notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in stand_ins(own))]
     return {"name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes}
 
 

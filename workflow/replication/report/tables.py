@@ -6,14 +6,22 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from replication.errors import ConfigError
 from replication.report.render import DAGGER, Entry, Row, Table
 from replication.settings.artifacts import Artifact
 from replication.statistics.artifact import Numbers, excludes_zero
-from replication.statistics.cells import ENOUGH_SEEDS, SETTING, Line, records, values_of
+from replication.statistics.cells import (
+    ENOUGH_SEEDS,
+    ROLLOUT,
+    SETTING,
+    Line,
+    predicted_frames_only,
+    records,
+    stand_ins,
+    values_of,
+)
 from replication.statistics.claims import ALPHA
 from replication.statistics.numbers import gain_text, number, p_text, percent_text, with_uncertainty
 from replication.statistics.paired import Pair
@@ -24,7 +32,6 @@ from replication.statistics.trivial import TITLES
 Setting = tuple[str, str, float]
 NOT_BETTER = "‡"
 #: The metric of the predicted frames alone, beside PDEBench's over all frames.
-ROLLOUT = "test_selected_nrmse_rollout"
 
 
 class Entries:
@@ -104,7 +111,7 @@ class Entries:
         if ROLLOUT not in own:
             return None
         own = own[pd.MultiIndex.from_frame(own[SETTING]).isin(settings)]
-        return not np.allclose(own[ROLLOUT].astype(float), own["score"].astype(float), equal_nan=True)
+        return not predicted_frames_only(own).all()
 
     def other_convention(self, setting: Setting, method: str, *, factor: float, column: str) -> Entry:
         """Mean and deviation of a column times a factor."""
@@ -280,7 +287,7 @@ def notes(entries: Entries) -> list[str]:
     """What a reader must know: stand-ins, seeds, rounding, marks, and inconsistencies in the paper."""
     numbers = entries.numbers
     runs = numbers.runs
-    found = [f"Stand-in: {text}." for text in sorted(set(runs["stand_in"]) - {""})]
+    found = [f"Stand-in: {text}." for text in stand_ins(runs)]
     seeds = runs.groupby([*SETTING, "method"])["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
     if high == 1:

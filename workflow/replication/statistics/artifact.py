@@ -87,7 +87,7 @@ class Numbers:
             tidy = tidy.merge(self.trivial.drop(columns="mean"), on=[*SETTING, "method"], how="left")
         gains = self.gains.drop(columns=["family", "n_train"]).rename(columns={"n": "pairs"})
         tidy = tidy.merge(gains, on=[*SETTING, "method"], how="left")
-        tidy["stand_in"] = stand_ins(self.runs)
+        tidy["stand_in"] = "; ".join(stand_ins(self.runs))
         return tidy.sort_values([*SETTING, "method"], ignore_index=True)
 
 

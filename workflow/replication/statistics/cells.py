@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from replication.errors import DataError, InputError
@@ -13,6 +14,8 @@ from replication.runs.seals import check_seal
 
 #: Columns that the two methods of a comparison share; with the method they identify a cell.
 SETTING = ["model", "dataset", "ratio"]
+#: Column with the test error of the predicted frames alone.
+ROLLOUT = "test_selected_nrmse_rollout"
 #: Cells with fewer common seeds are shown, but support no claim.
 ENOUGH_SEEDS = 3
 Line = dict[str, Any]
@@ -82,14 +85,26 @@ def each_once(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.drop_duplicates(["family", *SETTING, "method", "seed"])
 
 
-def stand_ins(runs: pd.DataFrame) -> str:
-    """The stand-ins of the runs, as one text; empty if model and data are the paper's."""
-    return "; ".join(sorted(set(runs["stand_in"]) - {""}))
+def stand_ins(runs: pd.DataFrame) -> list[str]:
+    """The stand-ins of the runs; none if model and data are the paper's."""
+    return sorted(set(runs["stand_in"]) - {""})
 
 
 def higher_is_better(table: pd.DataFrame) -> pd.Series:
     """The column of that name as booleans; CSV files with missing values have text there."""
     return table["higher_is_better"].astype(str).str.lower().eq("true")
+
+
+def predicted_frames_only(runs: pd.DataFrame) -> pd.Series:
+    """For each run: whether scores of its data set are errors of the predicted frames alone (Darcy).
+
+    False for other metrics, for PDEBench's average over the initial steps too, and if every run diverged.
+    """
+    if ROLLOUT not in runs:
+        return pd.Series(False, index=runs.index)
+    finished = runs[["dataset", "score", ROLLOUT]].dropna(subset="score").astype({"score": float, ROLLOUT: float})
+    alone = {dataset: np.isclose(own["score"], own[ROLLOUT]).all() for dataset, own in finished.groupby("dataset")}
+    return runs["dataset"].map(lambda dataset: bool(alone.get(dataset, False)))
 
 
 def display_scale(family: str) -> float:

@@ -97,7 +97,7 @@ def _row(runs: pd.DataFrame, pair: Pair, smallest: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         "baseline": pair[0], "method": pair[1], "cells": len(cells), "pairs": len(counted), "smallest": smallest,
         "left_out": len(found.drop_duplicates(SETTING)) - len(cells), "result": UNDECIDED,
-        "unit": "; ".join(found["unit"].unique()), "stand_in": stand_ins(runs),
+        "unit": "; ".join(found["unit"].unique()), "stand_in": "; ".join(stand_ins(runs)),
     }  # fmt: skip
     fit = fit_gains(counted) if cells else None
     if fit is None:

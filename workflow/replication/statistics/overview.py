@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, each_once, read_table, summarise, title_of
+from replication.statistics.cells import SETTING, each_once, predicted_frames_only, read_table, summarise, title_of
 from replication.statistics.paired import Pair, by_pair, paired_table
 from replication.statistics.published import gain_of, join_published
 from replication.statistics.trivial import against_trivial, learned
@@ -16,7 +16,6 @@ from replication.statistics.trivial import against_trivial, learned
 #: The paper's comparison in each family.
 MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
 PUBLISHED = ["published", "published_sd", "published_undiluted"]
-ROLLOUT = "test_selected_nrmse_rollout"
 
 
 def read_overview(path: Path | str) -> pd.DataFrame:
@@ -72,10 +71,9 @@ def measured_table(
         if found.empty:
             continue
         cells = summarise(own).drop(columns="sd").rename(columns={"sd_ddof0": "sd"})
-        alone = own["score"] == own.get(ROLLOUT, float("nan"))
-        marks = own.assign(alone=alone).drop_duplicates([*SETTING, "method"])[[*SETTING, "method", "stand_in", "alone"]]
-        beats = against_trivial(own)[[*SETTING, "method", "beats_trivial"]]
         keys = [*SETTING, "method"]
+        marks = own.assign(alone=predicted_frames_only(own)).drop_duplicates(keys)[[*keys, "stand_in", "alone"]]
+        beats = against_trivial(own)[[*keys, "beats_trivial"]]
         tables.append(cells.merge(found, on=keys).merge(marks, on=keys).merge(beats, on=keys).dropna(subset="mean"))
     columns = ["family", *SETTING, "method", "base", "mean", "sd", "n", *PUBLISHED, "stand_in", "beats_trivial"]
     if not tables:

@@ -97,7 +97,7 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
     return {
         "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
         "verdict": verdict, "published": published_gain, "left_out": left_out, **shown,
-        "stand_in": stand_ins(runs),
+        "stand_in": "; ".join(stand_ins(runs)),
         "models": ", ".join(sorted(set(runs["model"]))), "datasets": ", ".join(sorted(set(runs["dataset"]))),
         "reason": reason, "claim_id": claim, "baseline": pair[0], "method": pair[1],
     }  # fmt: skip
