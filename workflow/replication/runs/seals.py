@@ -3,7 +3,9 @@
 A run's record holds the size and hash of each of its files, and its own hash. Other files that the workflow makes have
 them in a hidden file beside them, the seal. What reads a file compares its content. The workflow compares sizes and
 times when it plans: the files of a job have one time, because Snakemake renews them together. Where times lie apart,
-content is compared too.
+content is compared too. A seal never gives its time to a file: on a cluster Snakemake renews the files of a whole group
+when it sees that the group is done, long after the seals were written, and a file that got its seal's time would then
+be older than the job's inputs.
 """
 
 from __future__ import annotations
@@ -64,14 +66,15 @@ def check_manifest(data: Path) -> None:
     if _apart(times := _times([os.fspath(data), os.fspath(manifest)])):
         if sha256(data) != written:
             raise damaged(data, "was damaged or changed after it had been written; delete it, and it is made again")
-        _bring_together(times)
+        _bring_together(times, times)
 
 
 def find_damage(outputs: Iterable[str]) -> str | None:
     """What is wrong with a job's finished files; None if nothing is, and for files without a seal or a record.
 
-    If times lie apart but the content is as it was written, the times are brought together again.
+    If times lie apart but the content is as it was written, all get the time of the oldest output.
     """
+    outputs = list(outputs)
     files, seals = list(_files(outputs)), []
     if not any(file.endswith(RECORD) for file in files):
         files = [file for file in files if os.path.exists(seal_of(file))]  # noqa: PTH110
@@ -84,7 +87,8 @@ def find_damage(outputs: Iterable[str]) -> str | None:
     except DataError as error:
         return str(error)
     if apart:
-        _bring_together(times)
+        # Of a folder, Snakemake looks at a time stamp of its own, not at the files in it.
+        _bring_together(times, {path: times[path] for path in outputs if path in times} or _times(files))
     return None
 
 
@@ -110,7 +114,8 @@ def _apart(times: dict[str, int]) -> bool:
     return bool(times) and max(times.values()) - min(times.values()) > TOGETHER_NS
 
 
-def _bring_together(times: dict[str, int]) -> None:
+def _bring_together(files: Iterable[str], times: dict[str, int]) -> None:
+    """Give the files the earliest of the times."""
     with suppress(OSError):  # not ours, or on a disk that cannot be written
-        for file in times:
+        for file in files:
             os.utime(file, ns=(min(times.values()),) * 2)
