@@ -16,13 +16,14 @@ START_UP = 3.0
 
 @dataclass(frozen=True)
 class Task:
-    """A job to come. ``after`` names what it needs; ``cell`` is the model and data set of a training."""
+    """A job to come. ``after`` names what it needs; ``cell`` and ``work`` are of a training."""
 
     name: str
     rule: str
     seconds: float
     after: tuple[str, ...] = ()
     cell: str = ""
+    work: float = 1.0
 
 
 def demo(operators_s: float, text_s: float) -> list[Task]:
@@ -49,7 +50,9 @@ def demo(operators_s: float, text_s: float) -> list[Task]:
     for cell, ratio, method, cost in trainings:
         data = cell.split()[1]
         seconds = START_UP + shared * cost
-        tasks.append(Task(f"{cell} {ratio} {method}", f"train_sciml{SEEDS}", seconds, (f"{data} {ratio}",), cell))
+        # The plan knows neither what a model costs nor what evaluations cost.
+        work = ratio * (4 if data == "2d" else 1)
+        tasks.append(Task(f"{cell} {ratio} {method}", f"train_sciml{SEEDS}", seconds, (f"{data} {ratio}",), cell, work))
     tasks += [
         Task(name, "subset", 2, (name.split()[0],)) for name in sorted({task.after[0] for task in tasks if task.cell})
     ]
@@ -71,7 +74,7 @@ def demo(operators_s: float, text_s: float) -> list[Task]:
 
 def planned(tasks: list[Task], earlier: dict[str, float] | None = None) -> Jobs:
     """The jobs before the first one is started."""
-    kinds = {number: f"{task.rule} {task.cell}".strip() for number, task in enumerate(tasks)}
+    kinds = {number: (f"{task.rule} {task.cell}".strip(), task.work) for number, task in enumerate(tasks)}
     return Jobs(earlier or {}, kinds, total=len(tasks), waiting=Counter(kinds.values()))
 
 

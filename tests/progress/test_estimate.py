@@ -7,7 +7,7 @@ import json
 import pytest
 from simulated import SEEDS, demo, planned, run
 
-from snakemake_logger_plugin_tempbalance.estimate import Job, Jobs, earlier_seconds
+from snakemake_logger_plugin_tempbalance.estimate import START_UP_S, Job, Jobs, earlier_seconds, seconds_of
 
 #: Seconds of all operator runs and of all language runs on two cores, and the same after both became faster.
 SIZES = [(1173.0, 1299.0), (480.0, 780.0)]
@@ -33,7 +33,7 @@ def test_nothing_is_claimed_while_a_kind_of_training_is_to_come_that_nothing_is_
     tasks = demo(*SIZES[0])
     jobs = planned(tasks)
     before = [
-        left for _, left in run(tasks, jobs, seed=0) if not any(name.startswith("train_nlp") for name in jobs.seconds)
+        left for _, left in run(tasks, jobs, seed=0) if not any(name.startswith("train_nlp") for name in jobs.known)
     ]
     # It starts with the first heartbeat of a language run.
     assert before[0] is None
@@ -59,6 +59,21 @@ def test_mean_seconds_of_a_rule_are_read_from_snakemakes_records(tmp_path):
     assert earlier_seconds(tmp_path / "none") == {}
 
 
+def test_a_job_takes_start_up_and_what_its_work_takes():
+    # Two jobs of its group tell both; one alone is assumed to have needed the usual start-up.
+    assert seconds_of(4.0, [(7.0, 1.0), (9.0, 2.0)], []) == pytest.approx(13.0)
+    assert seconds_of(4.0, [(START_UP_S + 2.0, 1.0)], []) == pytest.approx(START_UP_S + 8.0)
+    assert seconds_of(4.0, [(1.0, 1.0)], []) == pytest.approx(1.0)
+    # More work never takes less time, and start-up never takes less than none.
+    assert seconds_of(4.0, [(9.0, 1.0), (7.0, 2.0)], []) == pytest.approx(8.0)
+    assert seconds_of(0.5, [(1.0, 1.0), (9.0, 2.0)], []) > 0
+
+
+def test_the_first_job_of_a_group_is_judged_by_other_groups_of_its_rule():
+    others = [(START_UP_S + 20.0, 10.0), (START_UP_S + 10.0, 5.0)]
+    assert seconds_of(1.0, [], others) == pytest.approx(START_UP_S + 2.0)
+
+
 def submitted(count: int, started: float = 0.0) -> Jobs:
     """Trainings that were all submitted at once."""
     jobs = Jobs(total=count)
@@ -76,7 +91,7 @@ def test_jobs_that_wait_in_a_clusters_queue_count_by_the_rate_at_which_jobs_end(
 
 def test_a_heartbeat_gives_an_estimate_before_any_job_is_done():
     jobs = submitted(1)
-    jobs.waiting["train"] = 2
+    jobs.waiting["train", 1.0] = 2
     # A quarter in 10 s: 30 s to go in this one, 40 s for each of the two that wait.
     assert jobs.time_left(10.0, {0: 0.25}) == pytest.approx(110.0)
     assert submitted(1).time_left(10.0, {}) is None

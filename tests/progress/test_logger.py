@@ -157,7 +157,7 @@ def test_a_long_log_is_cut_and_its_progress_bar_shown_as_it_ended(tmp_path, monk
 def test_the_kinds_that_the_workflow_tells_give_the_time_left(monkeypatch):
     made, _ = handler(monkeypatch)
     made.emit(record(LogEvent.RUN_INFO, "", stats={"train": 3}))
-    made.emit(record(None, "", kinds={1: "train 1d", 2: "train 2d", 3: "train 1d"}))
+    made.emit(record(None, "", kinds={1: ("train 1d", 2.0), 2: ("train 2d", 2.0), 3: ("train 1d", 2.0)}))
     for number in (1, 2):
         made.emit(started(number, f"results/{number}", created=100.0))
     made.emit(record(LogEvent.JOB_FINISHED, "", job_id=1, created=110.0))

@@ -10,7 +10,7 @@ from test_grid import pretrained
 from test_rundir import finish
 
 from replication.cli import app
-from replication.runs.plan import needs_table, origin, plan_table, read_finished
+from replication.runs.plan import needs_table, origin, plan_table, read_finished, work_of
 from tempbalance.cli import guarded
 
 LIMITS = {"train_nlp": 60.0, "train_sciml": 120.0, "pretrain": 180.0}
@@ -42,6 +42,23 @@ def test_hours_come_from_the_finished_runs_of_the_nearest_ratio(grid, tmp_path):
     assert row["hours"] == pytest.approx(7 * 1.0 + 8 * 2.0)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".csv", ".npz", ".safetensors"))
     assert row["GB"] == pytest.approx(16 * size / 1e9)
+
+
+def test_work_is_what_a_training_predicts_in_all_its_epochs(grid):
+    run = next(run for run in grid.runs.values() if run.ratio == 0.5)
+
+    def work(epochs=2, initial_steps=10, **options):
+        hyper = {**run.hyper, "epochs": epochs, "initial_steps": initial_steps}
+        return work_of(replace(run, dataset_options=options, hyper=hyper))
+
+    flow = {"pde": "cfd1d", "samples": 24, "test_samples": 6, "validation_samples": 2, "cells": 64, "frames": 14}
+    assert work(**flow) == 2 * 8 * 64 * 4
+    assert work(**flow, epochs=6, initial_steps=12) == 6 * 8 * 64 * 2
+    assert work(**flow, stored_cells=16) == work(**flow, reduced_resolution=4) == 2 * 8 * 16 * 4
+    assert work(**flow, strides={"0.5": 4, "1": 1}) == 2 * 4 * 64 * 4
+    assert work(**{**flow, "pde": "darcy", "frames": 0}) == 2 * 8 * 64**2
+    # Of a data set whose size is not in the catalogue, the ratio is known.
+    assert work() == 2 * 0.5
 
 
 def test_a_pretraining_counts_as_a_training_with_a_time_limit_of_its_own(repository, tmp_path):

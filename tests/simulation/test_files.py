@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -23,7 +24,7 @@ from replication.settings.yamlfile import read_yaml
 from replication.simulation import simulation
 from replication.simulation.data import PDEFile, count_training_rows, held_out_rows, split
 from replication.simulation.fetching import download, fetch
-from replication.simulation.simulation import Simulation, simulate
+from replication.simulation.simulation import Simulation, check_datasets, simulate
 
 FLOW = {"pde": "cfd1d", "samples": 20, "cells": 16, "stored_cells": 8, "frames": 4, "t_end": 0.1, "seed": 5}
 DARCY = {"pde": "darcy", "samples": 5, "cells": 12, "seed": 5}
@@ -247,6 +248,21 @@ def test_truncated_missing_and_other_files_are_refused(flow, tmp_path):
 def test_bad_simulation_options_are_refused(change, words):
     with pytest.raises(ConfigError, match=words):
         Simulation.from_options({**FLOW, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"samples": "many"}, "data set flow: simulation: key 'samples' is 'many', expected a whole number"),
+        ({"test_samples": "none"}, "data set flow: data set option 'test_samples' is 'none', expected a whole number"),
+    ],
+)
+def test_options_of_data_sets_are_checked_before_the_first_job(change, words):
+    families = {"flow": "sciml", "texts": "nlp"}
+    good = {"flow": {**FLOW, "source": "simulate", "test_samples": 4}, "texts": {"source": {"file": "texts.csv"}}}
+    check_datasets(SimpleNamespace(families=families, datasets=good))
+    with pytest.raises(ConfigError, match=words):
+        check_datasets(SimpleNamespace(families=families, datasets={**good, "flow": good["flow"] | change}))
 
 
 class Server:

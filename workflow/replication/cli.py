@@ -194,8 +194,10 @@ def check(
     """Check the configuration and every experiment that it names, and count their runs."""
     from replication.settings.config import read_config
     from replication.settings.grid import load_grid
+    from replication.simulation.simulation import check_datasets
 
     grid = load_grid(root, read_config(config, root))
+    check_datasets(grid)
     for name, experiment in grid.experiments.items():
         shown = sum(len(cell.seeds) for cell in experiment.cells)
         print(f"{name}: {shown} runs, {len(experiment.runs)} trainings  ({experiment.title})")

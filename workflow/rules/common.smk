@@ -17,6 +17,7 @@ from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
 from replication.settings.yamlfile import as_read, read_yaml
+from replication.simulation.simulation import check_datasets
 
 # Not workflow.basedir: if another workflow imports this one as a module, that is the other's folder.
 ROOT = Path(
@@ -40,7 +41,10 @@ def load_configuration():
             config, ROOT, "configuration (config.yaml, --configfile or --config)"
         )
         check_tracker(settings.report_to)
-        return settings, load_grid(ROOT, settings)
+        grid = load_grid(ROOT, settings)
+        if workflow.is_main_process:
+            check_datasets(grid)
+        return settings, grid
     except TempBalanceError as error:
         sys.exit(f"error: {error}")
 

@@ -8,6 +8,7 @@ from replication.report.incomplete import (
     progress,
     write_incomplete_report,
 )
+from replication.runs.plan import work_of
 from replication.runs.rundir import forget_finished, hold_folder, keep_finished
 from replication.runs.seals import find_damage, seal_of
 
@@ -52,9 +53,11 @@ def keep_finished_runs():
 
 
 def kind_of(job):
-    """Jobs of a kind take about as long: the progress display estimates the time left from it."""
+    """Jobs of a group differ in their work alone: the progress display estimates the time left from both."""
     cell = (job.wildcards.get(name) for name in ("model", "dataset"))
-    return " ".join(filter(None, [job.rule.name, *cell]))
+    spec = {**PRETRAININGS, **SPECS}.get(job.wildcards.get("id"))
+    work = work_of(spec) * len(job.output.metrics) if spec else 1.0
+    return " ".join(filter(None, [job.rule.name, *cell])), work
 
 
 def failed_jobs():

@@ -8,12 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, linear_regression
 
-#: Rules of this name take most of the time. No estimate is shown while such a job is planned of unknown duration.
-LONG = "train"
+#: Rules that begin so take most of the time. No estimate is shown while such a job is planned of unknown duration.
+LONG = "train", "pretrain"
 #: Assumed duration of any other job until one of its kind is done: start-up and little else.
 SHORT_S = 5.0
+#: The part of a job's duration that does not grow with its work, unless jobs of its kind are known to tell.
+START_UP_S = 3.0
+
+#: Name of a group of jobs that differ in little but their work, its rule first (``train_sciml fno 1dcfd``), and the
+#: job's work. Ratios of work mean something between jobs of a rule.
+Kind = tuple[str, float]
+#: Durations of jobs, and their work.
+Known = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -50,26 +58,43 @@ def earlier_seconds(folder: Path = Path(".snakemake/metadata")) -> dict[str, flo
     return {name: fmean(values) for name, values in seconds.items()}
 
 
+def seconds_of(work: float, alike: Known, others: Known) -> float:
+    """How long a job is expected to take.
+
+    Args:
+        work: the job's work.
+        alike: jobs of its group. Two that differ in work tell what start-up takes and what work takes.
+        others: jobs of its rule, for a group of which no job is known.
+    """
+    seconds, works = zip(*(alike or others), strict=True)
+    mean, mean_work = fmean(seconds), fmean(works)
+    if alike and len(set(works)) > 1:
+        rate = max(linear_regression(works, seconds).slope, 0.0)
+        start_up = max(mean - rate * mean_work, 0.0)
+    else:
+        start_up = min(START_UP_S, *seconds)
+    return start_up + (mean - start_up) * work / mean_work
+
+
 @dataclass
 class Jobs:
     """What is planned, running, done and failed.
 
     Attributes:
         earlier: rule -> seconds of a job, from earlier calls.
-        kinds: job id -> name of a group of jobs of similar duration, its rule first (``train_sciml fno 1dcfd``);
-            the rule alone for jobs that are not in it.
+        kinds: job id -> kind; jobs that are not in it are of their rule, with the work 1.
     """
 
     earlier: Mapping[str, float] = field(default_factory=dict)
-    kinds: Mapping[int, str] = field(default_factory=dict)
+    kinds: Mapping[int, Kind] = field(default_factory=dict)
     total: int = 0
     done: int = 0
-    waiting: Counter[str] = field(default_factory=Counter)
+    waiting: Counter[Kind] = field(default_factory=Counter)
     jobs: dict[int, Job] = field(default_factory=dict)
     running: dict[int, Job] = field(default_factory=dict)
     failed: dict[int, Job] = field(default_factory=dict)
     retried: set[int] = field(default_factory=set)
-    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    known: dict[str, Known] = field(default_factory=lambda: defaultdict(list))
 
     def start(self, job: Job) -> None:
         """A job was started, perhaps again."""
@@ -83,7 +108,8 @@ class Jobs:
         """A job is done; returns it where its start was seen."""
         self.done += 1
         if job := self.running.pop(job_id, None):
-            self.seconds[self._kind(job)].append(now - job.started)
+            group, work = self._kind(job)
+            self.known[group].append((now - job.started, work))
         return job
 
     def elapsed(self, now: float) -> float:
@@ -93,26 +119,32 @@ class Jobs:
     def time_left(self, now: float, shares: Mapping[int, float]) -> float | None:
         """Seconds left; None as long as too little is known.
 
-        A job is expected to take as long as others of its kind, finished or judged by their heartbeats; else as others
-        of its rule, in this call or in earlier ones. The sum is divided by the mean number of jobs at work.
+        What a job is expected to take follows from others of its group, finished or judged by their heartbeats
+        (:func:`seconds_of`); else from others of its rule, in this call or in earlier ones. The sum is divided by the
+        mean number of jobs at work.
 
         Args:
             now: the present time.
             shares: job id -> finished share of the job, where its heartbeats tell.
         """
-        groups: dict[str, list[float]] = defaultdict(list)
-        begun = [(self._kind(self.jobs[n]), [(now - self.jobs[n].started) / share]) for n, share in shares.items()]
-        for kind, values in [*self.seconds.items(), *begun]:
-            for group in {kind, kind.split()[0]}:
-                groups[group] += values
-        known = {**self.earlier, **{group: fmean(values) for group, values in groups.items()}}
+        known = {group: list(values) for group, values in self.known.items()}
+        for number, share in shares.items():
+            group, work = self._kind(self.jobs[number])
+            known.setdefault(group, []).append(((now - self.jobs[number].started) / share, work))
+        rules: dict[str, Known] = defaultdict(list)
+        for group, values in known.items():
+            rules[group.split()[0]] += values
 
-        def expected(kind: str) -> float:
-            return known.get(kind, known.get(kind.split()[0], nan if kind.startswith(LONG) else SHORT_S))
+        def expected(kind: Kind) -> float:
+            group, work = kind
+            rule = group.split()[0]
+            if rule in rules:
+                return seconds_of(work, known.get(group, []), rules[rule])
+            return self.earlier.get(rule, nan if rule.startswith(LONG) else SHORT_S)
 
-        work, longest, busy = {True: 0.0, False: 0.0}, 0.0, sum(map(sum, self.seconds.values()))
+        work, longest, busy = {True: 0.0, False: 0.0}, 0.0, sum(s for values in self.known.values() for s, _ in values)
         for kind, count in (+self.waiting).items():
-            work[kind.startswith(LONG)] += count * expected(kind)
+            work[kind[0].startswith(LONG)] += count * expected(kind)
             longest = max(longest, expected(kind))
         for job in self.running.values():
             spent, whole = now - job.started, expected(self._kind(job))
@@ -127,5 +159,5 @@ class Jobs:
         seconds = max(work[True] / at_work, longest) + work[False] / at_work
         return seconds if isfinite(seconds) else None
 
-    def _kind(self, job: Job) -> str:
-        return self.kinds.get(job.id, job.rule)
+    def _kind(self, job: Job) -> Kind:
+        return self.kinds.get(job.id, (job.rule, 1.0))

@@ -94,7 +94,8 @@ class LogHandler(LogHandlerBase):
             self._show_plainly(record)
         elif event == LogEvent.RUN_INFO:
             counts = Counter({rule: count for rule, count in values["stats"].items() if rule != "total"})
-            self.jobs = Jobs(earlier_seconds(), total=counts.total(), waiting=counts)
+            waiting = Counter({(rule, 1.0): count for rule, count in counts.items()})
+            self.jobs = Jobs(earlier_seconds(), total=counts.total(), waiting=waiting)
             self._say(f"{counts.total()} jobs to do: " + ", ".join(f"{n} {rule}" for rule, n in counts.items()))
             if not (self.is_quiet or self.ticker.is_alive()):
                 self.ticker.start()

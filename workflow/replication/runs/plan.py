@@ -58,6 +58,21 @@ def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
     return float((near["seconds"] * run.hyper["epochs"] * run.ratio / updates).mean())
 
 
+def work_of(run: RunSpec) -> float:
+    """How much a training computes: epochs, times training samples, times the values that it predicts of each.
+
+    Only ratios between runs of a family mean something. Where the catalogue does not tell how large a data set is, the
+    samples are a share of the pool, and the work is comparable between runs on that data set alone.
+    """
+    options = run.dataset_options
+    pool = options.get("samples", 1) - options.get("test_samples", 0) - options.get("validation_samples", 0)
+    stride = options.get("strides", {}).get(f"{run.ratio:g}", 1 / run.ratio)
+    cells = (options.get("stored_cells") or options.get("cells", 1)) / options.get("reduced_resolution", 1)
+    dimensions = 1 if str(options.get("pde", "")).endswith("1d") else 2
+    frames = max(options.get("frames", 1) - run.hyper.get("initial_steps", 10), 1)
+    return float(run.hyper["epochs"] * max(pool, 1) / stride * cells**dimensions * frames)
+
+
 def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
     """A row for each model and data set, and a total.
 

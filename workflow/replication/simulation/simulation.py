@@ -24,13 +24,16 @@ from threadpoolctl import threadpool_limits
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import fsync, sha256, write_atomically
-from replication.settings.checks import DATACLASS, validate
+from replication.settings.checks import DATACLASS, validate, whole_number
+from replication.settings.grid import Grid
 from replication.settings.spec import digest
 from replication.simulation import initial_fields
 from replication.simulation.hdf5 import FLOW_FIELDS, TIMES, write_file
 
 Samples = dict[str, NDArray[np.float32]]
 CHUNK = 16
+#: Options of every PDE data set that count something.
+COUNTS = "test_samples", "validation_samples", "reduced_resolution", "reduced_resolution_t"
 REPORT_EVERY_S = 5.0
 
 
@@ -121,6 +124,21 @@ class Simulation:
     def generator(self, sample: int) -> np.random.Generator:
         """Random generator of a sample, which depends only on its number and ``seed``."""
         return np.random.default_rng(np.random.SeedSequence([self.seed, sample]))
+
+
+def check_datasets(grid: Grid) -> None:
+    """Check the options of a grid's PDE data sets before the first job.
+
+    Raises ConfigError, naming the data set, the key, the value and what was expected.
+    """
+    for name, options in grid.datasets.items():
+        try:
+            for key in COUNTS if grid.families[name] == "sciml" else ():
+                whole_number(options, key, 1)
+            if options.get("source") == "simulate":
+                Simulation.from_options(options)
+        except ConfigError as error:
+            raise ConfigError(f"data set {name}: {error}") from None
 
 
 def _coarse(values: NDArray[np.float64], stored: int, axes: int) -> NDArray[np.float64]:
