@@ -39,6 +39,16 @@ def test_every_published_artifact_is_named_by_one(index, root) -> None:
     assert {item.published for item in index.artifacts.values()} - {None} == set(published["artifact"])
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("fig3_glue_ratio", "Figure 3: "), ("table17_glue", "Table 17: "), ("gain_map", ""), ("table2_ratio", "")],
+)
+def test_a_heading_names_the_paper_s_number(index, name, number) -> None:
+    artifact = index.artifacts[name]
+    assert artifact.heading == number + artifact.title
+    assert artifact.ours != bool(number)
+
+
 def test_layouts_exist(index) -> None:
     from replication.figures.registry import ANIMATIONS, REGISTRY
 

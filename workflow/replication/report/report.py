@@ -96,6 +96,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
     downloads = _downloads(sources, numbers)
     tables = runs, sources.layers, sources.spectra, sources.history
     data = browser_data(*tables, sources.eigenvalues, budget=BROWSER_BUDGET)
+    headings = {name: artifact.heading for name, artifact in index.artifacts.items()}
     context = {
         "raw": raw,
         "scale": sources.scale,
@@ -105,7 +106,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "forest": _image(sources.forest),
         "agreement": _image(sources.agreement) if len(sources.measured) else None,
         "stand_ins": stand_ins_by_experiment(runs),
-        "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts), "built": set(numbers)},
+        "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts, headings), "built": set(numbers)},
         "notes": NOTES,
         "trivial": trivial_context(sources, numbers),
         "figures": [
@@ -114,11 +115,11 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "animations": [
             {**_heading(index.artifacts[name], runs), "frames": frames} for name, frames in players.items()
         ],
-        "tables": [_table(index.artifacts[name], path, sources) for name, path in sources.tables.items()],
+        "tables": [_table(index.artifacts[name], path, sources, index) for name, path in sources.tables.items()],
         "runs": runs_table(runs),
         "times": times_table(runs),
         "provenance": provenance(runs),
-        "missing": [(name, index.artifacts[name].title, why) for name, why in sources.missing.items()],
+        "missing": [(name, index.artifacts[name].heading, why) for name, why in sources.missing.items()],
         "browser": {"shown": data["shown"], "total": data["total"]},
         "data": _json({
             "runs": data["runs"],
@@ -218,7 +219,7 @@ def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
     """Name, title, caption and notes of a picture, including the stand-ins among its runs."""
     own = runs[runs["experiment"].isin(artifact.sources)]
     notes = [*artifact.footnotes, *(f"Stand-in: {text}." for text in stand_ins(own))]
-    return {"name": artifact.name, "title": artifact.title, "caption": artifact.caption, "notes": notes}
+    return {"name": artifact.name, "title": artifact.heading, "caption": artifact.caption, "notes": notes}
 
 
 def page_width(png: bytes) -> int:
@@ -234,11 +235,11 @@ def page_width(png: bytes) -> int:
     return round(pixels * 96 / (per_metre * 0.0254 if per_metre else 200))
 
 
-def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
+def _table(artifact: Artifact, path: Path, sources: Sources, index: Index) -> dict[str, Any]:
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     return {
-        "name": artifact.name, "title": artifact.title, "claims": _claims(artifact, sources.verdicts),
-        "claims_of": artifact.claims_of if artifact.claims_of in sources.figures else None,
+        "name": artifact.name, "title": artifact.heading, "claims": _claims(artifact, sources.verdicts),
+        "claims_of": next((index.artifacts[name] for name in sources.figures if name == artifact.claims_of), None),
         "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
         "html": Markup(html),  # noqa: S704 escaped where it was written
     }  # fmt: skip

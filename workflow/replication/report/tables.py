@@ -31,7 +31,6 @@ from replication.statistics.trivial import TITLES
 #: Model, data set and data ratio.
 Setting = tuple[str, str, float]
 NOT_BETTER = "‡"
-#: The metric of the predicted frames alone, beside PDEBench's over all frames.
 
 
 class Entries:

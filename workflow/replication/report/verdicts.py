@@ -28,6 +28,8 @@ NOTES = (
     "Published: the paper's mean gain over its own cells of the artifact, in the estimate's unit.",
     "A verdict marked stand-in is about other models and data than the paper's, and neither confirms nor refutes it.",
 )
+#: Headings of the verdicts over all cells.
+OVERALL = {"all nlp cells": "all language cells", "all sciml cells": "all PDE cells"}
 
 
 def as_table(verdicts: pd.DataFrame) -> Table:
@@ -60,8 +62,8 @@ def estimate_text(line: Mapping[Any, Any]) -> str:
     return f"{text}, {int(line['cells_for'])} of {int(line['cells'])} cells positive"
 
 
-def matrix(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per artifact: its name, its stand-in text, and for every claim its verdicts with evidence.
+def matrix(verdicts: pd.DataFrame, headings: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row per artifact: its name and heading, its stand-in text, and for every claim its verdicts with evidence.
 
     An artifact that compares several pairs of methods has several verdicts on one claim.
     """
@@ -69,16 +71,11 @@ def matrix(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
     for artifact, own in verdicts.groupby("artifact", sort=False):
         lines = records(own.fillna({"stand_in": ""}))
         rows.append({
-            "artifact": str(artifact), "title": _row_title(str(artifact)), "stand_in": str(lines[0]["stand_in"]),
+            "artifact": str(artifact), "stand_in": str(lines[0]["stand_in"]),
+            "title": {**headings, **OVERALL}.get(str(artifact), str(artifact)),
             "claims": [[verdict(line) for line in lines if line["claim_id"] == claim] for claim in CLAIMS],
         })  # fmt: skip
     return rows
-
-
-def _row_title(artifact: str) -> str:
-    """The heading of a matrix row that no figure or table belongs to."""
-    names = {"all nlp cells": "all language cells", "all sciml cells": "all PDE cells"}
-    return names.get(artifact, artifact)
 
 
 def verdict(line: Mapping[Any, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ it has figures and a table of its own (:func:`own_artifacts`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -81,6 +82,12 @@ class Artifact:
     def sources(self) -> tuple[str, ...]:
         """Every experiment whose runs it shows, its main ones first."""
         return (*self.experiments, *self.companions)
+
+    @property
+    def heading(self) -> str:
+        """Its title, after its number in the paper if it has one: ``Figure 3: ...``."""
+        numbered = re.match(rf"{'fig' if self.kind == 'figure' else self.kind}(\d+)_", self.name)
+        return f"{self.kind.capitalize()} {numbered[1]}: {self.title}" if numbered and not self.ours else self.title
 
     def plain(self) -> Options:
         """Its fields as plain values, from which a rule's script makes the artifact again."""
