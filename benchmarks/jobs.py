@@ -1,5 +1,7 @@
 """Seconds of jobs that finished workflows took, side by side, from Snakemake's logs (which are exact to a second).
 
+Below them the seconds from a workflow's first event to its last one.
+
     python benchmarks/jobs.py FOLDER [FOLDER ...]
 
 A folder is where snakemake ran: a checkout after `make figures`, or what `--directory` named. The first is the
@@ -34,17 +36,26 @@ def job_seconds(log: str) -> Counter[str]:
     return seconds
 
 
+def wall_seconds(log: str) -> float:
+    """Seconds from the first event of one log to its last one."""
+    times = [datetime.strptime(event["at"], "%a %b %d %H:%M:%S %Y") for event in EVENT.finditer(log)]
+    return (max(times) - min(times)).total_seconds() if times else 0.0
+
+
 def main(folders: list[str]) -> None:
-    sums = {}
+    sums, wall = {}, {}
     for folder in folders:
         logs = sorted(Path(folder, ".snakemake/log").glob("*.snakemake.log"))
         if not logs:
             sys.exit(f"error: {folder}: no logs of Snakemake there")
-        sums[folder] = sum((job_seconds(log.read_text(encoding="utf-8")) for log in logs), Counter())
+        texts = [log.read_text(encoding="utf-8") for log in logs]
+        sums[folder], wall[folder] = sum(map(job_seconds, texts), Counter()), sum(map(wall_seconds, texts))
     table = pd.DataFrame(sums).fillna(0).sort_values(folders[0], ascending=False)
-    table.loc["all"] = table.sum()
+    table.loc["all jobs"] = table.sum()
+    table.loc["wall clock"] = pd.Series(wall)
     print(table.astype(int).to_string())
-    print("of the first:", *(f"{share:.3f}" for share in table.loc["all"] / table.loc["all", folders[0]]))
+    for row in ("all jobs", "wall clock"):
+        print(f"{row}, of the first:", *(f"{share:.3f}" for share in table.loc[row] / table.loc[row, folders[0]]))
 
 
 if __name__ == "__main__":

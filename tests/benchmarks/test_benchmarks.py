@@ -88,6 +88,7 @@ def test_job_seconds_are_added_up_by_rule(benchmarks, tmp_path):
     lines = {line.split("  ")[0]: line.split()[-2:] for line in done.stdout.splitlines()[1:]}
     assert lines["train_nlp"] == ["60", "60"]
     assert lines["simulate"] == ["20", "30"]
-    assert lines["all"] == ["80", "90"]
-    assert "of the first: 1.000 1.125" in done.stdout
+    assert lines["all jobs"] == ["80", "90"]
+    assert lines["wall clock"] == ["70", "70"]
+    assert "all jobs, of the first: 1.000 1.125\nwall clock, of the first: 1.000 1.000" in done.stdout
     assert run(benchmarks / "jobs.py", tmp_path).returncode == 1
