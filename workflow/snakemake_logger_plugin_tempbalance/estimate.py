@@ -13,7 +13,7 @@ from statistics import fmean, linear_regression
 #: Rules that begin so take most of the time. No estimate is shown while such a job is planned of unknown duration.
 LONG = "train", "pretrain"
 #: Assumed duration of any other job until one of its kind is done: start-up and little else.
-SHORT_S = 5.0
+SHORT_S = 4.0
 #: The part of a job's duration that does not grow with its work, unless jobs of its kind are known to tell.
 START_UP_S = 3.0
 
