@@ -349,10 +349,14 @@ const reportParts = (() => {
     const epochs = here.flatMap((item) => [...item.epochs, ...(item.curves.epoch || [])]);
     const xRange = [0, Math.max(1, ...epochs)];
     const put = (id, height, options) => chart(document.getElementById(`chart-${id}`), { xRange, height, ...options });
-    put("loss", 190, { title: "Training loss, one line per seed", yLabel: "loss", series: lines("train_loss"), named: false });
+    // A loss that falls a hundredfold would lie on the axis for most of the time.
+    const losses = lines("train_loss"), values = losses.flatMap((line) => line.points.map(([, value]) => value)).filter(Number.isFinite);
+    const yLog = Math.min(...values) > 0 && Math.max(...values) > 100 * Math.min(...values);
+    if (yLog) losses.forEach((line) => { line.points = line.points.map(([epoch, value]) => [epoch, Math.log10(value)]); });
+    put("loss", 190, { title: "Training loss, one line per seed", yLabel: "loss", series: losses, yLog, named: false });
     put("score", 190, { title: `Validation ${called}, one line per seed`, yLabel: called, series: lines(`val_${metric}`) });
     put("rates", 190, { title: `Learning rate of every block: ${whose}`, yLabel: "learning rate", series: blocks("lr"), named: false });
-    put("exponents", 210, { title: `Exponent (PL_Alpha_Hill) of every block: ${whose}`, xLabel: "epoch", yLabel: "alpha", series: blocks("alpha"), empty: "no block has an exponent" });
+    put("exponents", 210, { title: `Exponent of every block: ${whose}`, xLabel: "epoch", yLabel: "alpha", series: blocks("alpha"), empty: "no block has an exponent" });
   }
 
   let curves;

@@ -92,7 +92,8 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
     elif left_out:
         cells = count_text(len(settings), "cell")
         reason += f"; {left_out} of {cells} left out: neither method beats the trivial predictors there"
-    titles = {"base": title_of(runs, "method", pair[0]), "other": title_of(runs, "method", pair[1])}
+    base, other = (title_of(runs, "method", name) for name in pair)
+    titles = {"base": base.replace("baseline", "the baseline"), "other": other}
     shown = vars(evidence) if evidence else {"cells": len(settings)}
     return {
         "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
