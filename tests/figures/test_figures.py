@@ -8,16 +8,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from replication.errors import ConfigError, DataError
-from replication.figures import esd
+from replication.figures import esd, multiples
 from replication.figures.agreement import draw_agreement
 from replication.figures.curves import seeds_text
 from replication.figures.data import FigureData, count_text, ratio_text
 from replication.figures.forest import draw_forest
 from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
-from replication.figures.style import save, style
+from replication.figures.style import PAGE, save, style
 from replication.settings.artifacts import Artifact
 from replication.statistics.overview import gain_table, measured_table, read_overview
 from synthetic_tables import (
@@ -85,6 +87,15 @@ def test_a_panel_a_model_and_data_set(layout):
     assert len(titles) == (8 if layout in ("fig2_alpha_std_nlp", "fig6_alpha_std_sciml") else 5)
     assert [title[:3] for title in titles] == [f"({letter})" for letter in "abcdefgh"[: len(titles)]]
     assert "synthetic numbers" in small_print(figure)
+
+
+@pytest.mark.parametrize("note", ["WIDE LETTERS MMM ", "ill-fitting little letters ", "1-D CFD, simulated, 64 cells, "])
+def test_small_print_fills_a_page_and_is_no_wider(note):
+    figure = Figure(figsize=(PAGE, 1))
+    text = figure.suptitle(multiples.small_print([20 * note, "seed 2022, test sample 0"], PAGE), style="italic")
+    extent = text.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert text.get_text().endswith("…; seed 2022, test sample 0")
+    assert 0.85 * figure.bbox.width < extent.width < figure.bbox.width
 
 
 def test_means_on_the_figure_are_those_of_the_runs():

@@ -10,17 +10,21 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from replication.figures.limits import fit_panels, hide_crowded_labels
 from replication.figures.style import PAGE, PANEL, TALLEST
 
-#: Characters per inch of small print, of a panel's title, and of the label below it, which is as wide as the axis.
-CHARACTERS = 20.5
+#: Characters per inch of the narrowest small print, of a panel's title, and of the label below it, as wide as the axis.
+MOST_CHARACTERS = 26
 TITLE_CHARACTERS = 17
 LABEL_CHARACTERS = 13.5
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 #: Heights in inches of the small print, and of a row of the legend.
 PRINT, LEGEND_ROW = 0.2, 0.17
+#: Font size of the small print, in points, and the share of its width that it may fill: pixels make letters wider.
+PRINT_SIZE, FILLED = 7, 0.97
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,18 @@ def _legend_in_gap(figure: Figure, *, columns: Sequence[Axes], row: Axes) -> Non
 
 
 def small_print(notes: Sequence[str], width: float) -> str:
-    """All notes in one line, ``width`` inches wide. The last note is never cut; captions have the rest in full."""
+    """All notes in one line, ``width`` inches wide. The last note is cut last; captions have the rest in full."""
     if not notes:
         return ""
     *first, last = notes
-    characters = int(width * CHARACTERS)
-    room = max(characters - len(last) - 2, 0)
-    cut = textwrap.shorten("; ".join(first), room, placeholder=" …") if first else ""
-    return textwrap.shorten("; ".join(filter(None, (cut, last))), characters, placeholder=" …")
+    font = FontProperties(style="italic", size=PRINT_SIZE)
+    for characters in range(int(width * MOST_CHARACTERS), 0, -1):
+        room = max(characters - len(last) - 2, 0)
+        cut = textwrap.shorten("; ".join(first), room, placeholder=" …") if first else ""
+        line = textwrap.shorten("; ".join(filter(None, (cut, last))), characters, placeholder=" …")
+        if text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] < 72 * FILLED * width:
+            return line
+    return ""
 
 
 def _wrapped(text: str, characters: float) -> str:
