@@ -23,11 +23,16 @@ EVENT = re.compile(
 )
 
 
+def time_of(event: re.Match[str]) -> datetime:
+    """When it was written."""
+    return datetime.strptime(event["at"], "%a %b %d %H:%M:%S %Y")
+
+
 def job_seconds(log: str) -> Counter[str]:
     """Seconds by rule of the jobs that one log says were finished; a training's seeds are not told apart."""
     begun, seconds = {}, Counter()
     for event in EVENT.finditer(log):
-        at = datetime.strptime(event["at"], "%a %b %d %H:%M:%S %Y")
+        at = time_of(event)
         if event["begun"]:
             begun[event["begun"]] = at
         else:
@@ -38,7 +43,7 @@ def job_seconds(log: str) -> Counter[str]:
 
 def wall_seconds(log: str) -> float:
     """Seconds from the first event of one log to its last one."""
-    times = [datetime.strptime(event["at"], "%a %b %d %H:%M:%S %Y") for event in EVENT.finditer(log)]
+    times = [time_of(event) for event in EVENT.finditer(log)]
     return (max(times) - min(times)).total_seconds() if times else 0.0
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from simulated import SEEDS, demo, planned, run
 
-from snakemake_logger_plugin_tempbalance.estimate import START_UP_S, Job, Jobs, earlier_seconds, seconds_of
+from snakemake_logger_plugin_tempbalance.estimate import START_UP_S, Job, Jobs, costs_of, earlier_seconds
 
 #: Seconds of all operator runs and of all language runs on two cores, and the same after both became faster.
 SIZES = [(1173.0, 1299.0), (480.0, 780.0)]
@@ -57,6 +57,11 @@ def test_mean_seconds_of_a_rule_are_read_from_snakemakes_records(tmp_path):
     (tmp_path / "d").write_text("{")
     assert earlier_seconds(tmp_path) == {"train": 15.0}
     assert earlier_seconds(tmp_path / "none") == {}
+
+
+def seconds_of(work, alike, others):
+    start_up, per_work = costs_of(alike, others)
+    return start_up + per_work * work
 
 
 def test_a_job_takes_start_up_and_what_its_work_takes():

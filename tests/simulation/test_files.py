@@ -255,6 +255,8 @@ def test_bad_simulation_options_are_refused(change, words):
     [
         ({"samples": "many"}, "data set flow: simulation: key 'samples' is 'many', expected a whole number"),
         ({"test_samples": "none"}, "data set flow: data set option 'test_samples' is 'none', expected a whole number"),
+        ({"strides": "many"}, "data set flow: key 'strides' is 'many', expected a stride for each data ratio"),
+        ({"strides": {"0.5": 0}}, "data set flow: stride of data ratio '0.5' is 0, expected a whole number"),
     ],
 )
 def test_options_of_data_sets_are_checked_before_the_first_job(change, words):

@@ -17,7 +17,6 @@ from replication.runs.provenance import version_differences
 from replication.runs.tracking import check_tracker
 from replication.settings.spec import canonical_json
 from replication.settings.yamlfile import as_read, read_yaml
-from replication.simulation.simulation import check_datasets
 
 # Not workflow.basedir: if another workflow imports this one as a module, that is the other's folder.
 ROOT = Path(
@@ -43,6 +42,8 @@ def load_configuration():
         check_tracker(settings.report_to)
         grid = load_grid(ROOT, settings)
         if workflow.is_main_process:
+            from replication.simulation.simulation import check_datasets
+
             check_datasets(grid)
         return settings, grid
     except TempBalanceError as error:
@@ -182,7 +183,7 @@ def own_code(wildcards):
 
 def cell_spec(wildcards):
     """The settings that affect the numbers of a cell's runs, or an error for a path that no experiment declares."""
-    spec = {**PRETRAININGS, **SPECS}.get(wildcards.id)
+    spec = TRAININGS.get(wildcards.id)
     if spec is None:
         raise WorkflowError(
             f"no experiment of the configured scale declares runs with the id {wildcards.id}"
@@ -195,7 +196,7 @@ def cell_unseen(wildcards, threads):
 
     Snakemake does not compare parameters that depend on `threads`, so a change of these trains nothing.
     """
-    return canonical_json({**PRETRAININGS, **SPECS}[wildcards.id].unseen)
+    return canonical_json(TRAININGS[wildcards.id].unseen)
 
 
 def records(experiment):
@@ -242,6 +243,7 @@ def training_data(wildcards):
 # Every run once, whichever experiments select it. Runs that differ only in the seed share an id.
 PRETRAININGS = {run.id: run for run in GRID.pretrainings.values()}
 SPECS = {run.id: run for run in GRID.runs.values()}
+TRAININGS = {**PRETRAININGS, **SPECS}
 PATHS = {}
 for run in GRID.runs.values():
     PATHS.setdefault(run.id, {})[run.seed] = f"{RUNS}/{run.path}"
@@ -263,7 +265,7 @@ wildcard_constraints:
     experiment=one_of(GRID.experiments),
     model=one_of(GRID.models),
     dataset=one_of(GRID.datasets),
-    method=one_of({run.method for run in (*SPECS.values(), *PRETRAININGS.values())}),
+    method=one_of({run.method for run in TRAININGS.values()}),
     id=r"[0-9a-f]+",
     ratio=r"[0-9.e-]+",
     seed=r"[0-9]+",

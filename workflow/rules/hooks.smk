@@ -55,7 +55,7 @@ def keep_finished_runs():
 def kind_of(job):
     """Jobs of a group differ in their work alone: the progress display estimates the time left from both."""
     cell = (job.wildcards.get(name) for name in ("model", "dataset"))
-    spec = {**PRETRAININGS, **SPECS}.get(job.wildcards.get("id"))
+    spec = TRAININGS.get(job.wildcards.get("id"))
     work = work_of(spec) * len(job.output.metrics) if spec else 1.0
     return " ".join(filter(None, [job.rule.name, *cell])), work
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, linear_regression
@@ -58,12 +59,11 @@ def earlier_seconds(folder: Path = Path(".snakemake/metadata")) -> dict[str, flo
     return {name: fmean(values) for name, values in seconds.items()}
 
 
-def seconds_of(work: float, alike: Known, others: Known) -> float:
-    """How long a job is expected to take.
+def costs_of(alike: Known, others: Known) -> tuple[float, float]:
+    """Seconds of start-up, and seconds per work, of a group's jobs.
 
     Args:
-        work: the job's work.
-        alike: jobs of its group. Two that differ in work tell what start-up takes and what work takes.
+        alike: jobs of the group. Two that differ in work tell both.
         others: jobs of its rule, for a group of which no job is known.
     """
     seconds, works = zip(*(alike or others), strict=True)
@@ -73,7 +73,7 @@ def seconds_of(work: float, alike: Known, others: Known) -> float:
         start_up = max(mean - rate * mean_work, 0.0)
     else:
         start_up = min(START_UP_S, *seconds)
-    return start_up + (mean - start_up) * work / mean_work
+    return start_up, (mean - start_up) / mean_work
 
 
 @dataclass
@@ -120,7 +120,7 @@ class Jobs:
         """Seconds left; None as long as too little is known.
 
         What a job is expected to take follows from others of its group, finished or judged by their heartbeats
-        (:func:`seconds_of`); else from others of its rule, in this call or in earlier ones. The sum is divided by the
+        (:func:`costs_of`); else from others of its rule, in this call or in earlier ones. The sum is divided by the
         mean number of jobs at work.
 
         Args:
@@ -135,12 +135,17 @@ class Jobs:
         for group, values in known.items():
             rules[group.split()[0]] += values
 
-        def expected(kind: Kind) -> float:
-            group, work = kind
+        @cache
+        def costs(group: str) -> tuple[float, float]:
             rule = group.split()[0]
             if rule in rules:
-                return seconds_of(work, known.get(group, []), rules[rule])
-            return self.earlier.get(rule, nan if rule.startswith(LONG) else SHORT_S)
+                return costs_of(known.get(group, []), rules[rule])
+            return self.earlier.get(rule, nan if rule.startswith(LONG) else SHORT_S), 0.0
+
+        def expected(kind: Kind) -> float:
+            group, work = kind
+            start_up, per_work = costs(group)
+            return start_up + per_work * work
 
         work, longest, busy = {True: 0.0, False: 0.0}, 0.0, sum(s for values in self.known.values() for s, _ in values)
         for kind, count in (+self.waiting).items():

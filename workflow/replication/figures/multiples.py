@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
@@ -23,8 +24,8 @@ LABEL_CHARACTERS = 13.5
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 #: Heights in inches of the small print, and of a row of the legend.
 PRINT, LEGEND_ROW = 0.2, 0.17
-#: Font size of the small print, in points, and the share of its width that it may fill: pixels make letters wider.
-PRINT_SIZE, FILLED = 7, 0.97
+#: The share of its width that the small print may fill: pixels make letters wider.
+FILLED = 0.97
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def small_print(notes: Sequence[str], width: float) -> str:
     if not notes:
         return ""
     *first, last = notes
-    font = FontProperties(style="italic", size=PRINT_SIZE)
+    font = FontProperties(style="italic", size=mpl.rcParams["figure.titlesize"])
     for characters in range(int(width * MOST_CHARACTERS), 0, -1):
         room = max(characters - len(last) - 2, 0)
         cut = textwrap.shorten("; ".join(first), room, placeholder=" …") if first else ""

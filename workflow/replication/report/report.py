@@ -107,6 +107,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "agreement": _image(sources.agreement) if len(sources.measured) else None,
         "stand_ins": stand_ins_by_experiment(runs),
         "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts, headings), "built": set(numbers)},
+        "headings": headings,
         "notes": NOTES,
         "trivial": trivial_context(sources, numbers),
         "figures": [
@@ -115,7 +116,7 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "animations": [
             {**_heading(index.artifacts[name], runs), "frames": frames} for name, frames in players.items()
         ],
-        "tables": [_table(index.artifacts[name], path, sources, index) for name, path in sources.tables.items()],
+        "tables": [_table(index.artifacts[name], path, sources) for name, path in sources.tables.items()],
         "runs": runs_table(runs),
         "times": times_table(runs),
         "provenance": provenance(runs),
@@ -235,11 +236,11 @@ def page_width(png: bytes) -> int:
     return round(pixels * 96 / (per_metre * 0.0254 if per_metre else 200))
 
 
-def _table(artifact: Artifact, path: Path, sources: Sources, index: Index) -> dict[str, Any]:
+def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     return {
         "name": artifact.name, "title": artifact.heading, "claims": _claims(artifact, sources.verdicts),
-        "claims_of": next((index.artifacts[name] for name in sources.figures if name == artifact.claims_of), None),
+        "claims_of": artifact.claims_of if artifact.claims_of in sources.figures else None,
         "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
         "html": Markup(html),  # noqa: S704 escaped where it was written
     }  # fmt: skip

@@ -67,12 +67,12 @@ def matrix(verdicts: pd.DataFrame, headings: Mapping[str, str]) -> list[dict[str
 
     An artifact that compares several pairs of methods has several verdicts on one claim.
     """
-    rows = []
+    rows, titles = [], {**headings, **OVERALL}
     for artifact, own in verdicts.groupby("artifact", sort=False):
         lines = records(own.fillna({"stand_in": ""}))
         rows.append({
             "artifact": str(artifact), "stand_in": str(lines[0]["stand_in"]),
-            "title": {**headings, **OVERALL}.get(str(artifact), str(artifact)),
+            "title": titles.get(str(artifact), str(artifact)),
             "claims": [[verdict(line) for line in lines if line["claim_id"] == claim] for claim in CLAIMS],
         })  # fmt: skip
     return rows

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication.runs.records import RECORD, read_record
+from replication.settings.artifacts import FLOW_DIMENSIONS
 from replication.settings.checks import Options
 from replication.settings.grid import Grid
 from replication.settings.paths import RUNS
@@ -68,7 +69,7 @@ def work_of(run: RunSpec) -> float:
     pool = options.get("samples", 1) - options.get("test_samples", 0) - options.get("validation_samples", 0)
     stride = options.get("strides", {}).get(f"{run.ratio:g}", 1 / run.ratio)
     cells = (options.get("stored_cells") or options.get("cells", 1)) / options.get("reduced_resolution", 1)
-    dimensions = 1 if str(options.get("pde", "")).endswith("1d") else 2
+    dimensions = FLOW_DIMENSIONS.get(options.get("pde", ""), 2)
     frames = max(options.get("frames", 1) - run.hyper.get("initial_steps", 10), 1)
     return float(run.hyper["epochs"] * max(pool, 1) / stride * cells**dimensions * frames)
 

@@ -66,7 +66,7 @@ def check_manifest(data: Path) -> None:
     if _apart(times := _times([os.fspath(data), os.fspath(manifest)])):
         if sha256(data) != written:
             raise damaged(data, "was damaged or changed after it had been written; delete it, and it is made again")
-        _bring_together(times, times)
+        _set_times(times, min(times.values()))
 
 
 def find_damage(outputs: Iterable[str]) -> str | None:
@@ -88,7 +88,7 @@ def find_damage(outputs: Iterable[str]) -> str | None:
         return str(error)
     if apart:
         # Of a folder, Snakemake looks at a time stamp of its own, not at the files in it.
-        _bring_together(times, {path: times[path] for path in outputs if path in times} or _times(files))
+        _set_times(times, min((times[path] for path in outputs if path in times), default=min(times.values())))
     return None
 
 
@@ -114,8 +114,7 @@ def _apart(times: dict[str, int]) -> bool:
     return bool(times) and max(times.values()) - min(times.values()) > TOGETHER_NS
 
 
-def _bring_together(files: Iterable[str], times: dict[str, int]) -> None:
-    """Give the files the earliest of the times."""
+def _set_times(files: Iterable[str], time_ns: int) -> None:
     with suppress(OSError):  # not ours, or on a disk that cannot be written
         for file in files:
-            os.utime(file, ns=(min(times.values()),) * 2)
+            os.utime(file, ns=(time_ns, time_ns))

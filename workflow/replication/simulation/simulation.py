@@ -135,6 +135,11 @@ def check_datasets(grid: Grid) -> None:
         try:
             for key in COUNTS if grid.families[name] == "sciml" else ():
                 whole_number(options, key, 1)
+            strides = options.get("strides", {})
+            if not isinstance(strides, dict):
+                raise ConfigError(f"key 'strides' is {strides!r}, expected a stride for each data ratio")
+            for ratio in strides:
+                whole_number(strides, ratio, 1, "stride of data ratio")
             if options.get("source") == "simulate":
                 Simulation.from_options(options)
         except ConfigError as error:
