@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from replication.errors import DataError
 from replication.figures.curves import draw_series, even_ticks, mean_label, sides
-from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.data import FigureData
 from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
 
@@ -29,17 +29,13 @@ TIMES = "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"
 Array = NDArray[np.floating]
 
 
-def density(eigenvalues: Array, bins: int = BINS) -> tuple[Array, Array]:
-    """Density of eigenvalues in logarithmic bins.
+def density(eigenvalues: Array) -> tuple[Array, Array]:
+    """Edges ``[BINS + 1]`` of logarithmic bins, and the density ``[BINS]`` of eigenvalues ``[N]`` in them.
 
-    Args:
-        eigenvalues: ``[N]``; those that are zero to rounding are in no bin but counted in the norm.
-        bins: how many.
-
-    Returns edges ``[bins + 1]`` and densities ``[bins]``; their integral is the share of eigenvalues in the bins.
+    Eigenvalues that are zero to rounding are in no bin; the integral is the share of the others.
     """
     shown = eigenvalues[eigenvalues > NOISE * eigenvalues.max()]
-    edges = np.geomspace(shown.min(), shown.max() * (1 + 1e-6), bins + 1)
+    edges = np.geomspace(shown.min(), shown.max() * (1 + 1e-6), BINS + 1)
     counts, _ = np.histogram(shown, edges)
     return edges, counts / (np.diff(edges) * len(eigenvalues))
 
@@ -115,11 +111,8 @@ def spectra_and_exponents(data: FigureData) -> Figure:
         subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', TIMES)})", draw))
     unit = "block" if layers["block"].notna().any() else "layer"
     subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
-    notes = [f"Stand-in: {text}" for text in data.stand_ins]
-    share = f"{ratio_text(run.ratio)} % ({count_text(layers['n_train'].iloc[0])} samples)"
-    where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}, {share}"
-    notes.append(f"{where}; (a, b): {data.title('method', baseline)}, seed {run.seed}")
-    return small_multiples(subplots, columns=3, notes=notes, panel_height=2.0)
+    where = f"{data.setting(run)}; (a, b): {data.title('method', baseline)}, seed {run.seed}"
+    return small_multiples(subplots, columns=3, notes=[*data.stand_ins, where], panel_height=2.0)
 
 
 def short_name(layer: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from replication.runs.predictions import Rollout
 from replication.settings.paths import RunPath
 from replication.errors import DataError
-from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.data import FigureData
 from replication.figures.style import BALANCED, BASELINE, Look
 
 Array = NDArray[np.floating]
@@ -119,14 +119,8 @@ class Sample:
 
     def notes(self) -> list[str]:
         """Small print: stand-ins, then model, data set, share of the data, seed and sample."""
-        data, run = self.data, self.run
-        runs = data.shown[(data.shown["dataset"] == run.dataset) & (data.shown["ratio"] == run.ratio)]
-        count = f" ({count_text(runs['n_train'].iloc[0])} samples)" if len(runs) else ""
-        where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}"
-        return [
-            *(f"Stand-in: {text}" for text in data.stand_ins),
-            f"{where}, {ratio_text(run.ratio)} %{count}, seed {run.seed}, test sample {self.truth.sample}",
-        ]
+        where = f"{self.data.setting(self.run)}, seed {self.run.seed}, test sample {self.truth.sample}"
+        return [*self.data.stand_ins, where]
 
 
 def number_text(value: float) -> str:
