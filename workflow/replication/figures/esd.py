@@ -17,6 +17,7 @@ from replication.figures.curves import draw_series, even_ticks, mean_label, side
 from replication.figures.data import FigureData
 from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
+from replication.statistics.cells import records
 
 BINS = 40
 #: Eigenvalues below this share of the largest are rounding errors.
@@ -95,22 +96,21 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     run = next((key for key in data.eigenvalues if key.method == baseline), None)
     if run is None or data.layers.empty:
         raise DataError(f"{data.artifact.name}: the eigenvalues or layers.csv of a run of '{baseline}' are missing")
-    row = data.runs[data.runs["run"] == str(run)].iloc[0]
-    here = {key: row[key] for key in ("experiment", "model", "dataset", "ratio")}
-    layers = data.layers[(data.layers[list(here)] == pd.Series(here)).all(axis=1)]
-    layers = layers[layers["method"].isin(data.pair)]
-    chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)])
+    here = data.runs.loc[data.runs["run"] == str(run), ["experiment", "model", "dataset", "ratio"]].iloc[0]
+    layers = data.layers[(data.layers[here.index] == here).all(axis=1) & data.layers["method"].isin(data.pair)]
+    chosen = records(two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)]))
+    spectra = [data.eigenvalues[run][layer["layer"]] for layer in chosen]
     subplots: list[Subplot] = []
-    limits = common_limits([data.eigenvalues[run][str(layer)] for layer in chosen["layer"]])
-    for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
-        values = data.eigenvalues[run][str(row["layer"])]
+    for what, layer, eigenvalues in zip(("smallest", "largest"), chosen, spectra, strict=True):
+        alpha, shape = layer["alpha"], layer["shape"].replace("x", TIMES)
         draw = partial(
-            draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]), limits=limits
+            draw_esd, eigenvalues=eigenvalues, alpha=alpha, lambda_min=layer["lambda_min"], limits=common_limits(spectra)
         )
-        title = f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}"
-        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', TIMES)})", draw))
-    unit = "block" if layers["block"].notna().any() else "layer"
-    subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
+        title = f"{what} exponent, α = {alpha:.2f}\n{short_name(layer['layer'])} ({shape})"
+        subplots.append(Subplot(title, draw))
+    column = "block" if layers["block"].notna().any() else "layer"
+    draw = partial(draw_exponents, data=data, layers=layers, column=column)
+    subplots.append(Subplot(f"exponent of every {column}\nall seeds", draw))
     where = f"{data.setting(run)}; (a, b): {data.title('method', baseline)}, seed {run.seed}"
     return small_multiples(subplots, columns=3, notes=[*data.stand_ins, where], panel_height=2.0)
 
@@ -124,9 +124,8 @@ def short_name(layer: str) -> str:
     return f"block {parts[numbers[0]]}, {'.'.join(parts[numbers[0] + 1 :])}"
 
 
-def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
+def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame, column: str) -> None:
     """Draw the mean exponent of every block (of every layer of a model without blocks) for both methods, over seeds."""
-    column = "block" if layers["block"].notna().any() else "layer"
     rows = layers.dropna(subset=[column, "alpha"])
     seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().rename("value").reset_index()
     keys = [str(key) for key in dict.fromkeys(seeds[column])]
