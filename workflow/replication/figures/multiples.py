@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
 from replication.figures.limits import fit_panels, hide_crowded_labels
@@ -81,6 +82,22 @@ def small_multiples(
     hide_crowded_labels(figure, panels)
     if free:
         _legend_in_gap(figure, columns=panels[len(panels) % columns : columns], row=panels[-1])
+    return figure
+
+
+def marks(entries: Sequence[tuple[object, str, str, str, str]], **properties: Any) -> list[Line2D]:
+    """Legend handles (label, colour, face colour, marker) of what a figure shows; the rest, marked false, is left out."""
+    return [
+        Line2D([], [], color=color, markerfacecolor=face, marker=marker, linestyle="none", label=label, **properties)
+        for shown, label, color, face, marker in entries
+        if shown
+    ]
+
+
+def no_cells(width: float, words: str) -> Figure:
+    """A figure that says why it shows nothing."""
+    figure = Figure(figsize=(width, 1.0), layout="constrained")
+    figure.text(0.5, 0.5, words, ha="center", va="center")
     return figure
 
 

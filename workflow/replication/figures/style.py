@@ -110,13 +110,13 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
         parameters: dict[Any, Any] = mpl.rcParams
         parameters.update({**sns.axes_style("ticks"), **RC})
         for name, value in (overrides or {}).items():
-            if name not in parameters:
+            try:
+                parameters[name] = value
+            except KeyError:
                 raise ConfigError(
                     f"config.yaml: key 'style' names {name!r}, "
                     f"which is no matplotlib rc parameter{suggestion(name, list(parameters))}"
-                )
-            try:
-                parameters[name] = value
+                ) from None
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"config.yaml: key 'style.{name}' is {value!r}: {error}") from None
         yield
