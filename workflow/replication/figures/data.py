@@ -43,14 +43,6 @@ SCORE_LAYOUTS = ("fig3_glue_ratio", "fig4_cfd_ratio", "fig5_domain")
 
 
 @dataclass(frozen=True)
-class Panel:
-    """What one panel shows: the runs of a model on a data set."""
-
-    title: str
-    runs: pd.DataFrame
-
-
-@dataclass(frozen=True)
 class FigureData:
     """Everything that a figure may show.
 
@@ -115,13 +107,13 @@ class FigureData:
         return own[own["method"].isin(self.pair)].reset_index(drop=True)
 
     @cached_property
-    def panels(self) -> list[Panel]:
-        """One panel per model and data set, in the order of the tables."""
+    def panels(self) -> list[tuple[str, pd.DataFrame]]:
+        """Title and runs of one panel per model and data set, in the order of the tables."""
         mixed = 0 < (self.shown["stand_in"] != "").sum() < len(self.shown)
         panels = []
         for (model, dataset), runs in self.shown.groupby(["model", "dataset"], sort=False):
             title = f"{self.title('model', str(model))}\n{self.title('dataset', str(dataset))}"
-            panels.append(Panel(title + " (stand-in)" * bool(mixed and (runs["stand_in"] != "").any()), runs))
+            panels.append((title + " (stand-in)" * bool(mixed and (runs["stand_in"] != "").any()), runs))
         return panels
 
     @cached_property
@@ -158,8 +150,7 @@ class FigureData:
         if self.spectra.empty or self.layers.empty:
             return None
         keys = ["experiment", "model", "dataset", "ratio", "method", "seed"]
-        own = runs[keys].drop_duplicates()
-        counted = own.merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer", "block"]], on=keys)
+        counted = runs[keys].merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer", "block"]], on=keys)
         first = self.spectra[self.spectra["epoch"] == 0][[*keys, "layer", "alpha"]]
         joined = counted.merge(first, on=[*keys, "layer"], how="left")
         if joined.empty or joined["alpha"].isna().any():

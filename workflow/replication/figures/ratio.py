@@ -26,10 +26,10 @@ def score_and_spread(data: FigureData) -> Figure:
     count = len(data.panels)
     columns, abreast = (3, 3) if count in (3, 6) else (2, 1) if count <= 4 else (4, 1)
     subplots = [
-        _methods(data, panel.title, panel.runs, ratio_ticks(panel.runs), data.pair[:1], value)
+        _methods(data, title, runs, ratio_ticks(runs), data.pair[:1], value)
         for start in range(0, count, abreast)
         for value in ("score", data.spread)
-        for panel in data.panels[start : start + abreast]
+        for title, runs in data.panels[start : start + abreast]
     ]
     height = PANEL + 0.2 * (columns == 4)  # narrow panels have labels of two lines
     return small_multiples(subplots, columns=columns, notes=_notes(data, "score"), panel_height=height)
@@ -41,11 +41,9 @@ def methods_and_gain(data: FigureData) -> Figure:
     The STD is over blocks in language, as in the paper. Raises DataError if no run has the value.
     """
     _require_value(data)
-    subplots = [
-        _methods(data, panel.title, panel.runs, ratio_ticks(panel.runs), data.pair, data.value) for panel in data.panels
-    ]
-    runs = [panel.runs for panel in data.panels]
-    gains = partial(draw_gains, data=data, panels=runs, ticks=ratio_ticks(data.shown), value=data.value)
+    panels, ticks = [runs for _, runs in data.panels], ratio_ticks(data.shown)
+    subplots = [_methods(data, title, runs, ratio_ticks(runs), data.pair, data.value) for title, runs in data.panels]
+    gains = partial(draw_gains, data=data, panels=panels, ticks=ticks, value=data.value)
     subplots.append(Subplot("Improvement\n(above zero is better)", gains))
     return small_multiples(subplots, columns=columns_for(len(subplots)), notes=_notes(data, data.value))
 
