@@ -553,4 +553,6 @@ def test_two_metrics_on_one_axis_share_their_per_cent():
     both = pd.concat([data.runs.assign(metric="f1_micro"), data.runs.assign(metric="f1_macro")])
     assert data.score_label(both) == "micro F1, macro F1, %"
     assert data.score_label(both.assign(metric="f1_macro")) == "macro F1, %"
-    assert data.score_label(both.assign(metric="nrmse")) == "nRMSE"
+    assert data.score_label(both.assign(metric=float("nan"))) == "score"
+    pde = figure_data("fig4_cfd_ratio")
+    assert pde.score_label(pde.runs) == "nRMSE"

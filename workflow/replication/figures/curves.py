@@ -122,29 +122,31 @@ def draw_methods(
     before = data.spread_before(runs) if value == data.spread else None
     runs = runs[runs["method"].isin(methods)]
     numbers = data.numbers(value)
-    table = _of_panel(numbers.cells, runs)
-    sd = _deviation(data, value)
-    points = runs.assign(position=ticks.of(runs[ticks.column]), value=values_of(runs, value))
+    seeds, means = runs.assign(value=values_of(runs, value)), _of_panel(numbers.cells, runs)
+    means = means.assign(**dict.fromkeys(("below", "above"), means[_deviation(data, value)]))
     for method, shift, look in sides(methods, ticks):
-        means = table[table["method"] == method]
-        means = means.assign(position=ticks.of(means[ticks.column]) + shift, below=means[sd], above=means[sd])
-        seeds = points[points["method"] == method]
-        draw_series(
-            axis, seeds.assign(position=seeds["position"] + shift), means, look, joined=ticks.column == "ratio",
-            label=mean_label(data, method, value),
-        )  # fmt: skip
+        points, bars = (_placed(table, method, ticks, shift) for table in (seeds, means))
+        label = mean_label(data, method, value)
+        draw_series(axis, points, bars, look, joined=ticks.column == "ratio", label=label)
         if value == "score":
-            _draw_published(axis, data, runs, ticks, method, look, shift)
+            published = _placed(_of_panel(numbers.published, runs), method, ticks, shift)
+            _draw_published(axis, published, look, data.title("method", method))
     _mark_diverged(axis, runs, ticks)
     ticks.apply(axis)
     if value == "score":
-        _draw_trivial(axis, _of_panel(numbers.trivial, runs), points["value"], ticks)
+        _draw_trivial(axis, _of_panel(numbers.trivial, runs), seeds["value"], ticks)
     if before is not None:
         axis.axhline(before, color="0.5", linestyle=":", linewidth=0.9, label="before training")
 
 
 def _of_panel(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return table.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
+
+
+def _placed(table: pd.DataFrame, method: str, ticks: Ticks, shift: float) -> pd.DataFrame:
+    """A method's rows with their ``position`` on the axis."""
+    own = table[table["method"] == method]
+    return own.assign(position=ticks.of(own[ticks.column]) + shift)
 
 
 def _deviation(data: FigureData, value: str) -> str:
@@ -160,7 +162,7 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
     for line in records(rows):
         score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
         wide = ticks.column == "ratio"
-        position = ticks.edges[1] if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
+        position = ticks.edges[1] if wide else ticks.places[line["dataset"]]
         style: dict[str, Any] = {"color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
         if not low - reach <= score <= high + reach:
             above = score > high
@@ -199,33 +201,25 @@ def seeds_text(counts: pd.Series) -> str:
     return count_text(low, "seed") if low == high else f"{low}–{high} seeds"
 
 
-def _draw_published(
-    axis: Axes, data: FigureData, runs: pd.DataFrame, ticks: Ticks, method: str, look: Look, shift: float
-) -> None:
-    here = _of_panel(data.numbers("score").published, runs)
-    here = here[here["method"] == method]
-    if len(here):
-        where = "ddof 0" if here["same_setting"].all() else "other data; ddof 0"
+def _draw_published(axis: Axes, published: pd.DataFrame, look: Look, title: str) -> None:
+    if len(published):
+        where = "ddof 0" if published["same_setting"].all() else "other data; ddof 0"
         axis.errorbar(
-            ticks.of(here[ticks.column]) + shift, here["published_mean"], yerr=here["published_sd"].fillna(0.0),
-            marker=look.marker, elinewidth=0.6, label=f"{data.title('method', method)}, published ({where})", **PUBLISHED,
+            published["position"], published["published_mean"], yerr=published["published_sd"].fillna(0.0),
+            marker=look.marker, elinewidth=0.6, label=f"{title}, published ({where})", **PUBLISHED,
         )  # fmt: skip
 
 
 def _mark_diverged(axis: Axes, runs: pd.DataFrame, ticks: Ticks) -> None:
-    lost = runs[runs["status"] == "diverged"]
-    if lost.empty:
+    counts = runs[runs["status"] == "diverged"].groupby(ticks.column).size()
+    if counts.empty:
         return
-    counts = lost.groupby(ticks.column).size()
-    positions = ticks.of(pd.Series(counts.index))
-    axis.plot(
-        positions, [0.04] * len(counts), transform=axis.get_xaxis_transform(), label="diverged runs (how many)",
-        **DIVERGED,
-    )  # fmt: skip
-    for position, count in zip(positions, counts, strict=True):
+    places, base = [ticks.places[key] for key in counts.index], axis.get_xaxis_transform()
+    axis.plot(places, [0.04] * len(places), transform=base, label="diverged runs (how many)", **DIVERGED)
+    for place, count in zip(places, counts, strict=True):
         axis.annotate(
-            str(count), (position, 0.04), xycoords=axis.get_xaxis_transform(), xytext=(4, 0),
-            textcoords="offset points", va="center", color=DIVERGED["color"],
+            str(count), (place, 0.04), xycoords=base, xytext=(4, 0), textcoords="offset points", va="center",
+            color=DIVERGED["color"],
         )  # fmt: skip
 
 

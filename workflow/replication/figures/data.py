@@ -26,15 +26,14 @@ from replication.statistics.strength import gains_by_strength
 from replication.errors import DataError
 
 METRICS = {
-    "accuracy": "accuracy, %",
-    "accuracy_f1_mean": "mean of accuracy and F1, %",
-    "group_f1": "F1 per question, %",
-    "f1": "F1, %",
-    "f1_macro": "macro F1, %",
-    "f1_micro": "micro F1, %",
-    "span_f1": "F1, %",
-    "matthews": "Matthews correlation, %",
-    "pearson_spearman_mean": "mean of Pearson and Spearman, %",
+    "accuracy_f1_mean": "mean of accuracy and F1",
+    "group_f1": "F1 per question",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "f1_micro": "micro F1",
+    "span_f1": "F1",
+    "matthews": "Matthews correlation",
+    "pearson_spearman_mean": "mean of Pearson and Spearman",
     "nrmse": "nRMSE",
 }
 
@@ -184,10 +183,10 @@ class FigureData:
 
     def score_label(self, runs: pd.DataFrame) -> str:
         """Axis label for scores, with the unit."""
-        labels = [METRICS.get(name, str(name).replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
-        if all(label.endswith(", %") for label in labels):
-            labels = [label.removesuffix(", %") for label in labels[:-1]] + labels[-1:]
-        return ", ".join(labels) or "score"
+        labels = [METRICS.get(name, name.replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
+        if not labels:
+            return "score"
+        return ", ".join(labels if (runs["family"] == "sciml").all() else [*labels, "%"])
 
 
 def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
