@@ -125,11 +125,11 @@ def draw_methods(
     seeds, means = runs.assign(value=values_of(runs, value)), _of_panel(numbers.cells, runs)
     means = means.assign(**dict.fromkeys(("below", "above"), means[_deviation(data, value)]))
     for method, shift, look in sides(methods, ticks):
-        points, bars = (_placed(table, method, ticks, shift) for table in (seeds, means))
+        points, bars = (placed(table, method, ticks, shift) for table in (seeds, means))
         label = mean_label(data, method, value)
         draw_series(axis, points, bars, look, joined=ticks.column == "ratio", label=label)
         if value == "score":
-            published = _placed(_of_panel(numbers.published, runs), method, ticks, shift)
+            published = placed(_of_panel(numbers.published, runs), method, ticks, shift)
             _draw_published(axis, published, look, data.title("method", method))
     _mark_diverged(axis, runs, ticks)
     ticks.apply(axis)
@@ -143,7 +143,7 @@ def _of_panel(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return table.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
 
 
-def _placed(table: pd.DataFrame, method: str, ticks: Ticks, shift: float) -> pd.DataFrame:
+def placed(table: pd.DataFrame, method: str, ticks: Ticks, shift: float) -> pd.DataFrame:
     """A method's rows with their ``position`` on the axis."""
     own = table[table["method"] == method]
     return own.assign(position=ticks.of(own[ticks.column]) + shift)

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.figures.curves import draw_series, even_ticks, mean_label, sides
+from replication.figures.curves import draw_series, even_ticks, mean_label, placed, sides
 from replication.figures.data import FigureData
 from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
@@ -100,14 +100,12 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     layers = data.layers[(data.layers[here.index] == here).all(axis=1) & data.layers["method"].isin(data.pair)]
     chosen = records(two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)]))
     spectra = [data.eigenvalues[run][layer["layer"]] for layer in chosen]
-    subplots: list[Subplot] = []
+    subplots = []
     for what, layer, eigenvalues in zip(("smallest", "largest"), chosen, spectra, strict=True):
-        alpha, shape = layer["alpha"], layer["shape"].replace("x", TIMES)
-        draw = partial(
-            draw_esd, eigenvalues=eigenvalues, alpha=alpha, lambda_min=layer["lambda_min"], limits=common_limits(spectra)
-        )
-        title = f"{what} exponent, α = {alpha:.2f}\n{short_name(layer['layer'])} ({shape})"
-        subplots.append(Subplot(title, draw))
+        title = f"{what} exponent, α = {layer['alpha']:.2f}\n{short_name(layer['layer'])}"
+        fit = {"alpha": layer["alpha"], "lambda_min": layer["lambda_min"]}
+        draw = partial(draw_esd, eigenvalues=eigenvalues, **fit, limits=common_limits(spectra))
+        subplots.append(Subplot(f"{title} ({layer['shape'].replace('x', TIMES)})", draw))
     column = "block" if layers["block"].notna().any() else "layer"
     draw = partial(draw_exponents, data=data, layers=layers, column=column)
     subplots.append(Subplot(f"exponent of every {column}\nall seeds", draw))
@@ -127,19 +125,16 @@ def short_name(layer: str) -> str:
 def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame, column: str) -> None:
     """Draw the mean exponent of every block (of every layer of a model without blocks) for both methods, over seeds."""
     rows = layers.dropna(subset=[column, "alpha"])
-    seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().rename("value").reset_index()
+    seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().reset_index(name="value")
     keys = [str(key) for key in dict.fromkeys(seeds[column])]
     labels = [key.rsplit(".", 1)[-1] for key in keys]
     numbered = all(label.isdigit() for label in labels)
     if len(labels) > NAMES and not numbered:
-        labels, numbered = [str(number) for number in range(1, len(keys) + 1)], True
+        labels, numbered = [str(number + 1) for number in range(len(keys))], True
     ticks = even_ticks(column, keys, labels, column)
-    seeds["position"] = ticks.of(seeds[column])
     for method, shift, look in sides(data.pair, ticks):
-        points = seeds[seeds["method"] == method].copy()
-        points["position"] += shift
-        means = points.groupby("position")["value"].agg(["mean", "std"]).reset_index()
-        means = means.assign(below=means["std"], above=means["std"])
+        points = placed(seeds, method, ticks, shift)
+        means = points.groupby("position")["value"].agg(mean="mean", below="std", above="std").reset_index()
         draw_series(axis, points, means, look, joined=True, label=mean_label(data, method, "alpha_mean"))
     ticks.apply(axis)
     if not numbered:

@@ -24,8 +24,6 @@ NAME_ROOM = 0.2
 LEGEND_ROOM = 0.16
 #: Entries per row of that legend.
 LEGEND_COLUMNS = 4
-#: Significant digits of the number beside an arrow.
-DIGITS = 3
 
 
 def fit_panels(panels: Sequence[Axes]) -> None:
@@ -78,10 +76,9 @@ def _apply(axis: Axes, low: float, high: float) -> None:
                 _arrow(axis, position, bottom, low, str(mean.get_color()))
             if top > high:
                 _arrow(axis, position, top, high, str(mean.get_color()))
+        # Cut here, because the axis goes on above, behind the legend.
         for collection in collections:
-            collection.set_segments([
-                np.column_stack([segment[:, 0], segment[:, 1].clip(low, high)]) for segment in collection.get_segments()
-            ])  # fmt: skip
+            collection.set_segments([segment.clip((-np.inf, low), (np.inf, high)) for segment in collection.get_segments()])
         for cap in caps:
             ends = _heights(cap)
             cap.set_ydata(np.where((ends < low) | (ends > high), np.nan, ends))
@@ -91,7 +88,7 @@ def _arrow(axis: Axes, position: float, end: float, edge: float, color: str) -> 
     up = end > edge
     axis.plot(position, edge, marker="^" if up else "v", color=color, linestyle="none", clip_on=False, gid="arrow")
     axis.annotate(
-        f"{end:.{DIGITS}g}".replace("-", "\N{MINUS SIGN}"), (position, edge), xytext=(4, -1 if up else 1),
+        f"{end:.3g}".replace("-", "\N{MINUS SIGN}"), (position, edge), xytext=(4, -1 if up else 1),
         textcoords="offset points", va="top" if up else "bottom", color=color, gid="arrow",
     )  # fmt: skip
 

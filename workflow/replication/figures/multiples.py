@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,24 +44,20 @@ def columns_for(count: int) -> int:
 
 
 def small_multiples(
-    subplots: Sequence[Subplot],
-    *,
-    columns: int,
-    notes: Sequence[str] = (),
-    panel_height: float = PANEL,
+    subplots: Sequence[Subplot], *, columns: int, notes: Sequence[str], panel_height: float = PANEL
 ) -> Figure:
     """A page-wide figure of panels, row by row, lettered (a), (b), ...
 
     Args:
         subplots: the panels.
         columns: panels in a row.
-        notes: small print above the panels (what the figure's data stand in for).
-        panel_height: inches; less where the figure would not fit a page.
+        notes: small print above the panels.
+        panel_height: in inches; less if the figure would not fit a page.
 
     Panels of one measure share an axis (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled
     artists of all panels, each label once: in the free places at the grid's end, else below the panels.
     """
-    rows = -(-len(subplots) // columns)
+    rows = math.ceil(len(subplots) / columns)
     line = small_print(notes, PAGE)
     panel_height = min(panel_height, (TALLEST - PRINT - 3 * LEGEND_ROW) / rows)
     figure = Figure(figsize=(PAGE, rows * panel_height + PRINT), layout="constrained")
@@ -108,7 +105,7 @@ def _legend_below(figure: Figure) -> None:
             handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
         )
         if per_row == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            figure.set_figheight(figure.get_figheight() + LEGEND_ROW * -(-len(handles) // per_row))
+            figure.set_figheight(figure.get_figheight() + LEGEND_ROW * math.ceil(len(handles) / per_row))
             return
         legend.remove()
 
