@@ -32,12 +32,12 @@ def draw_agreement(measured: pd.DataFrame) -> Figure:
     """
     if measured.empty:
         return no_cells(COLUMN, "no cell has a published value")
-    families = [family for family in TITLES if (measured["family"] == family).any()]
+    families = list(measured.groupby("family"))
     figure = Figure(figsize=(PAGE if len(families) > 1 else COLUMN, HEIGHT), layout="constrained")
     axes = figure.subplots(1, len(families), squeeze=False)[0]
-    for axis, family in zip(axes, families, strict=True):
-        _draw_family(axis, measured[measured["family"] == family])
-        axis.set_title(TITLES[family], loc="left", fontweight="bold")
+    for axis, (family, own) in zip(axes, families, strict=True):
+        _draw_family(axis, own)
+        axis.set_title(TITLES[str(family)], loc="left", fontweight="bold")
     base, beats = measured["base"].astype(bool), measured["beats_trivial"].astype(bool)
     handles = marks([
         (base.any(), "baseline", BASELINE.color, BASELINE.color, BASELINE.marker),

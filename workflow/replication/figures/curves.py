@@ -82,14 +82,14 @@ def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
-    """Draw the mean and its error bar at each position, and every seed as a faint point.
+    """Draw the mean and its error bar at each position, and every seed as a faint point; a line joins the means.
 
     Args:
         axis: where to draw.
         seeds: columns ``position``, ``value``.
         means: columns ``position``, ``mean``, ``below`` and ``above`` (lengths of the bar; NaN draws none).
-        look: colour, dashes and marker; the baseline's marker is hollow.
-        joined: whether a line joins the means.
+        look: the baseline's marker is hollow.
+        joined: False leaves out the line.
         label: for the legend.
     """
     axis.plot(
@@ -112,8 +112,8 @@ def draw_methods(
 
     Args:
         axis: where to draw.
-        data: titles, published values, and exponents before training.
-        runs: the panel's runs.
+        data: the figure's.
+        runs: the panel's.
         ticks: the horizontal axis.
         methods: one or two; two stand side by side.
         value: ``score`` or a column of :data:`ALPHA_STD`.

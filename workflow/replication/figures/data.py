@@ -191,13 +191,11 @@ class FigureData:
 
 def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     """Exponent of each block at the smallest ratio: mean and SD over seeds, one row per method and block."""
-    first = runs.iloc[0]
-    here = layers[(layers["model"] == first["model"]) & (layers["dataset"] == first["dataset"])]
-    here = here[(here["experiment"] == first["experiment"]) & (here["ratio"] == here["ratio"].min())]
+    first = runs[["experiment", "model", "dataset"]].iloc[0]
+    here = layers[(layers[first.index] == first).all(axis=1)]
     keys = ["model", "dataset", "ratio", "method", "block"]
-    seeds = here.groupby([*keys, "seed"], sort=True)["alpha"].mean().reset_index()
-    table = seeds.groupby(keys, sort=True)["alpha"].agg(["mean", "std", "count"]).reset_index()
-    return table.rename(columns={"mean": "alpha_mean", "std": "alpha_sd", "count": "seeds"})
+    seeds = here[here["ratio"] == here["ratio"].min()].groupby([*keys, "seed"])["alpha"].mean()
+    return seeds.groupby(keys).agg(alpha_mean="mean", alpha_sd="std", seeds="count").reset_index()
 
 
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -115,11 +116,8 @@ def spectra_and_exponents(data: FigureData) -> Figure:
 
 def short_name(layer: str) -> str:
     """``bert.encoder.layer.3.attention.self.key`` -> ``block 3, attention.self.key``."""
-    parts = layer.split(".")
-    numbers = [position for position, part in enumerate(parts) if part.isdigit()]
-    if not numbers or numbers[0] == len(parts) - 1:
-        return layer
-    return f"block {parts[numbers[0]]}, {'.'.join(parts[numbers[0] + 1 :])}"
+    found = re.search(r"(?:^|\.)(\d+)\.(.+)", layer)
+    return f"block {found[1]}, {found[2]}" if found else layer
 
 
 def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame, column: str) -> None:

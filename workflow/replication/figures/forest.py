@@ -40,14 +40,14 @@ def draw_forest(gains: pd.DataFrame) -> Figure:
     """
     if gains.empty:
         return no_cells(WIDTH, "no cell has runs of both methods")
-    rows = {family: _rows(gains[gains["family"] == family]) for family in TITLES if (gains["family"] == family).any()}
+    families = list(gains.groupby("family"))
     # The ratios are of the panels without their margins, so all rows are equally high.
-    shares = [len(own) for own in rows.values()]
-    figure = Figure(figsize=(WIDTH, ROW * sum(shares) + MARGINS * len(rows) + 0.5), layout="constrained")
-    axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=shares)[:, 0]
-    for axis, (family, own) in zip(axes, rows.items(), strict=True):
+    rows = [len(_rows(own)) for _, own in families]
+    figure = Figure(figsize=(WIDTH, ROW * sum(rows) + MARGINS * len(rows) + 0.5), layout="constrained")
+    axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=rows)[:, 0]
+    for axis, (family, own) in zip(axes, families, strict=True):
         _draw_family(axis, own)
-        axis.set_title(TITLES[family], loc="left", fontweight="bold")
+        axis.set_title(TITLES[str(family)], loc="left", fontweight="bold")
     stand_in, learned = gains["stand_in"] != "", gains["learned"].astype(bool)
     handles = marks([
         ((~stand_in & learned).any(), "the paper's setting", BALANCED.color, BALANCED.color, "o"),
@@ -68,9 +68,9 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
     return found
 
 
-def _limits(cells: list[Line]) -> tuple[float, float]:
+def _limits(gains: pd.DataFrame) -> tuple[float, float]:
     """Limits that include zero, every gain and published gain, and all but the very wide intervals of a family."""
-    values = pd.DataFrame(cells)[["gain", "published", "ci_low", "ci_high"]].astype(float)
+    values = gains[["gain", "published", "ci_low", "ci_high"]].astype(float)
     lengths = values["ci_high"] - values["ci_low"]
     wide = lengths > WIDE * lengths.median()
     values.loc[wide, ["ci_low", "ci_high"]] = math.nan
@@ -80,29 +80,28 @@ def _limits(cells: list[Line]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
-    low, high = _limits([row for row in rows if not isinstance(row, str)])
+def _draw_family(axis: Axes, gains: pd.DataFrame) -> None:
+    low, high = _limits(gains)
     axis.axvline(0, color="0.35", linewidth=0.7)
-    for position, row in enumerate(rows):
+    labels = []
+    for position, row in enumerate(_rows(gains)):
         if isinstance(row, str):
+            labels.append("")
             axis.annotate(
                 row, (0, position), xycoords=axis.get_yaxis_transform(), xytext=(-INDENT, 0), textcoords="offset points",
                 va="center", fontweight="bold", bbox=WHITE, gid="group",
             )  # fmt: skip
         else:
+            labels.append(f"{percent_text(row['ratio'])}, {count_text(int(row['n']), 'seed')}")
             _draw_cell(axis, position, row, (low, high))
-    axis.set_yticks(range(len(rows)), [_label(row) for row in rows])
-    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_xlim(low, high)
     axis.spines["left"].set_visible(False)  # names of groups would cross it; zero is the line to look at
     axis.tick_params(axis="y", length=0, pad=5)
     axis.grid(visible=False, axis="y")
     axis.grid(visible=True, axis="x")
     axis.set_xlabel("worse  ←  TB  →  better", x=-low / (high - low))
-
-
-def _label(row: Line | str) -> str:
-    return "" if isinstance(row, str) else f"{percent_text(row['ratio'])}, {count_text(int(row['n']), 'seed')}"
 
 
 def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]) -> None:

@@ -64,7 +64,7 @@ def _page(
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for axis in axes[-1]:
         axis.set_xlabel("x")
-    figure.suptitle(small_print(sample.notes(), PAGE), style="italic", color="0.25")
+    figure.suptitle(small_print(sample.notes, PAGE), style="italic", color="0.25")
     return figure, axes
 
 

@@ -28,11 +28,9 @@ ANIMATIONS: Mapping[str, Callable[[FigureData], rollout.Animation]] = {"rollout_
 
 def draw(data: FigureData) -> Figure:
     """The figure of an artifact. Raises ConfigError for an unknown layout, DataError for unsuitable runs."""
-    try:
-        function = REGISTRY[data.artifact.layout]
-    except KeyError:
+    if data.artifact.layout not in REGISTRY:
         raise ConfigError(
             f"artifacts.yaml: key 'artifacts.{data.artifact.name}.layout' is {data.artifact.layout!r}, "
             f"expected one of {', '.join(REGISTRY)}"
-        ) from None
-    return function(data)
+        )
+    return REGISTRY[data.artifact.layout](data)

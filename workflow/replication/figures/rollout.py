@@ -100,7 +100,7 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     if not sample.all_diverged:
         figure.colorbar(images[-1][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
-    figure.supxlabel(small_print(sample.notes(), PAGE - ROUNDING), fontsize=7, style="italic", color="0.25")
+    figure.supxlabel(small_print(sample.notes, PAGE - ROUNDING), fontsize=7, style="italic", color="0.25")
 
     def show(frame: int) -> None:
         for image, values in images:

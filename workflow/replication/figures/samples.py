@@ -8,27 +8,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from replication.runs.predictions import Rollout
-from replication.settings.paths import RunPath
+from replication.runs.predictions import Array, Rollout
 from replication.errors import DataError
 from replication.figures.data import FigureData
 from replication.figures.style import BALANCED, BASELINE, Look
 
-Array = NDArray[np.floating]
 MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A method's prediction of a sample. If its run diverged, the arrays are NaN.
+    """A method's prediction of a sample.
 
     Attributes:
         title: the method's.
-        look: how its curves are drawn.
-        diverged: whether its run diverged.
-        values: ``[x, (y), predicted frames, channel]``.
+        values: ``[x, (y), predicted frames, channel]``; these arrays are NaN if the run diverged.
         errors: prediction minus target, of the same shape.
         nrmse: ``[predicted frames, channel]``.
     """
@@ -53,16 +48,14 @@ class Sample:
     """A test sample and its predictions.
 
     Attributes:
-        data: where titles and stand-ins are found.
-        run: the baseline's.
         truth: the rollout that has the target, the grid and the names.
         predictions: the baseline's and the balanced method's.
+        notes: small print: stand-ins, then model, data set, share of the data, seed and sample.
     """
 
-    data: FigureData
-    run: RunPath
     truth: Rollout
     predictions: tuple[Prediction, Prediction]
+    notes: list[str]
 
     @classmethod
     def of(cls, data: FigureData, ndim: int) -> Sample:
@@ -81,9 +74,9 @@ class Sample:
         if not np.array_equal(first.target, second.target):
             raise DataError(f"{data.artifact.name}: the two methods' sample predictions are of different samples")
         base, balanced = (data.title("method", method) for method in data.pair)
-        return cls(
-            data, run, first, (Prediction.of(first, base, BASELINE), Prediction.of(second, balanced, BALANCED))
-        )  # fmt: skip
+        predictions = Prediction.of(first, base, BASELINE), Prediction.of(second, balanced, BALANCED)
+        where = f"{data.setting(run)}, seed {run.seed}, test sample {first.sample}"
+        return cls(first, predictions, [*data.stand_ins, where])
 
     @property
     def time_label(self) -> str:
@@ -106,21 +99,15 @@ class Sample:
         It reaches as far as any of them, but beyond the target's own range at most by that range's width: one
         prediction that is far off would leave the others a single colour.
         """
-        arrays = (self.truth.target, *(one.values for one in self.predictions))
-        target, *others = (array[..., frames, channel] for array in arrays)
-        low, high = float(target.min()), float(target.max())
+        arrays = self.truth.target, *(one.values for one in self.predictions)
+        values = np.stack([array[..., frames, channel] for array in arrays])
+        low, high = float(values[0].min()), float(values[0].max())
         width = (high - low) or 1.0
-        values = np.stack([target, *others])
         values = values[np.isfinite(values)]
         limits = max(float(values.min()), low - width), min(float(values.max()), high + width)
         beyond = bool((values < limits[0]).any()), bool((values > limits[1]).any())
         pointed = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
         return (limits if limits[1] > limits[0] else (low - 0.5, low + 0.5)), pointed
-
-    def notes(self) -> list[str]:
-        """Small print: stand-ins, then model, data set, share of the data, seed and sample."""
-        where = f"{self.data.setting(self.run)}, seed {self.run.seed}, test sample {self.truth.sample}"
-        return [*self.data.stand_ins, where]
 
 
 def number_text(value: float) -> str:
