@@ -22,10 +22,7 @@ DECADES = 20.0
 
 
 def draw_agreement(measured: pd.DataFrame) -> Figure:
-    """Our values against the published ones; on the diagonal they agree.
-
-    Args:
-        measured: of :func:`replication.statistics.overview.measured_table`.
+    """The cells of :func:`replication.statistics.overview.measured_table`; on the diagonal, they agree with the paper.
 
     A full marker is the paper's own setting, a hollow one a stand-in; grey: not better than the trivial predictors.
     Bars are one standard deviation over seeds (ddof 0, the paper's convention).

@@ -82,15 +82,10 @@ def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
-    """Draw the mean and its error bar at each position, and every seed as a faint point; a line joins the means.
+    """Draw each mean with its error bar, joined by a line or not, and every seed as a faint point.
 
-    Args:
-        axis: where to draw.
-        seeds: columns ``position``, ``value``.
-        means: columns ``position``, ``mean``, ``below`` and ``above`` (lengths of the bar; NaN draws none).
-        look: the baseline's marker is hollow.
-        joined: False leaves out the line.
-        label: for the legend.
+    ``seeds`` has columns ``position`` and ``value``; ``means`` has ``position``, ``mean``, and the bar's lengths ``below``
+    and ``above`` (NaN draws none). The baseline's markers are hollow.
     """
     axis.plot(
         seeds["position"], seeds["value"], linestyle="none", marker=look.marker, color=look.color, alpha=0.45,
@@ -110,13 +105,8 @@ def draw_methods(
 ) -> None:
     """Draw each method's mean and standard deviation over seeds at every tick, and each seed as a faint point.
 
-    Args:
-        axis: where to draw.
-        data: the figure's.
-        runs: the panel's.
-        ticks: the horizontal axis.
-        methods: one or two; two stand side by side.
-        value: ``score`` or a column of :data:`ALPHA_STD`.
+    ``runs`` are the panel's, ``methods`` are one or two (two stand side by side), and ``value`` is ``score`` or a column of
+    :data:`ALPHA_STD`.
     """
     axis.set_ylabel(data.score_label(runs) if value == "score" else ALPHA_STD[value])
     before = data.spread_before(runs) if value == data.spread else None

@@ -30,10 +30,7 @@ WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
 def draw_forest(gains: pd.DataFrame) -> Figure:
-    """One panel per family, one row per cell.
-
-    Args:
-        gains: of :func:`replication.statistics.overview.gain_table`.
+    """One panel per family and one row per cell of :func:`replication.statistics.overview.gain_table`.
 
     A full marker is the paper's own setting, a hollow one a stand-in; grey: neither method beats the trivial
     predictors; a diamond: the published gain. Bars are bootstrap 95 % intervals over paired seeds.

@@ -46,16 +46,11 @@ def columns_for(count: int) -> int:
 def small_multiples(
     subplots: Sequence[Subplot], *, columns: int, notes: Sequence[str], panel_height: float = PANEL
 ) -> Figure:
-    """A page-wide figure of panels, row by row, lettered (a), (b), ...
+    """A page-wide figure of panels, row by row, lettered (a), (b), ..., with ``notes`` as small print above them.
 
-    Args:
-        subplots: the panels.
-        columns: panels in a row.
-        notes: small print above the panels.
-        panel_height: in inches; less if the figure would not fit a page.
-
-    Panels of one measure share an axis (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled
-    artists of all panels, each label once: in the free places at the grid's end, else below the panels.
+    Panels are ``panel_height`` inches high, or less if the figure would not fit a page. Those of one measure share an axis
+    (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled artists of all panels, each label
+    once: in the free places at the grid's end, else below the panels.
     """
     rows = math.ceil(len(subplots) / columns)
     line = small_print(notes, PAGE)
