@@ -31,7 +31,7 @@ class Ticks:
 
     column: str
     places: Mapping[Any, float]
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     title: str
 
     def of(self, values: pd.Series) -> pd.Series:
@@ -41,7 +41,7 @@ class Ticks:
     @property
     def step(self) -> float:
         """Mean distance between neighbouring ticks."""
-        places = list(self.places.values())
+        places = self.places.values()
         return (max(places) - min(places)) / (len(places) - 1) if len(places) > 1 else 1.0
 
     @property
@@ -58,7 +58,7 @@ class Ticks:
 
 def even_ticks(column: str, keys: Sequence[Any], labels: Sequence[str], title: str) -> Ticks:
     """Evenly spaced ticks."""
-    return Ticks(column, {key: float(place) for place, key in enumerate(keys)}, tuple(labels), title)
+    return Ticks(column, {key: float(place) for place, key in enumerate(keys)}, labels, title)
 
 
 def ratio_ticks(runs: pd.DataFrame) -> Ticks:
@@ -71,7 +71,7 @@ def ratio_ticks(runs: pd.DataFrame) -> Ticks:
     ]
     # With no-break spaces, so that the title wraps before the parenthesis.
     title = "training data (%" + ("\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}samples)" if same else ")")
-    return Ticks("ratio", {ratio: math.log10(ratio) for ratio in counts.index}, tuple(labels), title)
+    return Ticks("ratio", {ratio: math.log10(ratio) for ratio in counts.index}, labels, title)
 
 
 def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:

@@ -42,7 +42,7 @@ def _draw_lines(axis: Axes, gains: pd.DataFrame, counts: pd.Series, label: str) 
     axis.axhline(0, color="0.35", linewidth=0.7)
     ratios = sorted(set(gains["ratio"]), reverse=True)
     places = sorted({0.0, *gains["s"]})
-    ticks = Ticks("s", {s: s for s in places}, tuple(f"{s:g}" for s in places), "s, strength of balancing")
+    ticks = Ticks("s", {s: s for s in places}, [f"{s:g}" for s in places], "s, strength of balancing")
     for number, (ratio, look) in enumerate(zip(ratios, SERIES * len(ratios), strict=False)):
         here = gains[gains["ratio"] == ratio]
         means = gain_means(here, here["s"] + (2 * number - (len(ratios) - 1)) * 0.02 * ticks.step)
