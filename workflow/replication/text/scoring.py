@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset
 from transformers import Trainer
 
-from replication.text.batches import Row, TokenRows
+from replication.text.batches import TokenRows
 from replication.text.metrics import score
 from replication.text.spans import answers_from_logits, squad_scores
 from replication.text.tasks import Task
@@ -20,26 +19,8 @@ from replication.text.tasks import Task
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class _Watched(Dataset[Row]):
-    """Rows that record the order in which they are read."""
-
-    def __init__(self, rows: TokenRows) -> None:
-        self.rows = rows
-        self.order: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Row:
-        self.order.append(index)
-        return self.rows[index]
-
-
 class Evaluator:
-    """Metrics of the Trainer's model.
-
-    ``choice_tokens`` are the token ids of A, B, C, ... (multiple choice by a causal model).
-    """
+    """Metrics of the Trainer's model. ``choice_tokens`` are those of A, B, ... (multiple choice by a causal model)."""
 
     def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:
         self.trainer = trainer
@@ -63,11 +44,10 @@ class Evaluator:
         model: Any = self.trainer.model
         model.eval()
         # The Trainer's own loader draws from torch's generator, on which later dropout depends. If training groups rows
-        # by length, it reorders these too.
-        seen = _Watched(rows)
-        found = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
-        order = seen.order[-len(rows) :]
-        return [out for _, out in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
+        # by length, it reorders these too; another sampler gives the same order.
+        loader, order = self.trainer.get_test_dataloader(rows), self.trainer._get_eval_sampler(rows)
+        found = dict(zip(order, (out.cpu() for batch in loader for out in self._output(model, batch)), strict=True))
+        return [found[row] for row in range(len(rows))]
 
     def _output(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
         with self.trainer.accelerator.autocast():
