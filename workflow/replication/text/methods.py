@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import TrainerCallback
 
 from replication.errors import ConfigError
 from replication.settings.checks import validate
 from replication.settings.hyper import Lora
 from replication.text.tasks import Task
-from tempbalance.balance import Diagnostics, TempBalance
+from tempbalance.balance import Diagnostics
 from tempbalance.integrations import TempBalanceCallback
 from tempbalance.spectra import find_layers, get_preset
 
@@ -69,31 +68,25 @@ class Balancing:
     """TempBalance through the Trainer's callback, or only its measurements if ``options`` is None."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
-        self._callback: TempBalanceCallback | None = None
+        #: Callbacks for the Trainer.
+        self.callbacks: list[TempBalanceCallback] = []
         if options is None:
             # Measured before a checkpoint is loaded, so that a resumed run has the initial spectra too.
             self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
             self._diagnostics.measure()
         else:
-            self._callback = TempBalanceCallback(**options, **_adapted_only(model))
+            self.callbacks = [TempBalanceCallback(**options, **_adapted_only(model))]
 
     @property
-    def callbacks(self) -> list[TrainerCallback]:
-        """Callbacks for the Trainer."""
-        return [] if self._callback is None else [self._callback]
-
-    @property
-    def _source(self) -> TempBalance | Diagnostics:
-        if self._callback is None:
-            return self._diagnostics
-        assert self._callback.balancer is not None  # noqa: S101 - called before training
-        return self._callback.balancer
+    def _source(self) -> Any:
+        return self.callbacks[0].balancer if self.callbacks else self._diagnostics
 
     def spectra(self, epoch: int, step: int) -> list[dict[str, Any]]:
-        """Rows of ``spectra.csv``: epoch, step, layer, block, alpha, lr."""
+        """Rows of ``spectra.csv``: epoch, step, layer, block, alpha, lr. Available when training has begun."""
         return [{"epoch": epoch, "step": step, **row} for row in self._source.rows()]
 
     def eigenvalues(self) -> dict[str, Any]:
-        """Layer -> eigenvalues before training."""
+        """Layer -> eigenvalues before training. Available when training has begun."""
+        # A checkpoint has them in another order.
         found = self._source.initial_eigenvalues()
         return {name: np.asarray(found[name], np.float32) for name in sorted(found)}

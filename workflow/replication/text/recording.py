@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from replication.runs.epochs import BestEpoch, Metrics
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import NlpHyper
 
-Tensors = dict[str, torch.Tensor]
 STATE = "recorder.json"
 BEST = "best.safetensors"
 
 
+@dataclass(eq=False)
 class Recorder(TrainerCallback):
     """Evaluates every epoch, keeps the weights of the best epoch, and writes the run's tables and checkpoints.
 
-    Args:
+    Attributes:
         run: the run's folder.
         hyper: the run's hyper-parameters.
         primary: name of the metric that chooses the epoch; higher is better.
@@ -33,24 +34,17 @@ class Recorder(TrainerCallback):
         spectra: (epoch, step) -> rows of ``spectra.csv`` for the current weights.
     """
 
-    def __init__(
-        self,
-        run: RunDir,
-        hyper: NlpHyper,
-        primary: str,
-        evaluate: Callable[[str], Metrics],
-        spectra: Callable[[int, int], list[dict[str, Any]]],
-    ) -> None:
-        self.run = run
-        self.hyper = hyper
-        self.primary = primary
-        self.evaluate = evaluate
-        self.spectra = spectra
-        self.losses: list[float] = []
-        self.selected = BestEpoch(primary, higher_is_better=True)
-        self.paper = BestEpoch(primary, higher_is_better=True)
-        self.last_val: Metrics = {}
-        self.diverged_epoch: int | None = None
+    run: RunDir
+    hyper: NlpHyper
+    primary: str
+    evaluate: Callable[[str], Metrics]
+    spectra: Callable[[int, int], list[dict[str, Any]]]
+    losses: list[float] = field(default_factory=list, init=False)
+    last_val: Metrics = field(default_factory=dict, init=False)
+    diverged_epoch: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.selected, self.paper = (BestEpoch(self.primary, higher_is_better=True) for _ in range(2))
 
     # ---- the Trainer's hooks -------------------------------------------------------------------------
 
@@ -71,23 +65,23 @@ class Recorder(TrainerCallback):
 
     def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluate, record, and request a checkpoint if one is due."""
-        epoch = round(state.epoch or 0) if self.diverged_epoch is None else self.diverged_epoch
-        row: dict[str, Any] = {"epoch": epoch, "step": state.global_step}
-        row["train_loss"] = sum(self.losses) / max(1, len(self.losses))
+        epoch = self.diverged_epoch or round(state.epoch or 0)
+        train_loss = sum(self.losses) / max(1, len(self.losses))
         self.losses = []
+        row = {"epoch": epoch, "step": state.global_step, "train_loss": train_loss}
         if self.diverged_epoch is not None:
             self.run.history(**row)
             return
         self.last_val = self.evaluate("validation")
         row |= {f"val_{name}": value for name, value in self.last_val.items()}
-        self.selected.offer(epoch, self.last_val, lambda: trainable_weights(kwargs["model"]))
+        self.selected.offer(epoch, self.last_val, lambda: _trained_weights(kwargs["model"]))
         if self.hyper.evaluate_test_every and epoch % self.hyper.evaluate_test_every == 0:
             test = self.evaluate("test")
             row |= {f"test_{name}": value for name, value in test.items()}
             self.paper.offer(epoch, test)
         self.run.spectra(self.spectra(epoch, state.global_step))
         self.run.history(**row)
-        shown = {"loss": row["train_loss"], f"val_{self.primary}": self.last_val[self.primary]}
+        shown = {"loss": train_loss, f"val_{self.primary}": self.last_val[self.primary]}
         self.run.heartbeat(epoch, self.hyper.epochs, **shown)
         control.should_save = epoch < self.hyper.epochs and self.run.checkpoint_due(self.hyper.checkpoint_every_s)
 
@@ -120,14 +114,6 @@ class Recorder(TrainerCallback):
         self.last_val = kept["last_val"]
 
 
-def trainable_weights(model: torch.nn.Module) -> Tensors:
-    """A copy on the CPU of the weights that are trained."""
+def _trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy on the CPU."""
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad}
-
-
-def put_weights(model: torch.nn.Module, weights: Tensors) -> None:
-    """Copy weights into a model."""
-    with torch.no_grad():
-        parameters = dict(model.named_parameters())
-        for name, value in weights.items():
-            parameters[name].copy_(value)

@@ -45,7 +45,8 @@ class Evaluator:
         model.eval()
         # The Trainer's own loader draws from torch's generator, on which later dropout depends. If training groups rows
         # by length, it reorders these too; another sampler gives the same order.
-        loader, order = self.trainer.get_test_dataloader(rows), self.trainer._get_eval_sampler(rows)
+        loader = self.trainer.get_test_dataloader(rows)
+        order: Any = self.trainer._get_eval_sampler(rows)
         found = dict(zip(order, (out.cpu() for batch in loader for out in self._output(model, batch)), strict=True))
         return [found[row] for row in range(len(rows))]
 

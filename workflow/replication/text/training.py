@@ -28,7 +28,7 @@ from replication.text.encoders import load_model, load_tokenizer
 from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
 from replication.text.preparing import MANIFEST, count_training_rows, read_manifest
-from replication.text.recording import Recorder, put_weights
+from replication.text.recording import Recorder
 from replication.text.scoring import Evaluator
 from replication.text.tasks import Task, parse_task
 
@@ -123,8 +123,9 @@ def finetune(
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
     balancing = Balancing(model, optimizer, method["balance"])
-    is_sharp = method["optimizer"] == "sam"
-    kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"]) if is_sharp else Trainer
+    kind: Any = Trainer
+    if method["optimizer"] == "sam":
+        kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"])
     trainer = kind(
         model=model,
         args=_arguments(spec, hyper, scratch, device),
@@ -159,7 +160,7 @@ def _finish(
         epochs=hyper.epochs,
         diverged_epoch=recorder.diverged_epoch,
         evaluate_test=lambda: recorder.evaluate("test"),
-        load_weights=lambda weights: put_weights(model, weights),
+        load_weights=lambda weights: model.load_state_dict(weights, strict=False),  # only the trained ones
         final_epoch=hyper.test_final_epoch,
     )
     recorder.run.finish(
