@@ -19,7 +19,7 @@ from replication.settings.hyper import NlpHyper
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
 
 
-def layer_depths(model: nn.Module) -> dict[str, int]:
+def _layer_depths(model: nn.Module) -> dict[str, int]:
     """Parameter -> depth: 0 for embeddings, n + 1 for block n, one more than the last block for the rest."""
     found = {name: re.search(r"\.(\d+)\.", name) for name, _ in model.named_parameters()}
     top = max((int(match.group(1)) for match in found.values() if match), default=-1) + 2
@@ -29,17 +29,18 @@ def layer_depths(model: nn.Module) -> dict[str, int]:
 def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
     """Parameter groups with and without weight decay; with ``layer_decay``, one pair per depth."""
     decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
-    depths = layer_depths(model) if layer_decay is not None else {}
+    depths = _layer_depths(model) if layer_decay is not None else {}
     top = max(depths.values(), default=0)
     members: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             members.setdefault((depths.get(name, 0), name in decaying), []).append(parameter)
     for (depth, decays), parameters in sorted(members.items(), key=lambda item: (-item[0][0], not item[0][1])):
-        group: dict[str, Any] = {"params": parameters, "weight_decay": hyper.weight_decay if decays else 0.0}
-        if layer_decay is not None:
-            group["lr"] = hyper.lr * layer_decay ** (top - depth)
-        yield group
+        yield {
+            "params": parameters,
+            "weight_decay": hyper.weight_decay if decays else 0.0,
+            "lr": hyper.lr * (layer_decay or 1.0) ** (top - depth),
+        }
 
 
 def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:

@@ -12,7 +12,7 @@ import numpy as np
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
-from replication.text.readers import READABLE, Row, flatten, read_records
+from replication.text.readers import Row, flatten, read_records
 from replication.text.tasks import SPLITS, HeldOut, Task, parse_task
 
 MANIFEST = "manifest.json"
@@ -22,13 +22,11 @@ HELD_OUT_SEED = 0
 
 def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
     """The files of a split: the first alternative of which all files are there."""
-    # The plain names are always accepted: data from the hub are stored as <name>.parquet.
-    alternatives = (*task.files.get(name, ()), *((f"{name}{ending}",) for ending in READABLE))
-    for files in alternatives:
+    for files in task.alternatives(name):
         paths = [raw / file for file in files]
         if all(path.is_file() for path in paths):
             return paths
-    wanted = " or ".join(" + ".join(files) for files in alternatives)
+    wanted = " or ".join(" + ".join(files) for files in task.alternatives(name))
     raise DataError(f"{raw}: no file for {name!r}; put {wanted} there")
 
 
