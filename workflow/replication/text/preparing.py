@@ -122,20 +122,13 @@ def _hold_out(rows: int, kept: int, count: int, seed: int, split: str) -> list[i
     return sorted((kept + generator.permutation(rows - kept)[:count]).tolist())
 
 
-def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of each text, because copies could be on both sides of a held-out split."""
-    first: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in pool:
-        first.setdefault(tuple(value for name, value in row.items() if name.startswith("text_")), row)
-    return list(first.values())
-
-
 def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     """Write ``train``, ``validation`` and ``test`` Parquet tables and ``manifest.json`` (checksums, rows, labels).
 
     Raises DataError for missing files or columns and for undeclared labels, ConfigError for options that do not fit the
     data.
     """
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -146,20 +139,18 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
             rows = read_split(raw, task, source)
             examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
     pool = examples["train"]
-    if task.unique:
-        pool = _without_copies(pool)
+    if task.unique:  # copies could be on both sides of a held-out split
+        pool = [pool[row] for row in pd.DataFrame(pool).filter(like="text_").drop_duplicates().index]
     if task.shuffle is not None:
         pool = [pool[n] for n in np.random.default_rng(task.shuffle).permutation(len(pool))]
-    kept, total = len(pool) // 2, len(pool)
-    drawn: list[int] = []
+    total, drawn = len(pool), []
     for split in ("test", "validation"):
         source = getattr(task.splits, split)
         if isinstance(source, HeldOut):
             seed = HELD_OUT_SEED if task.shuffle is None else task.shuffle
-            drawn = _hold_out(len(pool), kept, source.count(total), seed, split)
+            drawn = _hold_out(len(pool), total // 2, source.count(total), seed, split)
             examples[split] = [pool[n] for n in drawn]
-            taken = set(drawn)
-            pool = [row for n, row in enumerate(pool) if n not in taken]
+            pool = [pool[n] for n in sorted(set(range(len(pool))) - set(drawn))]
     examples["train"] = pool
     # If the test rows are held out too, there is no published training set that ratios could refer to.
     held_out = [] if isinstance(task.splits.test, HeldOut) else drawn
@@ -168,12 +159,12 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     for split in SPLITS:
         path = out_dir / f"{split}.parquet"
         pq.write_table(pa.Table.from_pylist(examples[split]), path, compression="zstd")
-        manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
+        about = manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
         if split == "train":
-            manifest["splits"][split]["held_out"] = held_out
+            about["held_out"] = held_out
         if task.kind == "classification":
             counts = Counter(row["label"] for row in examples[split])
-            manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
+            about["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
             if split == "train" and len(counts) == 1:
                 raise DataError(
                     f"{raw}: every training row is of class {task.labels[min(counts)]!r}, so there is nothing to learn"

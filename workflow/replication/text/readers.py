@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from replication.errors import DataError
@@ -139,7 +140,7 @@ def _scienceqa(records: Sequence[Row]) -> Iterator[Row]:
     for record in records:
         if record.get("image"):
             continue
-        letters = [chr(ord("A") + number) for number in range(len(record["choices"]))]
+        letters = ascii_uppercase[: len(record["choices"])]
         options = "\n".join(f"({letter}) {choice}" for letter, choice in zip(letters, record["choices"], strict=True))
         yield {
             **record,

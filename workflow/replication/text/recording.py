@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from replication.runs.epochs import BestEpoch, Metrics
+from replication.runs.epochs import BestEpoch, Metrics, outcome
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import NlpHyper
 
@@ -104,7 +104,7 @@ class Recorder(TrainerCallback):
         finally:
             shutil.rmtree(written, ignore_errors=True)
 
-    # ---- resuming ------------------------------------------------------------------------------------
+    # ---- resuming and the end ------------------------------------------------------------------------
 
     def load(self, folder: Path) -> None:
         """Restore the state from a checkpoint."""
@@ -112,6 +112,26 @@ class Recorder(TrainerCallback):
         self.selected.load_state_dict({**kept["selected"], "weights": load_file(folder / BEST)})
         self.paper.load_state_dict(kept["paper"])
         self.last_val = kept["last_val"]
+
+    def finish(self, model: torch.nn.Module, n_train: int, initial_eigenvalues: Mapping[str, Any]) -> None:
+        """Evaluate on the test set and write the record."""
+        final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        ended = outcome(
+            self.selected,
+            self.paper,
+            self.last_val,
+            epochs=self.hyper.epochs,
+            diverged_epoch=self.diverged_epoch,
+            evaluate_test=lambda: self.evaluate("test"),
+            load_weights=lambda weights: model.load_state_dict(weights, strict=False),  # only the trained ones
+            final_epoch=self.hyper.test_final_epoch,
+        )
+        counts = {
+            "n_train": n_train,
+            "n_parameters": sum(p.numel() for p in model.parameters()),
+            "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        }
+        self.run.finish({**ended, **counts}, model=final_weights, initial_eigenvalues=initial_eigenvalues)
 
 
 def _trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

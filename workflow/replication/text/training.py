@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from transformers.trainer_callback import PrinterCallback
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.epochs import outcome
 from replication.runs.rundir import RunDir
 from replication.runs.subset import check_rows
 from replication.settings.hyper import NlpHyper, parse_hyper, resolve
@@ -52,16 +51,12 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
         bf16=hyper.precision == "bf16",
         fp16=hyper.precision == "fp16",
         use_cpu=not device.startswith("cuda"),
-        logging_strategy="steps",
         logging_steps=1,
         # A loss that is not finite must not be averaged away: it ends the run as diverged.
         logging_nan_inf_filter=False,
-        eval_strategy="no",
         save_strategy="no",
-        report_to=[],  # _tracker adds a callback
         disable_tqdm=True,
         dataloader_pin_memory=device.startswith("cuda"),
-        log_level="error",
     )
 
 
@@ -145,31 +140,4 @@ def finetune(
         recorder.load(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     shutil.rmtree(scratch, ignore_errors=True)
-    _finish(hyper, recorder, model, len(indices), balancing.eigenvalues())
-
-
-def _finish(
-    hyper: NlpHyper, recorder: Recorder, model: torch.nn.Module, n_train: int, initial: Mapping[str, Any]
-) -> None:
-    """Evaluate on the test set and write the record."""
-    final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    ended = outcome(
-        recorder.selected,
-        recorder.paper,
-        recorder.last_val,
-        epochs=hyper.epochs,
-        diverged_epoch=recorder.diverged_epoch,
-        evaluate_test=lambda: recorder.evaluate("test"),
-        load_weights=lambda weights: model.load_state_dict(weights, strict=False),  # only the trained ones
-        final_epoch=hyper.test_final_epoch,
-    )
-    recorder.run.finish(
-        {
-            **ended,
-            "n_train": n_train,
-            "n_parameters": sum(p.numel() for p in model.parameters()),
-            "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        },
-        model=final_weights,
-        initial_eigenvalues=initial,
-    )
+    recorder.finish(model, len(indices), balancing.eigenvalues())
