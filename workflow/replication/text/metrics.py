@@ -80,13 +80,10 @@ def known_metrics(kind: str, *, grouped: bool) -> list[str]:
 
 
 def score(names: Sequence[str], predicted: Array, true: Array, metadata: Mapping[str, Any]) -> dict[str, float]:
-    """Metric -> value.
+    """Metric -> value, for names of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
 
-    Args:
-        names: names of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
-        predicted: ``[rows]`` class numbers or values.
-        true: ``[rows]`` true class numbers or values.
-        metadata: ``group`` (a name per row), for group metrics.
+    ``predicted`` and ``true`` are class numbers or values ``[rows]``; ``metadata`` has a ``group`` per row for group
+    metrics.
     """
     return {
         name: ROW_METRICS[name](predicted, true)

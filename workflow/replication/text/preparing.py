@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
@@ -128,10 +131,6 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     Raises DataError for missing files or columns and for undeclared labels, ConfigError for options that do not fit the
     data.
     """
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     task = parse_task(options)
     examples: dict[str, list[dict[str, Any]]] = {}
     for split, source in task.splits:
@@ -184,8 +183,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_table(folder: Path, split: str) -> Any:
     """The table (pyarrow) of a split, after its checksum is verified. Raises DataError if the file is damaged."""
-    import pyarrow.parquet as pq
-
     manifest = read_manifest(folder)
     path = folder / f"{split}.parquet"
     if not path.is_file() or sha256(path) != manifest["splits"][split]["sha256"]:

@@ -10,6 +10,9 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from replication.errors import DataError
 
 Row = Mapping[str, Any]
@@ -57,12 +60,9 @@ def _json(path: Path) -> list[Row]:
 
 
 def _parquet(path: Path) -> list[Row]:
-    import pyarrow
-    import pyarrow.parquet as pq
-
     try:
         return pq.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({error}); copy or build it again") from None
 
 

@@ -26,12 +26,8 @@ BEST = "best.safetensors"
 class Recorder(TrainerCallback):
     """Evaluates every epoch, keeps the weights of the best epoch, and writes the run's tables and checkpoints.
 
-    Attributes:
-        run: the run's folder.
-        hyper: the run's hyper-parameters.
-        primary: name of the metric that chooses the epoch; higher is better.
-        evaluate: ``"validation"`` or ``"test"`` -> metrics of the current weights.
-        spectra: (epoch, step) -> rows of ``spectra.csv`` for the current weights.
+    ``primary`` names the metric that chooses the epoch; higher is better. ``evaluate("validation")`` (or ``"test"``)
+    returns metrics of the current weights, ``spectra(epoch, step)`` their rows of ``spectra.csv``.
     """
 
     run: RunDir

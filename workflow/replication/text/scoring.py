@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from replication.text.tasks import Task
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
+@dataclass(frozen=True)
 class Evaluator:
     """Metrics of the Trainer's model. ``choice_tokens`` are those of A, B, ... (multiple choice by a causal model)."""
 
-    def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:
-        self.trainer = trainer
-        self.task = task
-        self.choice_tokens = list(choice_tokens)
+    trainer: Trainer
+    task: Task
+    choice_tokens: Sequence[int] = ()
 
     def __call__(self, rows: TokenRows) -> dict[str, float]:
         """Metrics of the current weights, and the loss for tasks with a class or a value per row."""
@@ -58,7 +59,7 @@ class Evaluator:
         if self.task.kind == "multiple_choice_lm":
             answers = (batch["labels"] != -100).int().argmax(dim=1)  # the logits before the answer predict it
             picked = output.logits[torch.arange(len(answers), device=answers.device), answers - 1]
-            return picked[:, self.choice_tokens].float()
+            return picked[:, list(self.choice_tokens)].float()
         return output.logits.float()
 
     def _score(self, logits: Tensor, rows: TokenRows) -> dict[str, float]:

@@ -41,7 +41,7 @@ def _answer_tokens(offsets: Sequence[Sequence[int]], start: int, end: int) -> tu
     return covered[0], covered[-1]
 
 
-def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dict[str, list[Any]], int]:
+def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[Columns, int]:
     """Windows of question and context, with start and end token of the first answer.
 
     Returns the columns, and the number of rows with more than one window. ``row`` is the number of the question, and
@@ -81,14 +81,10 @@ def answers_from_logits(
     offsets: Sequence[Any],
     contexts: Sequence[str],
 ) -> list[str]:
-    """The answer to each question: the span with the highest score over all of its windows, "" without any.
+    """The answer to each question: the span with the highest score over all of its windows, or "" without windows.
 
-    Args:
-        start: start logits ``[tokens]`` of each window.
-        end: end logits ``[tokens]`` of each window.
-        rows: number of each window's question.
-        offsets: characters of each window's tokens.
-        contexts: context of each question.
+    ``start`` and ``end`` are the logits ``[tokens]`` of each window, ``rows`` the number of its question, ``offsets``
+    the characters of its tokens. ``contexts`` has one text per question.
     """
     best = [(-np.inf, 0, 0)] * len(contexts)
     for row, *window in zip(rows, start, end, offsets, strict=True):

@@ -15,7 +15,6 @@ from replication.settings.spec import LABELS
 from replication.text.metrics import known_metrics
 from replication.text.readers import READABLE
 
-SPAN_COLUMNS = ("id", "question", "context", "answers", "starts")
 SPLITS = ("train", "validation", "test")
 
 _LISTED: Any = (BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Strict(False))
@@ -118,7 +117,7 @@ class Task(Model):
     def needed_columns(self) -> list[str]:
         """Columns for the texts, the label and the group."""
         if self.kind == "spans":
-            return list(SPAN_COLUMNS)
+            return ["id", "question", "context", "answers", "starts"]
         names = [name for text in self.text for _, name, _, _ in Formatter().parse(text) if name]
         extra = [self.group] if self.group else []
         return list(dict.fromkeys([*names, self.label, *extra]))

@@ -8,18 +8,18 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256, write_atomically
 from replication.text.encoders import load_tokenizer
 from replication.text.preparing import MANIFEST, read_manifest, read_table
-from replication.text.spans import encode_spans
+from replication.text.spans import Columns, encode_spans
 from replication.text.tasks import SPLITS, Task, parse_task
 
 #: Columns of the cache that are not model inputs.
 METADATA = ("group", "n_choices", "answer", "offsets", "row")
-
-
-Columns = dict[str, list[Any]]
 
 
 def _truncated(encoded: Any) -> list[bool]:
@@ -74,9 +74,6 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
 
     Raises DataError if the prepared data or the tokenizer cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     task = parse_task(options)
     tokenizer = load_tokenizer(model_options)
     if read_manifest(data)["kind"] != task.kind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -24,14 +23,11 @@ from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.text.batches import collator, read_evaluation_rows, read_training_rows
 from replication.text.encoders import load_model, load_tokenizer
-from replication.text.methods import Balancing, add_lora
-from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
+from replication.text.methods import Balancing, SharpnessAwareTrainer, add_lora, build_optimizer
 from replication.text.preparing import MANIFEST, count_training_rows, read_manifest
 from replication.text.recording import Recorder
 from replication.text.scoring import Evaluator
 from replication.text.tasks import Task, parse_task
-
-log = logging.getLogger(__name__)
 
 
 def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> TrainingArguments:
@@ -81,17 +77,10 @@ def _check_cache(task: Task, data: Path, tokens: Path) -> None:
 def finetune(
     spec: RunSpec, *, data: Path, tokens: Path, indices: Sequence[int], run: RunDir, device: str = "cpu"
 ) -> None:
-    """Fine-tune a pretrained model on a subset of the training pool, and record the run.
+    """Fine-tune a pretrained model on rows ``indices`` of the training pool, and record the run.
 
-    Every epoch is evaluated on the validation set; :func:`replication.runs.epochs.outcome` chooses the epoch.
-
-    Args:
-        spec: the run.
-        data: folder of the prepared data.
-        tokens: the token cache of this task and model.
-        indices: rows of the training pool.
-        run: the run's folder.
-        device: torch device.
+    ``data`` is the folder of the prepared data, ``tokens`` the token cache of this task and model. Every epoch is
+    evaluated on the validation set; :func:`replication.runs.epochs.outcome` chooses the epoch.
 
     Raises ConfigError for options that are not valid, DataError for a subset or cache that cannot be used.
     """
