@@ -19,17 +19,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class TokenRows(Dataset[Row]):
-    """Rows of a token cache.
+    """Rows of a token cache."""
 
-    Attributes:
-        rows: model inputs, one dictionary per row.
-        metadata: metadata columns (not model inputs) -> values, in the order of the rows.
-        references: contexts and answers of the questions, to score predicted spans.
-    """
-
-    rows: Sequence[Row]
-    metadata: Mapping[str, Sequence[Any]]
-    references: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    rows: Sequence[Row]  # model inputs
+    metadata: Mapping[str, Sequence[Any]]  # metadata columns (not model inputs), in the order of the rows
+    references: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # contexts and answers, to score spans
 
     def __len__(self) -> int:
         return len(self.rows)

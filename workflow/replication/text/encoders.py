@@ -83,12 +83,8 @@ def byte_tokenizer() -> Any:
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        model_max_length=512,  # noqa: S106
-    )
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=512,  # noqa: S106
+    )  # fmt: skip
 
 
 def load_tokenizer(model_options: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,13 @@ def _layer_depths(model: nn.Module) -> dict[str, int]:
     return {name: int(match.group(1)) + 1 if match else 0 if "embed" in name else top for name, match in found.items()}
 
 
-def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Iterator[dict[str, Any]]:
-    """Parameter groups with and without weight decay; with ``layer_decay``, one pair per depth."""
+def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:
+    """Adafactor with the given rate, or AdamW (0.9, 0.999, 1e-8), which SAM uses too.
+
+    Biases and normalisations have no weight decay. The method's ``layer_decay`` is the factor on the rate from one
+    block to the block below it.
+    """
+    layer_decay = method.get("layer_decay")
     decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
     depths = _layer_depths(model) if layer_decay is not None else {}
     top = max(depths.values(), default=0)
@@ -41,21 +46,14 @@ def _groups(model: nn.Module, hyper: NlpHyper, layer_decay: float | None) -> Ite
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             members.setdefault((depths.get(name, 0), name in decaying), []).append(parameter)
-    for (depth, decays), parameters in sorted(members.items(), key=lambda item: (-item[0][0], not item[0][1])):
-        yield {
+    groups = [
+        {
             "params": parameters,
             "weight_decay": hyper.weight_decay if decays else 0.0,
             "lr": hyper.lr * (layer_decay or 1.0) ** (top - depth),
         }
-
-
-def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:
-    """Adafactor with the given rate, or AdamW (0.9, 0.999, 1e-8), which SAM uses too.
-
-    Biases and normalisations have no weight decay. The method's ``layer_decay`` is the factor on the rate from one
-    block to the block below it.
-    """
-    groups = list(_groups(model, hyper, method.get("layer_decay")))
+        for (depth, decays), parameters in sorted(members.items(), key=lambda item: (-item[0][0], not item[0][1]))
+    ]
     if method["optimizer"] == "adafactor":
         return Adafactor(groups, lr=hyper.lr, scale_parameter=False, relative_step=False)
     return torch.optim.AdamW(groups, lr=hyper.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
@@ -64,7 +62,7 @@ def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper
 class SharpnessAwareTrainer(Trainer):
     """A Trainer that uses the gradient at the worst point within a radius ``rho`` (SAM, Foret et al. 2021).
 
-    ``adaptive`` scales the neighbourhood by the weights (ASAM), as the paper's released code does (method.md 7.7).
+    ``adaptive`` scales the neighbourhood by the weights (ASAM), as the paper's released code does.
     """
 
     def __init__(self, *args: Any, rho: float, adaptive: bool, **kwargs: Any) -> None:

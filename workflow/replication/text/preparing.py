@@ -23,16 +23,6 @@ MANIFEST = "manifest.json"
 HELD_OUT_SEED = 0
 
 
-def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
-    """The files of a split: the first alternative of which all files are there."""
-    for files in task.alternatives(name):
-        paths = [raw / file for file in files]
-        if all(path.is_file() for path in paths):
-            return paths
-    wanted = " or ".join(" + ".join(files) for files in task.alternatives(name))
-    raise DataError(f"{raw}: no file for {name!r}; put {wanted} there")
-
-
 def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]:
     """The rows that the task keeps, with the task's column names."""
     present = set(rows[0])
@@ -50,10 +40,18 @@ def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]
     return [{**row, **{name: row.get(column) for name, column in source.items()}} for row in kept]
 
 
-def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
-    """All rows of a split of the raw files. Raises DataError if files, columns or rows are missing."""
+def _read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
+    """All rows of a split: of the first alternative whose files are all there.
+
+    Raises DataError if files, columns or rows are missing.
+    """
+    alternatives = task.alternatives(name)
+    files = next((files for files in alternatives if all((raw / file).is_file() for file in files)), None)
+    if files is None:
+        wanted = " or ".join(" + ".join(files) for files in alternatives)
+        raise DataError(f"{raw}: no file for {name!r}; put {wanted} there")
     rows: list[dict[str, Any]] = []
-    for path in _find_files(raw, task, name):
+    for path in (raw / file for file in files):
         records = read_records(path, task.header, skip_ragged=task.skip_ragged)
         if task.split_column is not None and task.split_column in records[0]:
             records = [record for record in records if record.get(task.split_column) == name]
@@ -67,7 +65,7 @@ def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def label_number(value: Any, task: Task, where: str) -> int:
+def _label_number(value: Any, task: Task, where: str) -> int:
     """The class number of a label: its index in the declared values, or the number itself."""
     text = str(value)
     for spelling in (text, text.lower(), text.capitalize()):  # JSON's true is Python's True
@@ -103,7 +101,7 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
         if not np.isfinite(example["label"]):
             raise DataError(f"{where}: label {row[task.label]!r} is not finite")
     else:
-        example["label"] = label_number(row[task.label], task, where)
+        example["label"] = _label_number(row[task.label], task, where)
     if task.kind == "multiple_choice_lm":
         example["n_choices"] = int(row["n_choices"])
     if task.group is not None:
@@ -135,7 +133,7 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     examples: dict[str, list[dict[str, Any]]] = {}
     for split, source in task.splits:
         if isinstance(source, str):
-            rows = read_split(raw, task, source)
+            rows = _read_split(raw, task, source)
             examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
     pool = examples["train"]
     if task.unique:  # copies could be on both sides of a held-out split

@@ -76,10 +76,9 @@ def check_suffix(path: Path) -> None:
 
 
 def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged: bool = False) -> list[Row]:
-    """The records of one file, whose suffix gives the format.
+    """The records of one file, whose suffix (of :data:`READABLE`; ``.txt`` is JSON lines) gives the format.
 
     Args:
-        path: ``.tsv``, ``.csv``, ``.json``, ``.jsonl``, ``.txt`` (JSON lines) or ``.parquet``.
         header: column names, if the file has none (CoLA).
         skip_ragged: leave out lines with too few or too many fields (the published QQP has some).
 
@@ -164,6 +163,5 @@ def flatten(records: Sequence[Row], layout: str, path: Path) -> list[Row]:
     try:
         return list(LAYOUTS[layout](records))
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(
-            f"{path}: a record does not have the {layout} layout ({type(error).__name__}: {error})"
-        ) from None
+        problem = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: a record does not have the {layout} layout ({problem})") from None
