@@ -19,7 +19,7 @@ from replication.errors import ConfigError
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import parse_hyper, resolve
 from replication.text.encoders import load_model
-from replication.text.methods import Balancing, SharpnessAwareTrainer, add_lora, build_optimizer
+from replication.text.methods import SharpnessAwareTrainer, add_lora, balancing, build_optimizer
 from replication.text.recording import Recorder
 from replication.text.tasks import parse_task
 from replication.text.training import finetune
@@ -98,7 +98,7 @@ def test_lora_balances_by_the_adapted_layers_only(roberta: Chain, catalog: dict)
     torch.manual_seed(0)
     model = add_lora(load_model(roberta.model, task), method["lora"], task)
     optimizer = build_optimizer(model, method, parse_hyper("nlp", SMALL))
-    (callback,) = Balancing(model, optimizer, {"min_count": 2}).callbacks
+    (callback,), _ = balancing(model, optimizer, {"min_count": 2})
     balancer = TempBalance(model, optimizer, **callback.options)
     balancer.step()
     rows = pd.DataFrame(balancer.rows()).dropna(subset=["block"])

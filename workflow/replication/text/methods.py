@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import Trainer
@@ -132,29 +131,18 @@ def _adapted_only(model: nn.Module) -> dict[str, Any]:
     return {"exclude": (*preset.exclude, *frozen)}
 
 
-class Balancing:
-    """TempBalance through the Trainer's callback, or only its measurements if ``options`` is None."""
+def balancing(
+    model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None
+) -> tuple[list[TempBalanceCallback], Callable[[], Any]]:
+    """The Trainer's callback for TempBalance, if any, and a function that returns what measures the model's spectra.
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
-        #: Callbacks for the Trainer.
-        self.callbacks: list[TempBalanceCallback] = []
-        if options is None:
-            # Measured before a checkpoint is loaded, so that a resumed run has the initial spectra too.
-            self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
-            self._diagnostics.measure()
-        else:
-            self.callbacks = [TempBalanceCallback(**options, **_adapted_only(model))]
-
-    @property
-    def _source(self) -> Any:
-        return self.callbacks[0].balancer if self.callbacks else self._diagnostics
-
-    def spectra(self, epoch: int, step: int) -> list[dict[str, Any]]:
-        """Rows of ``spectra.csv``: epoch, step, layer, block, alpha, lr. Available when training has begun."""
-        return [{"epoch": epoch, "step": step, **row} for row in self._source.rows()]
-
-    def eigenvalues(self) -> dict[str, Any]:
-        """Layer -> eigenvalues before training. Available when training has begun."""
-        # A checkpoint has them in another order.
-        found = self._source.initial_eigenvalues()
-        return {name: np.asarray(found[name], np.float32) for name in sorted(found)}
+    Without options that is a :class:`tempbalance.balance.Diagnostics`, otherwise the balancer, which the callback makes
+    when training begins.
+    """
+    if options is None:
+        diagnostics = Diagnostics(model, optimizer, preset="nlp")
+        # Measured before a checkpoint is loaded, so that a resumed run has the initial spectra too.
+        diagnostics.measure()
+        return [], lambda: diagnostics
+    callback = TempBalanceCallback(**options, **_adapted_only(model))
+    return [callback], lambda: callback.balancer

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -27,14 +28,14 @@ class Recorder(TrainerCallback):
     """Evaluates every epoch, keeps the weights of the best epoch, and writes the run's tables and checkpoints.
 
     ``primary`` names the metric that chooses the epoch; higher is better. ``evaluate("validation")`` (or ``"test"``)
-    returns metrics of the current weights, ``spectra(epoch, step)`` their rows of ``spectra.csv``.
+    returns metrics of the current weights, ``monitor()`` what measures their spectra.
     """
 
     run: RunDir
     hyper: NlpHyper
     primary: str
     evaluate: Callable[[str], Metrics]
-    spectra: Callable[[int, int], list[dict[str, Any]]]
+    monitor: Callable[[], Any]
     losses: list[float] = field(default_factory=list, init=False)
     last_val: Metrics = field(default_factory=dict, init=False)
     diverged_epoch: int | None = field(default=None, init=False)
@@ -48,7 +49,7 @@ class Recorder(TrainerCallback):
         """Report the start, and record the initial spectra, which a resumed run already has."""
         self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
         if state.global_step == 0:
-            self.run.spectra(self.spectra(0, 0))
+            self._record_spectra(0, 0)
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Collect the loss of each step; stop if it is not finite."""
@@ -75,11 +76,14 @@ class Recorder(TrainerCallback):
             test = self.evaluate("test")
             row |= {f"test_{name}": value for name, value in test.items()}
             self.paper.offer(epoch, test)
-        self.run.spectra(self.spectra(epoch, state.global_step))
+        self._record_spectra(epoch, state.global_step)
         self.run.history(**row)
         shown = {"loss": train_loss, f"val_{self.primary}": self.last_val[self.primary]}
         self.run.heartbeat(epoch, self.hyper.epochs, **shown)
         control.should_save = epoch < self.hyper.epochs and self.run.checkpoint_due(self.hyper.checkpoint_every_s)
+
+    def _record_spectra(self, epoch: int, step: int) -> None:
+        self.run.spectra([{"epoch": epoch, "step": step, **row} for row in self.monitor().rows()])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Move the Trainer's checkpoint into the run's checkpoints, and add this callback's state."""
@@ -109,8 +113,10 @@ class Recorder(TrainerCallback):
         self.paper.load_state_dict(kept["paper"])
         self.last_val = kept["last_val"]
 
-    def finish(self, model: torch.nn.Module, n_train: int, initial_eigenvalues: Mapping[str, Any]) -> None:
+    def finish(self, model: torch.nn.Module, n_train: int) -> None:
         """Evaluate on the test set and write the record."""
+        eigenvalues = self.monitor().initial_eigenvalues()  # a checkpoint has them in another order
+        initial = {name: np.asarray(eigenvalues[name], np.float32) for name in sorted(eigenvalues)}
         final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         ended = outcome(
             self.selected,
@@ -127,7 +133,7 @@ class Recorder(TrainerCallback):
             "n_parameters": sum(p.numel() for p in model.parameters()),
             "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
-        self.run.finish({**ended, **counts}, model=final_weights, initial_eigenvalues=initial_eigenvalues)
+        self.run.finish({**ended, **counts}, model=final_weights, initial_eigenvalues=initial)
 
 
 def _trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

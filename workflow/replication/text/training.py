@@ -23,11 +23,11 @@ from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.text.batches import collator, read_evaluation_rows, read_training_rows
 from replication.text.encoders import load_model, load_tokenizer
-from replication.text.methods import Balancing, SharpnessAwareTrainer, add_lora, build_optimizer
+from replication.text.methods import SharpnessAwareTrainer, add_lora, balancing, build_optimizer
 from replication.text.preparing import MANIFEST, count_training_rows, read_manifest
 from replication.text.recording import Recorder
 from replication.text.scoring import Evaluator
-from replication.text.tasks import Task, parse_task
+from replication.text.tasks import parse_task
 
 
 def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> TrainingArguments:
@@ -68,12 +68,6 @@ def _tracker(run: RunDir) -> list[TrainerCallback]:
         raise ConfigError(f"key 'report_to' is {run.report_to!r}: {error}") from None
 
 
-def _check_cache(task: Task, data: Path, tokens: Path) -> None:
-    manifest = read_manifest(tokens)
-    if manifest["data_manifest"] != sha256(data / MANIFEST) or manifest["max_length"] != task.max_length:
-        raise DataError(f"{tokens}: it was made from other data or with another max_length; delete it and run again")
-
-
 def finetune(
     spec: RunSpec, *, data: Path, tokens: Path, indices: Sequence[int], run: RunDir, device: str = "cpu"
 ) -> None:
@@ -88,7 +82,9 @@ def finetune(
     hyper = parse_hyper("nlp", spec.hyper)
     method, _ = resolve("nlp", spec.method_options, spec.hyper)
     check_rows(indices, count_training_rows(data), data)
-    _check_cache(task, data, tokens)
+    cache = read_manifest(tokens)
+    if cache["data_manifest"] != sha256(data / MANIFEST) or cache["max_length"] != task.max_length:
+        raise DataError(f"{tokens}: it was made from other data or with another max_length; delete it and run again")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if device.startswith("cuda"):
@@ -106,7 +102,7 @@ def finetune(
     scratch = run.folder / "trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
-    balancing = Balancing(model, optimizer, method["balance"])
+    callbacks, monitor = balancing(model, optimizer, method["balance"])
     kind: Any = Trainer
     if method["optimizer"] == "sam":
         kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"])
@@ -116,11 +112,11 @@ def finetune(
         data_collator=collator(task, load_tokenizer(spec.model_options)),
         train_dataset=rows["train"],
         optimizers=(optimizer, None),
-        callbacks=[*_tracker(run), *balancing.callbacks],
+        callbacks=[*_tracker(run), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
-    evaluate = Evaluator(trainer, task, read_manifest(tokens).get("choice_tokens", ()))
-    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), balancing.spectra)
+    evaluate = Evaluator(trainer, task, cache.get("choice_tokens", ()))
+    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), monitor)
     trainer.add_callback(recorder)
     if run.report_to != "none":
         run.track = lambda scalars, _epoch: trainer.log(scalars)
@@ -129,4 +125,4 @@ def finetune(
         recorder.load(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     shutil.rmtree(scratch, ignore_errors=True)
-    recorder.finish(model, len(indices), balancing.eigenvalues())
+    recorder.finish(model, len(indices))
