@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset
 from transformers import Trainer
 
-from replication.text.batches import Row, TokenRows
+from replication.text.batches import TokenRows
 from replication.text.metrics import score
 from replication.text.spans import answers_from_logits, squad_scores
 from replication.text.tasks import Task
@@ -20,31 +20,13 @@ from replication.text.tasks import Task
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class _Watched(Dataset[Row]):
-    """Rows that record the order in which they are read."""
-
-    def __init__(self, rows: TokenRows) -> None:
-        self.rows = rows
-        self.order: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Row:
-        self.order.append(index)
-        return self.rows[index]
-
-
+@dataclass(frozen=True)
 class Evaluator:
-    """Metrics of the Trainer's model.
+    """Metrics of the Trainer's model. ``choice_tokens`` are those of A, B, ... (multiple choice by a causal model)."""
 
-    ``choice_tokens`` are the token ids of A, B, C, ... (multiple choice by a causal model).
-    """
-
-    def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:
-        self.trainer = trainer
-        self.task = task
-        self.choice_tokens = list(choice_tokens)
+    trainer: Trainer
+    task: Task
+    choice_tokens: Sequence[int] = ()
 
     def __call__(self, rows: TokenRows) -> dict[str, float]:
         """Metrics of the current weights, and the loss for tasks with a class or a value per row."""
@@ -63,11 +45,11 @@ class Evaluator:
         model: Any = self.trainer.model
         model.eval()
         # The Trainer's own loader draws from torch's generator, on which later dropout depends. If training groups rows
-        # by length, it reorders these too.
-        seen = _Watched(rows)
-        found = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
-        order = seen.order[-len(rows) :]
-        return [out for _, out in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
+        # by length, it reorders these too; another sampler gives the same order.
+        loader = self.trainer.get_test_dataloader(rows)
+        order: Any = self.trainer._get_eval_sampler(rows)
+        found = dict(zip(order, (out.cpu() for batch in loader for out in self._output(model, batch)), strict=True))
+        return [found[row] for row in range(len(rows))]
 
     def _output(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
         with self.trainer.accelerator.autocast():
@@ -77,7 +59,7 @@ class Evaluator:
         if self.task.kind == "multiple_choice_lm":
             answers = (batch["labels"] != -100).int().argmax(dim=1)  # the logits before the answer predict it
             picked = output.logits[torch.arange(len(answers), device=answers.device), answers - 1]
-            return picked[:, self.choice_tokens].float()
+            return picked[:, list(self.choice_tokens)].float()
         return output.logits.float()
 
     def _score(self, logits: Tensor, rows: TokenRows) -> dict[str, float]:
