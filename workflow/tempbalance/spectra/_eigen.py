@@ -178,11 +178,12 @@ def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | No
     if not torch.isfinite(weight.detach()).all():
         raise InputError(f"a weight of shape {tuple(weight.shape)} has values that are not finite (NaN or infinity)")
     (values,) = batched_eigenvalues([unfold(weight, conv1d=conv1d)], min_eigenvalue=min_eigenvalue)
-    values = values.flatten().sort().values
-    return values if min_eigenvalue is None else drop_small(values, min_eigenvalue)
+    return drop_small(values.flatten().sort().values, min_eigenvalue)
 
 
-def drop_small(eigenvalues: Values, min_eigenvalue: float) -> Values:
-    """Eigenvalues above ``min_eigenvalue``; all of them if none is above."""
+def drop_small(eigenvalues: Values, min_eigenvalue: float | None) -> Values:
+    """Eigenvalues above ``min_eigenvalue``; all of them if none is above, or without a minimum."""
+    if min_eigenvalue is None:
+        return eigenvalues
     kept = eigenvalues[eigenvalues > min_eigenvalue]
     return kept if len(kept) else eigenvalues

@@ -57,6 +57,12 @@ class Layer:
     block: str | None = None
     adapters: tuple[Adapter, ...] = ()
 
+    @property
+    def tensors(self) -> list[str]:
+        """Names of the weight and the adapters' tensors."""
+        adapters = [name for adapter in self.adapters for name in (adapter.a, adapter.b)]
+        return adapters if self.weight is None else [self.weight, *adapters]
+
 
 def clean_name(name: str) -> str:
     """A parameter's name without the prefixes that wrappers add."""

@@ -55,8 +55,6 @@ class LayerSpectrum:
         return np.sort(self.spectra, axis=None)
 
     def _filtered(self) -> list[NDArray[np.floating]]:
-        if self.preset.min_eigenvalue is None:
-            return list(self.spectra)
         return [drop_small(row, self.preset.min_eigenvalue) for row in self.spectra]
 
     @cached_property
@@ -80,8 +78,12 @@ class LayerSpectrum:
     @property
     def alpha(self) -> float:
         """The heavy-tail exponent (for ``per_mode`` the mean over modes); NaN if it has none (:attr:`reason`)."""
+        return self._mean("alpha")
+
+    def _mean(self, name: str) -> float:
+        """Mean over the fits; NaN without one."""
         fits = self._fits[0]
-        return float(np.mean([fit.alpha for fit in fits])) if fits else float("nan")
+        return float(np.mean([getattr(fit, name) for fit in fits])) if fits else float("nan")
 
     def value(self, metric: str) -> float:
         """The value that a schedule maps to a rate; NaN for a layer without an exponent."""
@@ -98,7 +100,6 @@ class LayerSpectrum:
 
     def row(self) -> dict[str, Any]:
         """The layer's row of the metrics table."""
-        fits, reason = self._fits
         values = self.eigenvalues
         usable = len(values) >= 2 and values[-1] > 0
         return {
@@ -107,11 +108,11 @@ class LayerSpectrum:
             "shape": "x".join(map(str, self.shape)),
             "n_eigs": len(values),
             "alpha": self.alpha,
-            "ks_distance": float(np.mean([fit.ks_distance for fit in fits])) if fits else float("nan"),
+            "ks_distance": self._mean("ks_distance"),
             "stable_rank": stable_rank(values) if usable else float("nan"),
             "spectral_norm": spectral_norm(values) if usable else float("nan"),
-            "lambda_min": float(np.mean([fit.xmin for fit in fits])) if fits else float("nan"),
-            "reason": reason,
+            "lambda_min": self._mean("xmin"),
+            "reason": self.reason,
         }
 
 

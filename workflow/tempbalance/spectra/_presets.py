@@ -8,14 +8,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from tempbalance.errors import InputError
 
 Conv1d = Literal["matrix", "released"]
-Transposed = Literal["matrix", "skip"]
-Spectral = Literal["skip", "per_mode", "pooled"]
-Lora = Literal["scaled", "unscaled"]
-Unit = Literal["block", "layer", "layer_in_block"]
-Norms = Literal["base", "preceding"]
-Timing = Literal["fresh", "lagged"]
-Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
-MetricScale = Literal["alpha", "released"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
 
@@ -58,17 +50,17 @@ class Preset:
     xmin_pos: float
     min_eigenvalue: float | None
     min_count: int
-    unit: Unit
-    timing: Timing
-    norms: Norms = "base"
+    unit: Literal["block", "layer", "layer_in_block"]
+    timing: Literal["fresh", "lagged"]
+    norms: Literal["base", "preceding"] = "base"
     exclude: tuple[str, ...] = ()
     conv1d: Conv1d = "matrix"
-    transposed: Transposed = "matrix"
-    spectral: Spectral = "skip"
-    lora: Lora = "scaled"
+    transposed: Literal["matrix", "skip"] = "matrix"
+    spectral: Literal["skip", "per_mode", "pooled"] = "skip"
+    lora: Literal["scaled", "unscaled"] = "scaled"
     tail: Tail = "hill"
-    metric: Metric = "alpha"
-    metric_scale: MetricScale = "alpha"
+    metric: Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"] = "alpha"
+    metric_scale: Literal["alpha", "released"] = "alpha"
     farms_ratio: float = 1.0
     embeddings: bool = False
 
@@ -102,11 +94,10 @@ def get_preset(preset: str | Preset, **changes: Any) -> Preset:
             raise InputError(f"preset: {preset!r} is unknown, expected one of {sorted(PRESETS)}")
         preset = PRESETS[preset]
     changes = {key: value for key, value in changes.items() if value is not None}
-    unknown = sorted(set(changes) - set(Preset.__dataclass_fields__))
+    options = list(Preset.__dataclass_fields__)
+    unknown = sorted(set(changes) - set(options))
     if unknown:
-        raise InputError(
-            f"preset option {unknown[0]!r} is unknown, expected one of {list(Preset.__dataclass_fields__)}"
-        )
+        raise InputError(f"preset option {unknown[0]!r} is unknown, expected one of {options}")
     for key, allowed in _CHOICES.items():
         if key in changes and changes[key] not in allowed:
             raise InputError(f"{key}: {changes[key]!r} is unknown, expected one of {list(allowed)}")
