@@ -35,15 +35,8 @@ def report_checkpoint(
 ) -> pd.DataFrame:
     """Print the layers of a checkpoint with their exponents, and write the requested files.
 
-    Args:
-        path: a safetensors file, a transformers or adapter folder, or a torch state dict.
-        preset: ``nlp``, ``sciml``, or ``auto``: ``nlp`` if most layers are dense layers in numbered blocks.
-        csv: file for the table.
-        json_file: file for the table and its summary.
-        plot: image file; its suffix decides the format.
-        console: a rich Console for the table; standard output by default. Progress goes to standard error.
-
-    Returns the table, as :func:`tempbalance.spectra.state_dict_metrics` does.
+    The options are those of the command line. The ``console`` is standard output by default; progress goes to standard
+    error. Returns the table, as :func:`tempbalance.spectra.state_dict_metrics` does.
 
     Raises DataError for unreadable checkpoints and outputs, InputError for unknown options.
     """
@@ -75,7 +68,7 @@ def report_checkpoint(
 
 
 def choose_preset(checkpoint: Checkpoint, preset: str) -> Preset:
-    """The preset by name; ``auto`` decides by the share of dense layers in numbered blocks."""
+    """The preset by name; ``auto`` is ``nlp`` if most layers are dense layers in numbered blocks, else ``sciml``."""
     if preset != "auto":
         return get_preset(preset)
     layers = find_layers_in_state_dict(checkpoint.tensors, get_preset("nlp"))
@@ -91,7 +84,7 @@ def summarise(table: pd.DataFrame, checkpoint: Checkpoint, preset: Preset) -> di
     return {
         "checkpoint": str(checkpoint.path),
         "preset": preset.name,
-        "n_parameters": checkpoint.n_parameters,
+        "n_parameters": sum(t.numel() for t in checkpoint.tensors.values() if t.is_floating_point() or t.is_complex()),
         "layers": len(table),
         "layers_with_alpha": len(alphas),
         "alpha_mean": float(alphas.mean()) if len(alphas) else None,
