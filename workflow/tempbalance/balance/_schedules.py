@@ -70,11 +70,8 @@ def sigmoid_schedule(
     if tau <= 0:
         raise InputError(f"sigmoid schedule: expected tau > 0, got {tau}")
     values = _finite(alphas)
-    if not len(values):
-        return values
-    mean = values.mean()
     # Rounding can make the mean of equal numbers differ from them; that must not change a rate.
-    distance = np.zeros_like(values) if _all_equal(values) else values - mean
+    distance = np.zeros_like(values) if _all_equal(values) else values - values.mean()
     # tanh, unlike exp, does not overflow.
     share = 0.5 * np.tanh(tau * distance / 2)
     return base_lr * 10 ** (np.where(distance > 0, s_max, s_min) * share)
@@ -117,12 +114,15 @@ def linear_schedule(
 
 def sqrt_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
     """Rates proportional to sqrt(alpha), with the base rate as their mean: ``base * sqrt(a_i) / mean sqrt(a)``."""
-    return _proportional(np.sqrt(_positive(alphas)), base_lr)
+    values = _finite(alphas)
+    if (values <= 0).any():
+        raise InputError(f"sqrt schedule: expected positive numbers, got {values.min():g}")
+    return _proportional(np.sqrt(values), base_lr)
 
 
 def log2_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
     """Rates proportional to log2(alpha): ``base * log2(a_i) / mean log2(a)``. Raises InputError below 1."""
-    values = _positive(alphas)
+    values = _finite(alphas)
     if (values < 1).any():
         raise InputError(f"log2 schedule: expected values of 1 or more, got {values.min():g}")
     return _proportional(np.log2(values), base_lr)
@@ -146,13 +146,6 @@ def exp_schedule(alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max
     return np.clip(
         _proportional(np.exp(standardised), base_lr), base_lr * 10 ** (-s_min / 2), base_lr * 10 ** (s_max / 2)
     )
-
-
-def _positive(alphas: ArrayLike) -> Rates:
-    values = _finite(alphas)
-    if (values <= 0).any():
-        raise InputError(f"alphas: expected positive numbers, got {values.min():g}")
-    return values
 
 
 def _proportional(values: Rates, base_lr: float) -> Rates:
