@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -48,6 +49,38 @@ def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
     if 3 <= weight.ndim <= 5:
         return weight.flatten(2).permute(2, 0, 1) * math.sqrt(0.5)
     raise InputError(f"a weight of shape {tuple(weight.shape)} is not a matrix, expected 2 to 5 axes")
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """Evenly spaced starts of the fewest windows that cover the length."""
+    count = math.ceil(length / window)
+    return [round(index * (length - window) / max(count - 1, 1)) for index in range(count)]
+
+
+def farms_windows(matrices: Tensor, *, aspect_ratio: float = 1.0) -> Tensor:
+    """Windows of one aspect ratio that cover each matrix; their eigenvalues are pooled (FARMS, arXiv 2506.06280).
+
+    The exponent of pure noise depends on the shape of the matrix (2.1 for 768 x 768, 3.5 for 3072 x 768). With windows
+    of one aspect ratio it does not, so layers of different shapes can be compared.
+
+    Args:
+        matrices: ``[matrices, rows, columns]``.
+        aspect_ratio: longer side over shorter side of a window, 1 or more. Windows are as large as possible, and
+            overlap if they do not divide the matrix evenly.
+
+    Returns ``[matrices * windows, longer, shorter]``.
+    """
+    if matrices.shape[-2] < matrices.shape[-1]:
+        matrices = matrices.mT
+    rows, columns = matrices.shape[-2:]
+    short = max(1, min(columns, int(rows / aspect_ratio)))
+    long = min(rows, max(1, round(short * aspect_ratio)))
+    windows = [
+        matrices[:, top : top + long, left : left + short]
+        for top in _starts(rows, long)
+        for left in _starts(columns, short)
+    ]
+    return torch.cat(windows)
 
 
 def promoted(matrices: Tensor) -> Tensor:
@@ -116,23 +149,26 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
     with torch.no_grad():
         batches = [promoted(batch.detach()) for batch in batches]
         if any(batch.device.type != "cpu" for batch in batches):
-            return _by_shape(batches, min_eigenvalue)
+            solve = partial(_spectrum, min_eigenvalue=min_eigenvalue)
+            return in_groups(batches, lambda batch: (batch.shape[1:], batch.dtype, batch.device), solve)
         workers = min(torch.get_num_threads(), len(batches))
         if workers <= 1:
             return [_spectrum(batch, min_eigenvalue) for batch in batches]
         return _threaded(batches, min_eigenvalue, workers)
 
 
-def _by_shape(batches: Sequence[Tensor], min_eigenvalue: float | None) -> list[Tensor]:
-    kinds: dict[tuple, list[int]] = {}
-    for index, batch in enumerate(batches):
-        kinds.setdefault((batch.shape[1:], batch.dtype, batch.device), []).append(index)
-    results: list[Tensor] = [torch.empty(0)] * len(batches)
+def in_groups(
+    tensors: Sequence[Tensor], key: Callable[[Tensor], Hashable], function: Callable[[Tensor], Tensor]
+) -> list[Tensor]:
+    """Apply a function to tensors with equal keys at once, concatenated along their first axis."""
+    kinds: dict[Hashable, list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        kinds.setdefault(key(tensor), []).append(index)
+    results: dict[int, Tensor] = {}
     for indices in kinds.values():
-        values = _spectrum(torch.cat([batches[index] for index in indices]), min_eigenvalue)
-        for index, part in zip(indices, values.split([len(batches[index]) for index in indices]), strict=True):
-            results[index] = part
-    return results
+        values = function(torch.cat([tensors[index] for index in indices]))
+        results |= zip(indices, values.split([len(tensors[index]) for index in indices]), strict=True)
+    return [results[index] for index in range(len(tensors))]
 
 
 def _threaded(batches: Sequence[Tensor], min_eigenvalue: float | None, workers: int) -> list[Tensor]:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra._eigen import batched_eigenvalues, drop_small, promoted, unfold
-from tempbalance.spectra._farms import farms_windows
+from tempbalance.spectra._eigen import batched_eigenvalues, drop_small, farms_windows, in_groups, promoted, unfold
 from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
 from tempbalance.spectra._presets import Preset, get_preset
 from tempbalance.spectra._tail import TailFit, fit_tail, spectral_norm, stable_rank
@@ -141,15 +140,8 @@ def _problem(matrices: Tensor, largest: float, preset: Preset) -> str | None:
 
 def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
     """Tensors as arrays, with one copy per device and type, because every copy from a GPU synchronises."""
-    kinds: dict[tuple, list[int]] = {}
-    for index, tensor in enumerate(tensors):
-        kinds.setdefault((tensor.device, tensor.dtype), []).append(index)
-    arrays: dict[int, NDArray[np.floating]] = {}
-    for indices in kinds.values():
-        flat = torch.cat([tensors[index].flatten() for index in indices]).cpu().numpy()
-        parts = np.split(flat, np.cumsum([tensors[index].numel() for index in indices])[:-1])
-        arrays |= {index: part.reshape(tensors[index].shape) for index, part in zip(indices, parts, strict=True)}
-    return [arrays[index] for index in range(len(tensors))]
+    flat = in_groups([tensor.flatten() for tensor in tensors], lambda part: (part.device, part.dtype), Tensor.cpu)
+    return [part.view(tensor.shape).numpy() for part, tensor in zip(flat, tensors, strict=True)]
 
 
 def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
