@@ -60,10 +60,9 @@ class TempBalance:
     """Layer-wise learning rates from heavy-tailed spectra (Liu et al., EMNLP 2024, section 3).
 
     Splits the optimizer's parameter groups so that every layer (or transformer block) has its own. The rate of a group
-    is the scheduler's rate times a factor. The factor is larger for under-trained layers, which have a larger exponent,
-    and smaller for the others. Parameters are matched by *name*. A bias has the rate of its layer. Normalization
-    parameters have the rate of their block if ``unit="block"``; otherwise the option ``norms`` decides. Embeddings,
-    other parameters, and layers without an exponent keep the scheduler's rate.
+    is the scheduler's rate times a factor, which is larger for under-trained layers: they have a larger exponent.
+    Parameters are matched by *name*. A bias has the rate of its layer. Normalization parameters have the rate of their
+    block if ``unit="block"``; otherwise ``norms`` decides. All others keep the scheduler's rate.
 
     Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call this after every update
     (NLP) or epoch (SciML)::
@@ -75,13 +74,12 @@ class TempBalance:
 
     Args:
         model: the model, which may be wrapped by DDP or torch.compile.
-        optimizer: a torch optimizer of some or all of the model's parameters, which must support several groups. It
-            keeps its state.
+        optimizer: a torch optimizer of some or all of the model's parameters, with support for several groups.
         preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; keywords change its options:
             ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
         schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``exp``, ``rank``, or ``fixed`` (sigmoid
-            with the exponents at initialisation, "TB_Fix"). A schedule ignores those of the following parameters that
-            it does not have, so that schedules can be compared with one set of hyper-parameters.
+            with the exponents at initialisation, "TB_Fix"). It ignores those of the following parameters that it does
+            not have, so that one set of hyper-parameters serves all schedules.
         s_min: strength for exponents below the mean (sigmoid and exp; the paper's s1); default 1.
         s_max: strength for exponents above the mean (sigmoid and exp; the paper's s2); default 1.
         tau: steepness of the sigmoid; default 10.
@@ -93,11 +91,10 @@ class TempBalance:
         normalize: scale the factors so that their mean over layers is 1.
         scheduler: a scheduler that was already built on this optimizer.
         tolerance: skip a layer's measurement while its exponent cannot have changed by more than this fraction
-            (:func:`tempbalance.balance.hill_interval` gives a bound). This saves eigenvalue problems and costs a copy
-            of the weights. 0: always measure. Only Hill exponents that set the rates (``tail="hill"``,
-            ``metric="alpha"``) can be skipped.
+            (:func:`tempbalance.balance.hill_interval` gives a bound); this costs a copy of the weights. 0: always
+            measure. Only Hill exponents that set the rates (``tail="hill"``, ``metric="alpha"``) can be skipped.
         groups: ``split``: the groups stay split. ``per_step``: they are split only inside ``optimizer.step()``, so
-            schedulers and checkpoints see the original groups (the transformers callback uses this).
+            schedulers and checkpoints see the original groups.
 
     Raises InputError for unknown options, for an optimizer without any of the model's layers, and for weights that
     cannot be read (shards, meta tensors).
@@ -245,9 +242,8 @@ class TempBalance:
         else:
             self._drift.track(self._diagnostics.tensors())
             due = self._drift.due()
-            # A full measurement also serves rows().
-            is_full = len(due) == len(self._drift.layers)
-            spectra = self._diagnostics.measure() if is_full else self._diagnostics.measure_some(due)
+            some = len(due) < len(self._layers)  # a full measurement also serves rows()
+            spectra = self._diagnostics.measure_some(due) if some else self._diagnostics.measure()
             self._drift.measured(spectra)
         #: Layers that the last update measured: all, or (with a tolerance) those that had moved too far.
         self.measured = [spectrum.layer.name for spectrum in spectra]
@@ -270,14 +266,13 @@ class TempBalance:
 
     def _new_factors(self) -> dict[str, float]:
         used = [layer for layer in self._layers.values() if np.isfinite(self._values[layer.name])]
-        names, blocks = [layer.name for layer in used], [layer.block for layer in used]
-        values = [self._values[name] for name in names]
+        values, blocks = [self._values[layer.name] for layer in used], [layer.block for layer in used]
         rates = grouped_rates(
             values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize, **self._inner_map
         )  # with a base rate of 1 these are factors: every schedule is proportional to its base rate
-        factors = dict(zip(names, map(float, rates), strict=True))
+        factors = {layer.name: float(rate) for layer, rate in zip(used, rates, strict=True)}
         for block in dict.fromkeys(block for block in blocks if block is not None):
-            inside = [factors[name] for name, other in zip(names, blocks, strict=True) if other == block]
+            inside = [factors[layer.name] for layer in used if layer.block == block]
             factors.setdefault(block, float(np.mean(inside)))
         return factors
 
@@ -337,9 +332,8 @@ class TempBalance:
             diagnostics = state["diagnostics"]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not a TempBalance state ({error!r}); save it with balancer.state_dict()") from None
-        known = {layer.name for layer in self._diagnostics.layers} | {layer.block for layer in self._diagnostics.layers}
-        unexpected = sorted({*factors, *pending} - known)
-        if unexpected:
+        known = {name for layer in self._diagnostics.layers for name in (layer.name, layer.block)}
+        if unexpected := sorted({*factors, *pending} - known):
             raise InputError(
                 f"the TempBalance state belongs to another model: it has {unexpected[0]!r}, which this model lacks"
             )
