@@ -23,8 +23,7 @@ class Diagnostics:
     Args:
         model: the model.
         optimizer: the optimizer that trains it.
-        preset: ``"nlp"`` or ``"sciml"``, and keywords that change its options, as in
-            :func:`tempbalance.spectra.layer_metrics`.
+        preset: ``"nlp"`` or ``"sciml"``; keywords change its options (:func:`tempbalance.spectra.layer_metrics`).
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, preset: str | Preset = "nlp", **changes: Any) -> None:
@@ -76,8 +75,8 @@ class Diagnostics:
     def rows(self, rates: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
         """One dict per layer: ``layer``, ``block``, ``alpha`` (NaN without an exponent), ``lr`` (NaN if frozen).
 
-        Exponents are those of the current weights. They are measured only if a weight has changed since the last
-        measurement. ``rates`` (parameter name -> rate) are the optimizer's by default.
+        Exponents are those of the current weights, measured only if a weight has changed since the last measurement.
+        ``rates`` (parameter name -> rate) are the optimizer's by default.
         """
         tensors = self.tensors()
         if rates is None:

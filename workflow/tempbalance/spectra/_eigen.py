@@ -61,14 +61,10 @@ def farms_windows(matrices: Tensor, *, aspect_ratio: float = 1.0) -> Tensor:
     """Windows of one aspect ratio that cover each matrix; their eigenvalues are pooled (FARMS, arXiv 2506.06280).
 
     The exponent of pure noise depends on the shape of the matrix (2.1 for 768 x 768, 3.5 for 3072 x 768). With windows
-    of one aspect ratio it does not, so layers of different shapes can be compared.
+    of one aspect ratio (longer over shorter side, 1 or more) it does not, so layers of different shapes compare.
+    Windows are as large as possible, and overlap if they do not divide the matrix evenly.
 
-    Args:
-        matrices: ``[matrices, rows, columns]``.
-        aspect_ratio: longer side over shorter side of a window, 1 or more. Windows are as large as possible, and
-            overlap if they do not divide the matrix evenly.
-
-    Returns ``[matrices * windows, longer, shorter]``.
+    Maps ``[matrices, rows, columns]`` to ``[matrices * windows, longer, shorter]``.
     """
     if matrices.shape[-2] < matrices.shape[-1]:
         matrices = matrices.mT
@@ -102,10 +98,6 @@ def _gram(matrices: Tensor) -> Tensor:
     return gram
 
 
-def _double(matrices: Tensor) -> Tensor:
-    return matrices.to(torch.complex128 if matrices.is_complex() else torch.float64)
-
-
 def _solve(matrices: Tensor) -> Tensor:
     # The released code computes singular values. The eigenvalues of W^T W are their squares, at half the cost or less.
     return torch.linalg.eigvalsh(_gram(matrices), UPLO="L").clamp_min(0)
@@ -116,21 +108,20 @@ def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
     largest = values[..., -1]
     needed = values[..., values.shape[-1] // 2] < FLOAT32_SAFE_SPREAD * largest
     if min_eigenvalue is not None:
-        noise = FLOAT32_NOISE * largest
-        near = (values - min_eigenvalue).abs() <= noise.unsqueeze(-1)
+        near = (values - min_eigenvalue).abs() <= FLOAT32_NOISE * largest.unsqueeze(-1)
         needed |= near.any(dim=-1)
     return needed
 
 
 def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
     """Ascending eigenvalues ``[matrices, n]`` of one batch, in the precision that its conditioning needs."""
-    real = torch.float64 if matrices.dtype in (torch.float64, torch.complex128) else torch.float32
-    if min(matrices.shape[-2:]) <= SMALL or real == torch.float64:
-        return _solve(_double(matrices)).to(real)
+    real, double = matrices.dtype.to_real(), torch.promote_types(matrices.dtype, torch.float64)
+    if min(matrices.shape[-2:]) <= SMALL or matrices.dtype == double:
+        return _solve(matrices.to(double)).to(real)
     values = _solve(matrices)
     again = _needs_double(values, min_eigenvalue)
     if again.any():
-        values[again] = _solve(_double(matrices[again])).to(real)
+        values[again] = _solve(matrices[again].to(double)).to(real)
     return values
 
 
@@ -142,9 +133,8 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
         min_eigenvalue: the filter that will be applied later. If an eigenvalue is too close to it for float32, the
             matrix is solved in float64.
 
-    Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device. Rows are ascending; the
-    type is float64 for a float64 weight and float32 otherwise. On a GPU, weights of equal shape are solved
-    together. On a CPU with several torch threads, weights are distributed over threads.
+    Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device: rows ascending, float64 for a
+    float64 weight and float32 otherwise. A GPU solves weights of equal shape together; a CPU uses its torch threads.
     """
     with torch.no_grad():
         batches = [promoted(batch.detach()) for batch in batches]

@@ -14,16 +14,12 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from tempbalance.errors import InputError
 from tempbalance.spectra._presets import Preset
 
-Kind = Literal["matrix", "spectral"]
-
 #: Prefixes that wrappers add to names: torch.compile, FSDP1 and activation checkpointing.
 _WRAPPER = re.compile(r"(^|(?<=\.))(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
 _EMBEDDING = re.compile(r"^(\w*embeddings?|embed_\w+|wte|wpe|relative_attention_bias|shared)$", re.IGNORECASE)
 _NORM = re.compile(r"(norm|^ln(_\w+)?$|^bn\d*$)", re.IGNORECASE)
 _LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.(?P<adapter>[^.]+))?\.weight$")
-
-
 SHARD = (
     "{name}: this process holds only a shard of the weight; use FSDP2 (fully_shard), which is gathered for you, or "
     "measure inside FSDP.summon_full_params or deepspeed.zero.GatheredParameters"
@@ -53,7 +49,7 @@ class Layer:
 
     name: str
     weight: str | None
-    kind: Kind = "matrix"
+    kind: Literal["matrix", "spectral"] = "matrix"
     block: str | None = None
     adapters: tuple[Adapter, ...] = ()
 
@@ -89,11 +85,9 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def gathered(tensor: Tensor, name: str) -> Tensor:
-    """The whole tensor, even if this process holds only a shard of it.
+    """The whole tensor: DTensors (FSDP2, tensor parallelism) are gathered, by a call that every process must make.
 
-    DTensors (FSDP2, tensor parallelism) are gathered, by a collective call that every process must make.
-
-    Raises InputError for shards that only their framework can gather (FSDP1, DeepSpeed ZeRO-3).
+    Raises InputError for shards that only their framework can gather (DeepSpeed ZeRO-3), and for meta tensors.
     """
     if hasattr(tensor, "full_tensor"):
         return tensor.full_tensor()
@@ -123,7 +117,7 @@ def _layer_name(name: str) -> str | None:
     return None
 
 
-def _kind(name: str, tensor: Tensor) -> Kind | None:
+def _kind(name: str, tensor: Tensor) -> Literal["matrix", "spectral"] | None:
     """The kind of a tensor by name and shape; None if it is not a layer's weight."""
     if tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex()):
         return None
@@ -139,8 +133,7 @@ def _adapters(tensors: Mapping[str, Tensor], scales: Mapping[str, float]) -> dic
     """LoRA pairs by layer. ``scales`` is keyed by ``<layer>|<adapter>``."""
     sides: dict[tuple[str, str], dict[str, str]] = {}
     for name in tensors:
-        match = _LORA.match(name)
-        if match:
+        if match := _LORA.match(name):
             sides.setdefault((match["layer"], match["adapter"] or ""), {})[match["side"]] = name
     found: dict[str, tuple[Adapter, ...]] = {}
     for (layer, adapter), pair in sides.items():
@@ -166,9 +159,9 @@ def _find(
     seen: set[tuple] = set()
     for name, tensor in tensors.items():
         kind = _kind(name, tensor)
-        if kind is None or _LORA.match(name) or ".original_module." in name:
+        if kind is None or (kind == "spectral" and preset.spectral == "skip"):
             continue
-        if kind == "spectral" and preset.spectral == "skip":
+        if _LORA.match(name) or ".original_module." in name:
             continue
         identity = tensor_identity(tensor)
         # A head that is tied to an embedding table is an embedding.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from rich.table import Table
 
 from tempbalance.errors import DataError, InputError
 from tempbalance.spectra._checkpoints import Checkpoint, read_checkpoint
-from tempbalance.spectra._layers import Layer, find_layers_in_state_dict
-from tempbalance.spectra._metrics import LayerSpectrum, metrics_table, spectra_of
+from tempbalance.spectra._layers import find_layers_in_state_dict
+from tempbalance.spectra._metrics import metrics_table, spectra_of
 from tempbalance.spectra._presets import Preset, get_preset
 
 #: Layers solved between updates of the progress bar.
@@ -46,7 +46,9 @@ def report_checkpoint(
     layers.sort(key=lambda layer: _natural(layer.name))  # files sort names as text: 1, 10, 11, 2
     if not layers:
         raise DataError(f"{path}: no weight matrix among its {len(checkpoint.tensors)} tensors")
-    table = metrics_table(_solve(layers, checkpoint, choices))
+    chunks = [layers[start : start + CHUNK] for start in range(0, len(layers), CHUNK)]
+    shown = track(chunks, "spectra", console=Console(stderr=True), transient=True)
+    table = metrics_table([spectrum for chunk in shown for spectrum in spectra_of(chunk, checkpoint.tensors, choices)])
     summary = summarise(table, checkpoint, choices)
     _print(table, summary, console or Console())
     content = {
@@ -95,12 +97,6 @@ def summarise(table: pd.DataFrame, checkpoint: Checkpoint, preset: Preset) -> di
 
 def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
-
-
-def _solve(layers: Sequence[Layer], checkpoint: Checkpoint, preset: Preset) -> list[LayerSpectrum]:
-    chunks = [layers[start : start + CHUNK] for start in range(0, len(layers), CHUNK)]
-    shown = track(chunks, "spectra", console=Console(stderr=True), transient=True)
-    return [spectrum for chunk in shown for spectrum in spectra_of(chunk, checkpoint.tensors, preset)]
 
 
 def _print(table: pd.DataFrame, summary: dict[str, Any], console: Console) -> None:
