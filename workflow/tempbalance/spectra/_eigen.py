@@ -125,6 +125,7 @@ def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
     return values
 
 
+@torch.no_grad()
 def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | None = None) -> list[Tensor]:
     """Eigenvalues of W^H W for many weights at once.
 
@@ -136,15 +137,14 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
     Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device: rows ascending, float64 for a
     float64 weight and float32 otherwise. A GPU solves weights of equal shape together; a CPU uses its torch threads.
     """
-    with torch.no_grad():
-        batches = [promoted(batch.detach()) for batch in batches]
-        if any(batch.device.type != "cpu" for batch in batches):
-            solve = partial(_spectrum, min_eigenvalue=min_eigenvalue)
-            return in_groups(batches, lambda batch: (batch.shape[1:], batch.dtype, batch.device), solve)
-        workers = min(torch.get_num_threads(), len(batches))
-        if workers <= 1:
-            return [_spectrum(batch, min_eigenvalue) for batch in batches]
-        return _threaded(batches, min_eigenvalue, workers)
+    batches = [promoted(batch.detach()) for batch in batches]
+    if any(batch.device.type != "cpu" for batch in batches):
+        solve = partial(_spectrum, min_eigenvalue=min_eigenvalue)
+        return in_groups(batches, lambda batch: (batch.shape[1:], batch.dtype, batch.device), solve)
+    workers = min(torch.get_num_threads(), len(batches))
+    if workers <= 1:
+        return [_spectrum(batch, min_eigenvalue) for batch in batches]
+    return _threaded(batches, min_eigenvalue, workers)
 
 
 def in_groups(

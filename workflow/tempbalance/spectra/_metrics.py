@@ -36,8 +36,7 @@ class LayerSpectrum:
     Attributes:
         layer: the layer.
         shape: shape of its weight.
-        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``. Empty if the weight
-            has no spectrum.
+        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``; empty without one.
         preset: options of the metrics.
         problem: why there is no spectrum, or None.
     """
@@ -144,28 +143,22 @@ def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
     return [part.view(tensor.shape).numpy() for part, tensor in zip(flat, tensors, strict=True)]
 
 
-def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
+def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[Sequence[Layer]]:
     """Groups of consecutive layers with at most :data:`PORTION` values in all; a larger layer is a group of its own."""
-    portion: list[Layer] = []
-    size = 0
-    for layer in layers:
+    first = size = 0
+    for index, layer in enumerate(layers):
         own = tensors[layer.weight].numel() if layer.weight is not None else 0
-        if portion and size + own > PORTION:
-            yield portion
-            portion, size = [], 0
-        portion.append(layer)
+        if index > first and size + own > PORTION:
+            yield layers[first:index]
+            first, size = index, 0
         size += own
-    if portion:
-        yield portion
+    yield layers[first:]
 
 
+@torch.no_grad()
 def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> list[LayerSpectrum]:
-    """Spectra of layers whose tensors are given by name.
-
-    The layers are solved in portions, so that their weights are not all gathered and copied at once.
-    """
-    with torch.no_grad():
-        return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
+    """Spectra of layers, solved in portions, so that their weights are not all gathered and copied at once."""
+    return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
 
 
 def _portion_spectra(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> Iterator[LayerSpectrum]:
@@ -216,8 +209,7 @@ def layer_metrics(model: nn.Module, *, preset: str | Preset = "sciml", **changes
 
     Args:
         model: any torch model; it may be wrapped by DDP or torch.compile.
-        preset: ``"nlp"`` or ``"sciml"`` (:class:`Preset`). Keywords change its options
-            (``xmin_pos=1.5``, ``tail="ks"``, ``conv1d="released"``, ``min_count=2``, ...).
+        preset: ``"nlp"`` or ``"sciml"``; keywords change its options (:class:`Preset`), such as ``xmin_pos=1.5``.
 
     Returns a table indexed by layer name, with columns block, shape, n_eigs, alpha, ks_distance, stable_rank,
     spectral_norm, lambda_min (the eigenvalue where the tail starts) and reason (why alpha is NaN, otherwise missing).

@@ -23,17 +23,14 @@ class Preset:
             block times a linear map within the block; "layer" in the released NLP code).
         norms: unless the unit is the block, the rate of a block's parameters that belong to no layer (LayerNorm): the
             ``base`` rate, or that of the ``preceding`` layer in the block, as in the released NLP code.
-        timing: ``fresh``: rates follow the current weights, and the first update is balanced (SciML code). ``lagged``:
-            rates follow the exponents from before the last forward pass, so the first update is not balanced (NLP
-            code).
-        exclude: layers whose name contains one of these strings keep the base rate, and the mean exponent is over the
-            others.
-        conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code
-            (:func:`tempbalance.spectra.unfold`).
+        timing: rates follow the current weights (``fresh``, SciML code), or the exponents from before the last forward
+            pass (``lagged``, NLP code), so that the first update is not balanced.
+        exclude: layers whose name contains one of these strings keep the base rate and count in no mean.
+        conv1d: ``matrix``: a Conv1d is like any convolution; ``released``: :func:`tempbalance.spectra.unfold`.
         transposed: ``matrix`` treats a transposed convolution like any convolution; ``skip`` leaves it out, like the
             released code. A state dict does not show which convolutions are transposed, so there all count.
-        spectral: complex weights of spectral convolutions: ``skip`` leaves them out, ``pooled`` pools the eigenvalues
-            of all modes into one spectrum, ``per_mode`` uses the mean of the exponents of the modes.
+        spectral: complex weights of spectral convolutions: ``skip`` leaves them out, ``pooled`` pools all modes into
+            one spectrum, ``per_mode`` uses the mean of the modes' exponents.
         lora: whether an adapter's product is multiplied by its scale alpha / r.
         tail: how the start of the tail is chosen.
         metric: the value that the schedule maps to a rate. ``farms`` is the exponent of windows of one aspect ratio
@@ -107,7 +104,5 @@ def get_preset(preset: str | Preset, **changes: Any) -> Preset:
     if not result.farms_ratio >= 1:
         raise InputError(f"farms_ratio: {result.farms_ratio!r} is out of range, expected 1 or more")
     if not result.min_count >= 2:
-        raise InputError(
-            f"min_count: {result.min_count!r} is out of range, expected 2 or more (a tail needs two points)"
-        )
+        raise InputError(f"min_count: {result.min_count!r} is out of range, expected 2 or more")
     return result
