@@ -62,7 +62,8 @@ class TempBalance:
     Splits the optimizer's parameter groups so that every layer (or transformer block) has its own. The rate of a group
     is the scheduler's rate times a factor, which is larger for under-trained layers: they have a larger exponent.
     Parameters are matched by *name*. A bias has the rate of its layer. Normalization parameters have the rate of their
-    block if ``unit="block"``; otherwise ``norms`` decides. All others keep the scheduler's rate.
+    block if ``unit="block"``; otherwise ``norms`` decides. Other parameters, and layers without an exponent, keep the
+    scheduler's rate.
 
     Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call this after every update
     (NLP) or epoch (SciML)::
