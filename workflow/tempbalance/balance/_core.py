@@ -164,6 +164,7 @@ class TempBalance:
         self._check_groups(has_scheduler=scheduler is not None or groups == "per_step")
         layers = list(self._layers.values())
         self._drift = Drift(layers, self.preset, tolerance) if tolerance and self.every else None
+        #: Layer -> the value that the schedule maps to a rate; NaN without an exponent.
         self._values: dict[str, float] = {}
         self._steps = 0
         self._factors: dict[str, float] = {}
@@ -248,22 +249,18 @@ class TempBalance:
             self._drift.measured(spectra)
         #: Layers that the last update measured: all, or (with a tolerance) those that had moved too far.
         self.measured = [spectrum.layer.name for spectrum in spectra]
-        self._values |= self._measured_values(spectra)
-        self._pending = self._new_factors()
-
-    def _activate(self) -> None:
-        self._factors = self._pending
-        self._groups.apply(self._factors, self._keys)
-
-    def _measured_values(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
-        """Layer -> the value that the schedule maps to a rate; NaN without an exponent."""
         used = [spectrum for spectrum in spectra if spectrum.layer.name in self._layers and spectrum.reason is None]
         preset = self.preset
         if not self._steps and preset.metric == "stable_rank_released":
             preset = replace(preset, metric="stable_rank")  # at initialisation of the whole spectrum
         names = [spectrum.layer.name for spectrum in used]
-        values = dict.fromkeys((spectrum.layer.name for spectrum in spectra), float("nan"))
-        return values | dict(zip(names, map(float, metric_values(used, preset)), strict=True))
+        self._values |= dict.fromkeys(self.measured, float("nan"))
+        self._values |= zip(names, map(float, metric_values(used, preset)), strict=True)
+        self._pending = self._new_factors()
+
+    def _activate(self) -> None:
+        self._factors = self._pending
+        self._groups.apply(self._factors, self._keys)
 
     def _new_factors(self) -> dict[str, float]:
         used = [layer for layer in self._layers.values() if np.isfinite(self._values[layer.name])]

@@ -93,14 +93,14 @@ def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFi
     logs = np.log(values, where=values > 0, out=np.zeros_like(values))
     sums = np.cumsum(logs[::-1])[::-1]
     counts = len(values) - np.arange(len(values))
-    best = (np.inf, usable[0])
-    for start in usable:
+
+    def distance(start: int) -> float:
         count = counts[start]
         alpha = 1 + count / (sums[start] - count * logs[start])
         model = 1 - np.exp((1 - alpha) * (logs[start:] - logs[start]))
-        distance = float(np.abs(model - np.arange(count) / count).max())
-        best = min(best, (distance, start))
-    return _fit(values, best[1])
+        return float(np.abs(model - np.arange(count) / count).max())
+
+    return _fit(values, min(usable, key=distance))
 
 
 def alpha_ks_search(eigenvalues: Eigenvalues) -> TailFit:
