@@ -113,6 +113,7 @@ def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
     return needed
 
 
+@torch.no_grad()  # here, because grad mode is per thread
 def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
     """Ascending eigenvalues ``[matrices, n]`` of one batch, in the precision that its conditioning needs."""
     real, double = matrices.dtype.to_real(), torch.promote_types(matrices.dtype, torch.float64)
@@ -125,7 +126,6 @@ def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
     return values
 
 
-@torch.no_grad()
 def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | None = None) -> list[Tensor]:
     """Eigenvalues of W^H W for many weights at once.
 
@@ -138,13 +138,11 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
     float64 weight and float32 otherwise. A GPU solves weights of equal shape together; a CPU uses its torch threads.
     """
     batches = [promoted(batch.detach()) for batch in batches]
+    solve = partial(_spectrum, min_eigenvalue=min_eigenvalue)
     if any(batch.device.type != "cpu" for batch in batches):
-        solve = partial(_spectrum, min_eigenvalue=min_eigenvalue)
         return in_groups(batches, lambda batch: (batch.shape[1:], batch.dtype, batch.device), solve)
     workers = min(torch.get_num_threads(), len(batches))
-    if workers <= 1:
-        return [_spectrum(batch, min_eigenvalue) for batch in batches]
-    return _threaded(batches, min_eigenvalue, workers)
+    return list(map(solve, batches)) if workers <= 1 else _threaded(batches, solve, workers)
 
 
 def in_groups(
@@ -161,18 +159,14 @@ def in_groups(
     return [results[index] for index in range(len(tensors))]
 
 
-def _threaded(batches: Sequence[Tensor], min_eigenvalue: float | None, workers: int) -> list[Tensor]:
-    def solve(index: int) -> Tensor:
-        with torch.no_grad():  # grad mode is per thread
-            return _spectrum(batches[index], min_eigenvalue)
-
+def _threaded(batches: Sequence[Tensor], solve: Callable[[Tensor], Tensor], workers: int) -> list[Tensor]:
     # Largest first, so that no thread starts a large matrix last.
     order = sorted(range(len(batches)), key=lambda index: -min(batches[index].shape[-2:]))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more threads in a solver gain little, and compete with the pool
     try:
         with ThreadPoolExecutor(workers) as pool:
-            solved = dict(zip(order, pool.map(solve, order), strict=True))
+            solved = dict(zip(order, pool.map(solve, [batches[index] for index in order]), strict=True))
     finally:
         torch.set_num_threads(threads)
     return [solved[index] for index in range(len(batches))]
