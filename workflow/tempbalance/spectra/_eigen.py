@@ -61,8 +61,8 @@ def farms_windows(matrices: Tensor, *, aspect_ratio: float = 1.0) -> Tensor:
     """Windows of one aspect ratio that cover each matrix; their eigenvalues are pooled (FARMS, arXiv 2506.06280).
 
     The exponent of pure noise depends on the shape of the matrix (2.1 for 768 x 768, 3.5 for 3072 x 768). With windows
-    of one aspect ratio (longer over shorter side, 1 or more) it does not, so layers of different shapes compare.
-    Windows are as large as possible, and overlap if they do not divide the matrix evenly.
+    of one aspect ratio (longer over shorter side) it does not, so layers of different shapes can be compared. Windows
+    are as large as possible, and overlap if they do not divide the matrix evenly.
 
     Maps ``[matrices, rows, columns]`` to ``[matrices * windows, longer, shorter]``.
     """
