@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 from transformers import Trainer
 
-from replication.text.batches import TokenRows
+from replication.text.batches import Row, TokenRows
 from replication.text.metrics import score
 from replication.text.spans import answers_from_logits, squad_scores
 from replication.text.tasks import Task
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True)
+class _Watched(Dataset[Row]):
+    """Rows that record the order in which they are read."""
+
+    rows: TokenRows
+    order: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        self.order.append(index)
+        return self.rows[index]
 
 
 @dataclass(frozen=True)
@@ -45,10 +61,10 @@ class Evaluator:
         model: Any = self.trainer.model
         model.eval()
         # The Trainer's own loader draws from torch's generator, on which later dropout depends. If training groups rows
-        # by length, it reorders these too; another sampler gives the same order.
-        loader = self.trainer.get_test_dataloader(rows)
-        order: Any = self.trainer._get_eval_sampler(rows)
-        found = dict(zip(order, (out.cpu() for batch in loader for out in self._output(model, batch)), strict=True))
+        # by length, it reorders these too.
+        seen = _Watched(rows)
+        outputs = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
+        found = dict(zip(seen.order[-len(rows) :], outputs, strict=True))
         return [found[row] for row in range(len(rows))]
 
     def _output(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
