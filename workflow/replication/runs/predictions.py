@@ -16,6 +16,7 @@ from replication.runs.records import RUN_COLUMNS, check_file
 from replication.settings.artifacts import FLOW_DIMENSIONS, Artifact
 from replication.settings.grid import Cell, Experiment
 from replication.settings.paths import RunPath
+from replication.settings.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,55 +25,50 @@ Array = NDArray[np.floating]
 ARRAYS = ("target", "prediction", "grid", "channels", "times", "samples")
 
 
+def _dimension(run: RunSpec) -> int | None:
+    return FLOW_DIMENSIONS.get(run.dataset_options.get("pde", ""))
+
+
 def flow_dimensions(experiments: Mapping[str, Experiment]) -> dict[str, set[int]]:
     """Experiment -> space dimensions of the flows that it predicts."""
     return {
-        name: {
-            FLOW_DIMENSIONS[run.dataset_options["pde"]]
-            for run in experiment.runs.values()
-            if run.dataset_options.get("pde") in FLOW_DIMENSIONS
-        }
+        name: {dimension for run in experiment.runs.values() if (dimension := _dimension(run))}
         for name, experiment in experiments.items()
     }
 
 
 def example_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Paths (below the results folder) of the runs whose predictions an artifact shows; empty for most artifacts.
+    """Paths (below the folder of runs) of the runs whose predictions an artifact shows; empty for most artifacts.
 
-    One run of each method of the pair: the main experiment's first model on a flow of the artifact's dimension, at
-    its largest ratio, where networks have learned most, with its first seed.
+    They are of the main experiment's first model on a flow of the artifact's dimension, at its largest ratio, where
+    networks have learned most.
     """
     if artifact.flow_dimension is None:
         return []
-    fitting = [
-        cell
-        for cell in experiments[artifact.experiments[0]].cells
-        if FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", "")) == artifact.flow_dimension
-    ]
-    return pair_of_runs(fitting, artifact.pairs[0], max)
-
-
-def pair_of_runs(
-    cells: Sequence[Cell], methods: Collection[str], choose: Callable[[Iterable[float]], float]
-) -> list[str]:
-    """Paths of one seed's runs of both methods: the first cell's model, data set and seed.
-
-    ``choose`` picks one of their ratios.
-
-    For a searched cell these are the runs of all trials: which one is chosen is not known before they finish.
-    """
-    first = cells[0]
-    here = [cell for cell in cells if (cell.model, cell.dataset) == (first.model, first.dataset)]
-    ratio = choose(cell.ratio for cell in here)
-    shown = (cell for cell in here if cell.ratio == ratio and cell.method in methods)
-    return sorted(run.path for cell in shown for run in cell.candidates(first.seeds[0]))
+    cells = experiments[artifact.experiments[0]].cells
+    fitting = [cell for cell in cells if _dimension(cell.runs[0]) == artifact.flow_dimension]
+    return _pair_of_runs(fitting, artifact.pairs[0], max)
 
 
 def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
     """Paths (below the folder of runs) of the runs whose eigenvalues a figure draws; empty for most figures."""
     if artifact.layout != "fig1_esd":
         return []
-    return pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0], min)
+    return _pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0], min)
+
+
+def _pair_of_runs(
+    cells: Sequence[Cell], methods: Collection[str], choose: Callable[[Iterable[float]], float]
+) -> list[str]:
+    """Paths of both methods' runs with the first cell's model, data set and first seed, at the ratio that is chosen.
+
+    Of a searched cell, the runs of all trials: which one is shown is not known before they finish.
+    """
+    first = cells[0]
+    here = [cell for cell in cells if (cell.model, cell.dataset) == (first.model, first.dataset)]
+    ratio = choose(cell.ratio for cell in here)
+    shown = (cell for cell in here if cell.ratio == ratio and cell.method in methods)
+    return sorted(run.path for cell in shown for run in cell.candidates(first.seeds[0]))
 
 
 @dataclass(frozen=True)
@@ -111,7 +107,7 @@ class Rollout:
         return self.times if len(self.times) else np.arange(1.0, self.frames + 1)
 
     def moment(self, frame: int) -> str:
-        """Label of a predicted frame (-1: the last): its time, or its number from 1 where the data have no times."""
+        """Label of a predicted frame (-1: the last): its time, or its number from 1."""
         return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"
 
     def errors(self) -> Array | None:
@@ -123,8 +119,7 @@ class Rollout:
 
         PDEBench's nRMSE of this sample before it is averaged over frames and channels.
         """
-        errors = self.errors()
-        if errors is None:
+        if (errors := self.errors()) is None:
             return None
         space = tuple(range(self.ndim))
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -132,29 +127,28 @@ class Rollout:
             return root[0] / root[1]
 
 
-def read_rollout(path: Path, position: int = 0) -> Rollout:
-    """One sample of a ``predictions.npz``, by its position among those kept.
+def read_rollout(path: Path) -> Rollout:
+    """The first sample of a ``predictions.npz``.
 
-    Raises DataError, naming the file, where it is damaged or its arrays do not fit each other.
+    Raises DataError, naming the file, if it is damaged or its arrays do not fit each other.
     """
     check_file(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays: dict[str, NDArray[Any]] = {name: stored[name] for name in ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = f"{error.args[0]}" if isinstance(error, KeyError) else f"{error}"
-        raise DataError(f"{path}: not a run's sample predictions ({reason}); train the run again") from None
+        raise DataError(f"{path}: not a run's sample predictions ({error}); train the run again") from None
     if not _fit(arrays):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
         raise DataError(f"{path}: its arrays do not fit each other ({shapes}); train the run again")
     prediction = arrays["prediction"]
     return Rollout(
-        target=arrays["target"][position],
-        prediction=prediction[position] if len(prediction) else None,
+        target=arrays["target"][0],
+        prediction=prediction[0] if len(prediction) else None,
         grid=arrays["grid"],
         channels=tuple(str(name) for name in arrays["channels"]),
         times=arrays["times"],
-        sample=int(arrays["samples"][position]),
+        sample=int(arrays["samples"][0]),
     )
 
 
@@ -178,16 +172,16 @@ def error_table(runs: pd.DataFrame, rollouts: Mapping[RunPath, Rollout]) -> pd.D
     """nRMSE of the shown sample: one row per run, predicted frame and channel; missing where a run diverged."""
     import pandas as pd
 
-    rows = []
+    tables = []
     for run, rollout in rollouts.items():
-        row = runs[runs["run"] == str(run)].iloc[0]
-        identity = {key: row[key] for key in RUN_COLUMNS}
+        row, frames, names = runs[runs["run"] == str(run)].iloc[0], rollout.frames, rollout.channels
+        times = rollout.times.astype(float) if len(rollout.times) else np.full(frames, np.nan)
         nrmse = rollout.nrmse()
-        for frame in range(rollout.frames):
-            for channel, name in enumerate(rollout.channels):
-                rows.append({
-                    **identity, "flow_dimension": rollout.ndim, "sample": rollout.sample, "frame": frame + 1,
-                    "time": float(rollout.times[frame]) if len(rollout.times) else np.nan, "channel": name,
-                    "nrmse": np.nan if nrmse is None else float(nrmse[frame, channel]),
-                })  # fmt: skip
-    return pd.DataFrame(rows)
+        tables.append(pd.DataFrame({
+            **{key: row[key] for key in RUN_COLUMNS}, "flow_dimension": rollout.ndim, "sample": rollout.sample,
+            "frame": np.repeat(np.arange(1, frames + 1), len(names)),
+            "time": np.repeat(times, len(names)),
+            "channel": names * frames,
+            "nrmse": np.nan if nrmse is None else nrmse.ravel(),
+        }))  # fmt: skip
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
