@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,25 +116,13 @@ def needs_table(grid: Grid, results: Path) -> pd.DataFrame:
     """A row for each data set and model: where it comes from, and whether it is ``there`` (yes, no, download)."""
     import pandas as pd
 
-    return pd.DataFrame([*_datasets(grid, results), *_models(grid)], columns=["kind", "id", "source", "there"])
-
-
-def _datasets(grid: Grid, results: Path) -> Iterator[tuple[str, str, str, str]]:
+    rows = []
     for name, options in grid.datasets.items():
         made = results / "data" / name / ("prepared" if grid.families[name] == "nlp" else "data.h5")
-        folder = grid.config.data_folders.get(name)
-        if made.exists():
-            source, there = str(made), "yes"
-        elif folder:
-            source, there = folder, _there(folder)
-        else:
-            source, there = origin(options, "dataset")
-        yield "data", name, source, there
-
-
-def _models(grid: Grid) -> Iterator[tuple[str, str, str, str]]:
-    for name, options in grid.models.items():
-        yield "model", name, *origin(options, "model")
+        place = str(made) if made.exists() else grid.config.data_folders.get(name)
+        rows.append(("data", name, *((place, _there(place)) if place else origin(options, "dataset"))))
+    rows += [("model", name, *origin(options, "model")) for name, options in grid.models.items()]
+    return pd.DataFrame(rows, columns=["kind", "id", "source", "there"])
 
 
 def origin(options: Options, kind: str) -> tuple[str, str]:

@@ -29,9 +29,11 @@ def epoch_scalars(row: Mapping[str, Any]) -> dict[str, float]:
 
     The loss is ``epoch_loss``: the Trainer logs the ``loss`` of every step itself.
     """
-    names = {name: re.sub("^val_", "eval_", name) for name in row if name not in ("epoch", "step")}
-    names |= {"train_loss": "epoch_loss"}
-    return {names[name]: float(value) for name, value in row.items() if name in names}
+    return {
+        "epoch_loss" if name == "train_loss" else re.sub("^val_", "eval_", name): float(value)
+        for name, value in row.items()
+        if name not in ("epoch", "step")
+    }
 
 
 def block_scalars(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
