@@ -11,17 +11,17 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, linear_regression
 
-#: Rules that begin so take most of the time. No estimate is shown while such a job is planned of unknown duration.
+#: Rules that begin so take most of the time. No estimate is shown while nothing is known about one of them.
 LONG = "train", "pretrain"
-#: Assumed duration of any other job until one of its kind is done: start-up and little else.
+#: Assumed duration of any other job until one of its rule is done.
 SHORT_S = 4.0
-#: The part of a job's duration that does not grow with its work, unless jobs of its kind are known to tell.
+#: Assumed part of a job's duration that does not grow with its work.
 START_UP_S = 3.0
 
-#: Name of a group of jobs that differ in little but their work, its rule first (``train_sciml fno 1dcfd``), and the
-#: job's work. Ratios of work mean something between jobs of a rule.
+#: A job's group, whose name begins with the rule (``train_sciml fno 1dcfd``), and its work. Jobs of a group differ in
+#: their work alone; works are comparable between jobs of a rule.
 Kind = tuple[str, float]
-#: Durations of jobs, and their work.
+#: Duration and work of jobs.
 Known = list[tuple[float, float]]
 
 
@@ -63,8 +63,8 @@ def costs_of(alike: Known, others: Known) -> tuple[float, float]:
     """Seconds of start-up, and seconds per work, of a group's jobs.
 
     Args:
-        alike: jobs of the group. Two that differ in work tell both.
-        others: jobs of its rule, for a group of which no job is known.
+        alike: jobs of the group. If their work differs, both costs are fitted.
+        others: jobs of its rule, for a group without known jobs.
     """
     seconds, works = zip(*(alike or others), strict=True)
     mean, mean_work = fmean(seconds), fmean(works)
@@ -117,15 +117,15 @@ class Jobs:
         return now - min((job.started for job in self.jobs.values()), default=now)
 
     def time_left(self, now: float, shares: Mapping[int, float]) -> float | None:
-        """Seconds left; None as long as too little is known.
+        """Seconds left; None while too little is known.
 
-        What a job is expected to take follows from others of its group, finished or judged by their heartbeats
-        (:func:`costs_of`); else from others of its rule, in this call or in earlier ones. The sum is divided by the
+        The duration of a job is estimated from others of its group, finished or judged by their heartbeats
+        (:func:`costs_of`), else from others of its rule, in this call or in earlier ones. The sum is divided by the
         mean number of jobs at work.
 
         Args:
             now: the present time.
-            shares: job id -> finished share of the job, where its heartbeats tell.
+            shares: job id -> finished share of the job, if it has heartbeats.
         """
         spent = {job.id: now - job.started for job in self.running.values()}
         judged = [(self._kind(self.jobs[n]), spent[n] / share) for n, share in shares.items() if n in spent]

@@ -62,12 +62,12 @@ def outcome(
 
     Args:
         selected: best epoch on the validation set, with its weights.
-        paper: best epoch on the test set; empty if the test set was not evaluated during training.
+        paper: best epoch on the test set, if it was evaluated during training.
         last_val: metrics of the last epoch on the validation set.
         epochs: number of the last epoch.
         diverged_epoch: epoch at which training diverged, or None. A diverged run is not evaluated on the test set.
         evaluate_test: metrics of the current weights on the test set.
-        load_weights: loads weights into the model.
+        load_weights: puts weights into the model.
         final_epoch: whether the last epoch's weights are evaluated on the test set if another epoch is chosen.
     """
     test: dict[str, Metrics | None] = {"selected": None, "final": None, "paper": paper.metrics or None}

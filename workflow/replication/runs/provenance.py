@@ -1,4 +1,4 @@
-"""Where a result came from: versions, device, commit, time."""
+"""Where a result comes from: versions, commit and device."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ def package_versions() -> dict[str, str]:
 
 
 def version_differences(constraints: Path) -> list[str]:
-    """Packages of ``PACKAGES`` whose installed version is not the pinned one, as ``torch 2.12.0 (pinned: 2.13.0)``.
+    """Packages whose version is not the one in a pip constraints file, as ``torch 2.12.0 (pinned: 2.13.0)``.
 
-    Args:
-        constraints: a pip constraints file; a package without a pin is left out, and so is a build suffix (``+cpu``).
+    Only ``PACKAGES`` count; a build suffix (``+cpu``) does not.
     """
     pins = dict(line.split("==") for line in constraints.read_text().split() if line.count("==") == 1)
     return [
@@ -61,7 +60,7 @@ def git_commit() -> str:
 
 
 def device_name(device: str) -> str:
-    """A readable name of the device: the GPU's, or the processor architecture."""
+    """The device and its GPU or processor architecture, as ``cpu (x86_64)``."""
     if device.startswith("cuda"):
         import torch
 

@@ -1,4 +1,4 @@
-"""Which training rows a data ratio keeps (paper, section 4.1; the released code's rule is the default)."""
+"""Which training rows a data ratio keeps (paper, section 4.1); the default is the released code's rule."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def choose_rows(
     """Row numbers (0-based, ascending) of the training pool that a ratio keeps.
 
     Args:
-        family: ``nlp`` or ``sciml``; decides the released rule.
+        family: ``nlp`` (first rows) or ``sciml`` (every k-th row).
         dataset: name for error messages.
         n_total: rows of the pool.
         ratio: share to keep, in (0, 1].
@@ -115,10 +115,7 @@ def write_subset(path: Path, rows: Sequence[int], **about: Any) -> None:
 
 
 def read_subset(path: Path) -> list[int]:
-    """The row numbers of a subset file.
-
-    Raises DataError where it is missing, damaged, or does not agree with its own hash.
-    """
+    """The row numbers of a subset file. Raises DataError if it is missing or damaged, or if its hash is wrong."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows, expected = content["rows"], content["sha256"]
@@ -136,7 +133,7 @@ def read_subset(path: Path) -> list[int]:
 
 
 def check_rows(rows: Sequence[int], pool: int, data: Path) -> None:
-    """Raise DataError where a subset names a row that a training pool of ``pool`` rows does not have."""
+    """Raise DataError if a subset names a row that a training pool of ``pool`` rows does not have."""
     if max(rows) >= pool:
         raise DataError(
             f"{data}: the subset names row {max(rows)}, the training pool has {pool} rows; make the subset again"
