@@ -24,8 +24,7 @@ CELL = ["model", "dataset"]
 def read_finished(grid: Grid, results: Path) -> pd.DataFrame:
     """Every finished training of the grid's models on its data sets, in the grid or not, one row each.
 
-    Columns ``model``, ``dataset``, ``ratio``, ``epochs``, ``seconds``, ``bytes`` (of its files; NaN where not
-    recorded) and ``run`` (its path below the folder of runs).
+    ``bytes`` is the size of its files (NaN if not recorded), ``run`` its path below the folder of runs.
 
     Raises DataError for a damaged record.
     """
@@ -60,10 +59,10 @@ def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
 
 
 def work_of(run: RunSpec) -> float:
-    """How much a training computes: epochs, times training samples, times the values that it predicts of each.
+    """Work of a training: epochs, times training samples, times predicted values per sample.
 
-    Only ratios between runs of a family mean something. Where the catalogue does not tell how large a data set is, the
-    samples are a share of the pool, and the work is comparable between runs on that data set alone.
+    It is comparable between runs of a family. If the catalogue does not tell how large a data set is, the samples are a
+    share of the pool, and the work is comparable between runs on that data set only.
     """
     options = run.dataset_options
     pool = options.get("samples", 1) - options.get("test_samples", 0) - options.get("validation_samples", 0)
@@ -80,12 +79,11 @@ def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) 
     Args:
         grid: the configured runs.
         finished: :func:`read_finished`.
-        limits: rule (``train_nlp``, ``train_sciml``, ``pretrain``) -> time limit in minutes. The rule of thumb, where
+        limits: rule (``train_nlp``, ``train_sciml``, ``pretrain``) -> time limit in minutes. The rule of thumb, if
             nothing is recorded: training on the whole pool takes the limit, training on a share of it that share.
 
-    Returns ``trainings`` (with pretrainings), ``trials`` (settings that differ in more than the seed), ``finished``,
-    ``hours`` that the unfinished ones take, where that estimate is ``from``, and ``GB`` that all of them take (NaN if
-    nothing is recorded).
+    Returns the numbers of ``trainings`` (with pretrainings), ``trials`` (settings that differ in more than the seed)
+    and ``finished`` trainings, ``hours`` for the others, where these are ``from``, and ``GB`` of all (NaN: unknown).
     """
     import pandas as pd
 

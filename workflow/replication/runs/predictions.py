@@ -77,10 +77,10 @@ class Rollout:
 
     Attributes:
         target: ``[x, (y), predicted frames, channel]``, in physical units.
-        prediction: the same shape; None where the run diverged.
+        prediction: the same shape; None if the run diverged.
         grid: coordinates ``[x, (y), ndim]``.
-        channels: names of the channels.
-        times: times of the predicted frames, ``[predicted frames]``; empty where the data have none.
+        channels: their names.
+        times: of the predicted frames, ``[predicted frames]``; empty if the data have none.
         sample: row of the sample in the data file.
     """
 
@@ -111,13 +111,13 @@ class Rollout:
         return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"
 
     def errors(self) -> Array | None:
-        """Prediction minus target, ``[x, (y), predicted frames, channel]``; None where the run diverged."""
+        """Prediction minus target, in their shape; None if the run diverged."""
         return None if self.prediction is None else self.prediction - self.target
 
     def nrmse(self) -> Array | None:
         """Root mean square of the error over that of the target, ``[predicted frames, channel]``.
 
-        PDEBench's nRMSE of this sample before it is averaged over frames and channels.
+        PDEBench's nRMSE is its mean over frames and channels.
         """
         if (errors := self.errors()) is None:
             return None
@@ -153,7 +153,7 @@ def read_rollout(path: Path) -> Rollout:
 
 
 def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether shapes and types are those of a run's sample predictions; a diverged run has no prediction."""
+    """Whether shapes and types fit; a diverged run has no prediction."""
     target, grid = arrays["target"], arrays["grid"]
     if grid.ndim not in (2, 3) or target.ndim != grid.ndim + 2 or 0 in target.shape:
         return False
@@ -169,7 +169,7 @@ def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
 
 
 def error_table(runs: pd.DataFrame, rollouts: Mapping[RunPath, Rollout]) -> pd.DataFrame:
-    """nRMSE of the shown sample: one row per run, predicted frame and channel; missing where a run diverged."""
+    """nRMSE of the shown sample: one row per run, predicted frame and channel; NaN if the run diverged."""
     import pandas as pd
 
     tables = []

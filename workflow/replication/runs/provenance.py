@@ -45,16 +45,12 @@ def version_differences(constraints: Path) -> list[str]:
 @cache
 def git_commit() -> str:
     """The commit of the source tree, with ``+dirty`` behind it; ``unknown`` outside a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
+    # Without tags, `describe` gives the whole hash.
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+dirty"]
     try:
-        commit = git("rev-parse", "HEAD")
-        return commit + ("+dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return os.environ.get("TEMPBALANCE_COMMIT", "unknown")
 

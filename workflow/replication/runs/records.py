@@ -78,11 +78,11 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
 
 
 def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs that an experiment shows, one row each, and every trial of its searched cells with its mean scores.
+    """The runs that an experiment shows, one row each, and all trials of its searched cells with their mean scores.
 
-    Titles, stand-in text and published names come from the configuration, scores and provenance from the records.
+    Titles, stand-in text and published names are the configuration's, scores and provenance the records'.
 
-    Raises DataError where a run's file is missing or damaged.
+    Raises DataError if a run's record is missing, or one of its files is damaged.
     """
     import pandas as pd
 
@@ -130,16 +130,13 @@ def _labels(grid: Grid, family: str, cell: Cell) -> dict[str, str]:
 
 def _scores(record: Record) -> dict[str, Any]:
     return {
-        "n_train": record["n_train"],
-        "status": record["status"],
-        "diverged_epoch": record.get("diverged_epoch"),
+        **{name: record.get(name) for name in ("n_train", "status", "diverged_epoch")},
         "metric": record["primary"],
         "higher_is_better": record["higher_is_better"],
         "score": score(record, "test", "selected"),
         "score_final": score(record, "test", "final"),
         "val_score": score(record, "val", "selected"),
-        "selected_epoch": record.get("selected_epoch"),
-        "epochs": record.get("epochs"),
+        **{name: record.get(name) for name in ("selected_epoch", "epochs")},
         **{f"test_selected_{name}": value for name, value in metrics_of(record, "test", "selected").items()},
     }
 
@@ -147,22 +144,17 @@ def _scores(record: Record) -> dict[str, Any]:
 def _facts(record: Record) -> dict[str, Any]:
     provenance, run = record["provenance"], record["run"]
     return {
-        "n_parameters": record.get("n_parameters"),
-        "wall_s": record["wall_s"],
-        "peak_memory_mb": record["peak_memory_mb"],
-        "config_hash": record["config_hash"],
-        "git_commit": provenance["git_commit"],
-        "device": provenance["device"],
-        "python": provenance["python"],
+        **{name: record.get(name) for name in ("n_parameters", "wall_s", "peak_memory_mb", "config_hash")},
+        **{name: provenance[name] for name in ("git_commit", "device", "python")},
         "hyper": json.dumps(resolved_hyper(run["family"], run["method_options"], run["hyper"]), sort_keys=True),
         **{f"pkg_{name}": version for name, version in provenance["packages"].items()},
     }
 
 
 def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
-    """Mean and standard deviation of alpha over layers, and over the means of blocks (both ``ddof=0``).
+    """Mean and standard deviation (``ddof=0``) of alpha over layers, and the latter over means of blocks.
 
-    Of a language model only the layers of its blocks count, as in the released code: no pooler, no classifier.
+    In a language model only layers of blocks count, as in the released code: no pooler, no classifier.
     """
     if family == "nlp":
         layers = layers.dropna(subset=["block"])
@@ -200,10 +192,7 @@ def _read_csv(path: Path, record: Record | None = None) -> pd.DataFrame:
 
 
 def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple[dict[str, Any], Path]]:
-    """The files that belong to runs of ``runs.csv``, each with its run's row; files of other trials are left out.
-
-    A run that several experiments show comes with the first one's row.
-    """
+    """The files of the runs in ``runs.csv``, each with its run's first row; files of other trials are left out."""
     rows: dict[str, Any] = {row["run"]: row for row in reversed(runs.to_dict("records"))}
     pairs = ((str(RunPath.of(file)), Path(file)) for file in files)
     return [(rows[run], path) for run, path in pairs if run in rows]
