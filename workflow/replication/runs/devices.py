@@ -11,12 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from replication.errors import InputError
-
-if TYPE_CHECKING:
-    from filelock import AcquireReturnProxy
 
 #: A GPU, and a context that releases it.
 Slot = tuple[str, AbstractContextManager[Any]]
@@ -94,8 +93,6 @@ def _wait_for_slot(gpus: Sequence[str], lock_dir: Path, jobs_per_device: int) ->
 
 def _take_slot(gpus: Sequence[str], lock_dir: Path, jobs_per_device: int) -> Slot | None:
     """A free slot of the GPU with the most free slots, locked; None if every slot is taken."""
-    from filelock import FileLock
-
     lock_dir.mkdir(parents=True, exist_ok=True)
     machine = _plain(socket.gethostname())
     with FileLock(lock_dir / f"{machine}.lock"):  # one chooser at a time
@@ -109,8 +106,6 @@ def _take_slot(gpus: Sequence[str], lock_dir: Path, jobs_per_device: int) -> Slo
 
 def _free_slots(lock_dir: Path, name: str, slots: int) -> list[AcquireReturnProxy]:
     """The locks of a device's free slots, all acquired."""
-    from filelock import FileLock, Timeout
-
     held = []
     for slot in range(slots):
         with suppress(Timeout):

@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from replication.errors import BusyError, InputError, TerminatedError
 from replication.runs.checkpoint import Checkpoints, fingerprint, fsync, link_or_copy, write_atomically
@@ -29,9 +31,6 @@ from replication.runs.termination import termination_asked
 from replication.runs.tracking import Sink, block_scalars, epoch_scalars
 from replication.settings.paths import RUNS
 from replication.settings.spec import RunSpec, digest
-
-if TYPE_CHECKING:
-    from filelock import AcquireReturnProxy
 
 Row = Mapping[str, Any]
 
@@ -57,13 +56,11 @@ def hold_folder(folder: Path, what: str = "") -> AcquireReturnProxy:
 
     Raises BusyError if another live process holds it, InputError if nothing can be written there.
     """
-    import filelock
-
-    lock = filelock.FileLock(folder / ".lock")
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return lock.acquire(timeout=0)
-    except filelock.Timeout:
+    except Timeout:
         raise BusyError(
             f"another process is writing {what or folder.resolve()} (lock {lock.lock_file}); "
             "wait for it, or end it, then run again"
