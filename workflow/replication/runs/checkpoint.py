@@ -101,10 +101,9 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
 
     def latest(self) -> Path | None:
-        """The newest checkpoint whose hash and checksums hold, or None."""
+        """The newest checkpoint whose hash and checksums are right, or None."""
         for folder in self._newest_first():
-            problem = self._problem(folder)
-            if problem is None:
+            if not (problem := self._problem(folder)):
                 return folder
             log.warning("checkpoint %s is skipped: %s", folder.name, problem)
         return None
@@ -116,7 +115,7 @@ class Checkpoints:
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
 
-    def _problem(self, folder: Path) -> str | None:
+    def _problem(self, folder: Path) -> str:
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
             if manifest["run_hash"] != self.run_hash:
@@ -126,4 +125,4 @@ class Checkpoints:
                     return f"{name} is damaged"
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"it cannot be read ({error})"
-        return None
+        return ""

@@ -23,7 +23,7 @@ Slot = tuple[str, AbstractContextManager[Any]]
 CHOICES = ("auto", "cpu", "cuda")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 WAIT_S = 1.0
-REPORT_EVERY_S = 60.0
+WAITS_PER_REPORT = 60
 
 
 def visible_gpus() -> list[str]:
@@ -82,11 +82,11 @@ def _why_no_gpu() -> str:
 
 
 def _wait_for_slot(gpus: Sequence[str], lock_dir: Path, jobs_per_device: int) -> Slot:
-    told = -REPORT_EVERY_S
+    waits = 0
     while (taken := _take_slot(gpus, lock_dir, jobs_per_device)) is None:
-        if time.monotonic() - told >= REPORT_EVERY_S:
+        if waits % WAITS_PER_REPORT == 0:
             print(f"waiting: {jobs_per_device} job(s) on each of {len(gpus)} GPU(s)", file=sys.stderr, flush=True)
-            told = time.monotonic()
+        waits += 1
         time.sleep(WAIT_S)
     return taken
 

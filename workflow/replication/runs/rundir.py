@@ -1,8 +1,8 @@
 """One run on disk: what it writes while it trains, and what it leaves behind.
 
-A run's folder is its path. While it trains, ``checkpoints/`` and ``heartbeat.json`` lie there. A finished run is first
-sealed in ``finished/`` and then published: its files move up into the folder. A job that trains several runs publishes
-them together when all are finished, because Snakemake removes the outputs of a failed job; sealed files are no outputs.
+While a run trains, its folder has ``checkpoints/`` and ``heartbeat.json``. A finished run is first sealed in
+``finished/`` and then published: its files move up into the folder. A job that trains several runs publishes them
+together when all are finished, because Snakemake removes the outputs of a failed job; sealed files are no outputs.
 """
 
 from __future__ import annotations

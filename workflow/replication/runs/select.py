@@ -42,12 +42,7 @@ def score(record: Record, split: str, weights: str) -> float:
 
 
 def choose(cell: Cell, records: Mapping[str, Record]) -> Choice:
-    """Choose among the trials of a cell.
-
-    Args:
-        cell: the cell.
-        records: path of a run -> its record.
-    """
+    """Choose among the trials of a cell; ``records`` are path of a run -> its record."""
     higher = bool(records[cell.runs[0].path]["higher_is_better"])
     members = [[records[run.path] for run in trial.runs] for trial in cell.trials]
     means = {on: [_mean_score(group, *source) for group in members] for on, source in CHOSEN_ON.items()}

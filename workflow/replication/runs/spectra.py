@@ -22,12 +22,7 @@ def final_spectra(
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     """A trained model's layers: one row of metrics each, and their eigenvalues ``[N]`` ascending.
 
-    Args:
-        tensors: name -> tensor.
-        spec: the run.
-        measured: layers that the training measured.
-
-    Raises DataError if there is no weight matrix.
+    ``measured`` are the layers that the training measured. Raises DataError if there is no weight matrix.
     """
     from tempbalance.spectra import eigenvalues_by_layer, state_dict_spectra
 
