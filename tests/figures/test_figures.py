@@ -10,68 +10,22 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from synthetic_figures import artifact, figure_data, labels, published_table, small_print
 
 from replication.errors import ConfigError, DataError
 from replication.figures import esd, multiples
 from replication.figures.agreement import draw_agreement
 from replication.figures.curves import seeds_text
 from replication.figures.data import FigureData, short_count
-from replication.figures.forest import draw_forest
 from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import PAGE, save, style
-from replication.settings.artifacts import Artifact
-from replication.statistics.overview import gain_table, measured_table, read_overview
-from synthetic_tables import (
-    shipped_index,
-    synthetic_layers,
-    synthetic_runs,
-    synthetic_spectra,
-    write_experiment,
-)
+from synthetic_tables import shipped_index, synthetic_runs, write_experiment
 
 
 @pytest.fixture(scope="module")
 def index(root):
     return shipped_index(root)
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with style():
-        yield
-
-
-def artifact(layout: str = "fig3_glue_ratio", **changes) -> Artifact:
-    sciml = "sciml" in layout or "cfd" in layout
-    fields = {
-        "name": layout,
-        "kind": "figure",
-        "title": "a figure",
-        "family": "sciml" if sciml else "nlp",
-        "layout": layout,
-        "needs": "nothing",
-        "experiments": ("synthetic",),
-        "pairs": (("baseline", "tb") if sciml else ("ft", "tb"),),
-        "published": "synthetic_table",
-    }
-    return Artifact(**{**fields, **changes})
-
-
-def figure_data(layout: str = "fig3_glue_ratio", published=None, **changes) -> FigureData:
-    entry = artifact(layout)
-    runs = synthetic_runs("synthetic", entry.family, methods=entry.pairs[0], **changes)
-    return FigureData(
-        entry, runs, synthetic_layers(runs), synthetic_spectra(runs), pd.DataFrame() if published is None else published
-    )
-
-
-def labels(figure) -> list[str]:
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
-def small_print(figure) -> str:
-    return figure.get_suptitle().replace("\n", " ")
 
 
 def test_every_figure_of_the_index_has_a_function(index):
@@ -135,11 +89,6 @@ def test_an_improvement_is_above_zero_where_the_method_is_better(family, layout)
     ]
     assert (means[0] > 0).all()
     assert (means[1] < 0).all()
-
-
-def published_table(data: FigureData) -> pd.DataFrame:
-    cells = data.runs[["model", "dataset", "ratio", "method"]].drop_duplicates()
-    return cells.assign(artifact="synthetic_table", metric="accuracy", mean=70.0, std=1.0, source="synthetic")
 
 
 @pytest.mark.parametrize(("stand_in", "says"), [("", False), ("data made here", True)])
@@ -340,139 +289,6 @@ def test_the_spread_before_training_needs_the_same_layers():
     data = figure_data("fig7_alpha_std_tb_nlp")
     part = data.spectra[data.spectra["layer"] != "layer0"]
     assert FigureData(data.artifact, data.runs, data.layers, part).spread_before(data.runs) is None
-
-
-# ---- Figure 1 --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def esd_data(tmp_path) -> FigureData:
-    paths = write_experiment(tmp_path, synthetic_runs("synthetic", ratios=(0.01,)))
-    found = sorted(tmp_path.rglob("seed=13/eigenvalues.npz"))
-    return FigureData.read(
-        artifact("fig1_esd"), runs=[paths["runs"]], layers=[paths["layers"]], spectra=[paths["spectra"]],
-        eigenvalues=found,
-    )  # fmt: skip
-
-
-def test_figure_1_shows_two_layers_and_every_block(esd_data):
-    axes = draw(esd_data).axes
-    assert [axis.get_xscale() for axis in axes] == ["log", "log", "linear"]
-    assert "layer0" in axes[0].get_title()
-    assert "layer5" in axes[1].get_title()
-    assert [label.get_text() for label in axes[2].get_xticklabels()] == ["0", "1", "2"]
-
-
-def test_ticks_of_a_narrow_spectrum_do_not_collide(esd_data):
-    figure = draw(esd_data)
-    figure.canvas.draw()
-    axis = figure.axes[0]
-    labels = [*axis.xaxis.get_ticklabels(minor=True), *axis.get_xticklabels()]
-    boxes = sorted(
-        (label.get_window_extent() for label in labels if label.get_text() and label.get_visible()), key=lambda b: b.x0
-    )
-    low, high = axis.get_window_extent().intervalx
-    boxes = [box for box in boxes if low - 1 <= (box.x0 + box.x1) / 2 <= high + 1]
-    assert len(boxes) >= 2
-    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
-
-
-def test_figure_1_refuses_to_be_drawn_without_eigenvalues(esd_data):
-    with pytest.raises(DataError, match=r"eigenvalues or layers\.csv of a run of 'ft' are missing"):
-        draw(FigureData(esd_data.artifact, esd_data.runs, esd_data.layers))
-
-
-def test_two_layers_are_of_the_commonest_shape():
-    layers = pd.DataFrame({"layer": list("abcd"), "alpha": [2.0, 3.0, 2.5, 9.0], "shape": ["4x4"] * 3 + ["8x4"]})
-    assert list(esd.two_layers(layers)["layer"]) == ["a", "b"]
-
-
-def test_a_density_integrates_to_the_share_of_eigenvalues_shown():
-    values = np.concatenate([np.zeros(20), np.random.default_rng(0).pareto(2.0, 180) + 1])
-    edges, heights = esd.density(values)
-    assert (heights * np.diff(edges)).sum() == pytest.approx(0.9)
-
-
-def test_a_fitted_tail_has_its_share_and_slope():
-    values = np.sort(np.random.default_rng(0).pareto(1.5, 4000) + 1)
-    start = float(np.median(values))
-    grid, heights = esd.tail_density(values, 2.5, start, points=4000)
-    beyond = 0.5 * (values.max() / start) ** -1.5
-    assert np.trapezoid(heights, grid) == pytest.approx(0.5 - beyond, rel=1e-3)
-    slope = np.diff(np.log(heights)) / np.diff(np.log(grid))
-    np.testing.assert_allclose(slope, -2.5)
-
-
-# ---- the forest plot -------------------------------------------------------------------------------------
-
-
-def forest_gains(**changes) -> pd.DataFrame:
-    nlp = synthetic_runs(stand_in="")
-    pde = synthetic_runs("fig4_cfd_ratio", "sciml", methods=("baseline", "tb"), models=("fno", "unet"), **changes)
-    return gain_table(pd.concat([nlp, pde], ignore_index=True), pd.DataFrame(columns=["artifact"]), [])
-
-
-def test_the_forest_has_a_row_and_an_interval_for_every_cell():
-    gains = forest_gains()
-    figure = draw_forest(gains)
-    points = [[line for line in axis.get_lines() if line.get_gid() == "gain"] for axis in figure.axes]
-    assert [len(found) for found in points] == [3, 6]
-    shown = [float(line.get_xdata()[0]) for line in points[0]]
-    expected = gains[gains["family"] == "nlp"].sort_values("ratio", ascending=False)["gain"]
-    np.testing.assert_allclose(shown, expected)
-    assert {line.get_markerfacecolor() for line in points[0]} == {"#d55e00"}
-    assert {line.get_markerfacecolor() for line in points[1]} == {"white"}  # stand-ins are hollow
-    intervals = [line for line in figure.axes[1].get_lines() if line.get_gid() == "interval"]
-    np.testing.assert_allclose(intervals[0].get_xdata()[0], gains[gains["family"] == "sciml"]["ci_low"].iloc[2])
-
-
-def test_a_cell_that_has_learned_nothing_is_grey_and_a_wide_interval_ends_in_an_arrow():
-    gains = forest_gains()
-    gains.loc[gains.index[-1], ["learned", "ci_high"]] = [False, 1e3]
-    figure = draw_forest(gains)
-    axis = figure.axes[1]
-    assert [line.get_color() for line in axis.get_lines() if line.get_gid() == "arrow"] == ["0.6"]
-    assert "+1000.0" in [text.get_text() for text in axis.texts]
-    assert "neither method beats the trivial predictors" in labels(figure)
-    assert axis.get_xlim()[1] < 50
-
-
-def test_a_family_in_the_forest_has_room_for_its_own_intervals():
-    gains = forest_gains()
-    gains.loc[gains["family"] == "nlp", "ci_high"] += 3.0
-    for axis, family in zip(draw_forest(gains).axes, ("nlp", "sciml"), strict=True):
-        own = gains[gains["family"] == family]
-        assert axis.get_xlim()[0] < own["ci_low"].min()
-        assert own["ci_high"].max() < axis.get_xlim()[1]
-        assert not [line for line in axis.get_lines() if line.get_gid() == "arrow"]
-
-
-def test_a_point_for_every_cell_with_a_published_value():
-    data = figure_data(stand_in="")
-    table = published_table(data)
-    table = table[table["ratio"] != 0.05]
-    measured = measured_table(data.runs, table, [data.artifact])
-    assert len(measured) == 4
-    axis = draw_agreement(measured).axes[0]
-    points = [container.lines[0].get_xydata()[0] for container in axis.containers]
-    own = 100 * data.runs.groupby(["ratio", "method"])["score"].mean()
-    for point, row in zip(points, measured.itertuples(), strict=True):
-        np.testing.assert_allclose(point, [70.0, own[row.ratio, row.method]])
-    assert axis.get_xlim() == axis.get_ylim()
-    assert "no cell" in draw_agreement(measured.iloc[:0]).texts[0].get_text()
-
-
-def test_two_layers_spectra_are_on_the_same_axes(esd_data):
-    first, second = draw(esd_data).axes[:2]
-    assert (first.get_xlim(), first.get_ylim()) == (second.get_xlim(), second.get_ylim())
-    assert first.get_xlim()[0] < min(values.min() for values in next(iter(esd_data.eigenvalues.values())).values())
-
-
-def test_a_forest_without_cells_says_so(tmp_path):
-    runs = synthetic_runs()
-    gains = gain_table(runs[runs["method"] == "ft"], pd.DataFrame(columns=["artifact"]), [])
-    gains.to_csv(tmp_path / "gains.csv", index=False)
-    assert "no cell" in draw_forest(read_overview(tmp_path / "gains.csv")).texts[0].get_text()
 
 
 # ---- files, style, small things --------------------------------------------------------------------------

@@ -10,18 +10,12 @@ from replication.errors import DataError
 from replication.figures.data import FigureData
 from replication.figures.registry import ANIMATIONS, draw
 from replication.figures.samples import Sample, edges, number_text
-from replication.figures.style import save, style
+from replication.figures.style import save
 from replication.report.player import read_frames
 from replication.runs.predictions import error_table, read_rollout
 from replication.runs.records import files_of_runs
 from replication.settings.paths import RunPath
-from synthetic_tables import STAND_IN, shipped_index, synthetic_rollout, synthetic_runs
-
-
-@pytest.fixture(autouse=True)
-def _style():
-    with style():
-        yield
+from synthetic_tables import shipped_index, synthetic_rollout, synthetic_runs
 
 
 @pytest.fixture
