@@ -30,7 +30,7 @@ from replication.settings.checks import (
     validate,
 )  # fmt: skip
 from replication.settings.experiment import Only
-from replication.settings.hyper import NlpMethod, OperatorMethod
+from replication.settings.hyper import LABELS, NlpMethod, OperatorMethod
 from replication.settings.yamlfile import read_yaml
 
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
@@ -240,10 +240,13 @@ class Catalog:
         return cls(tables)
 
     def entry(self, kind: str, family: str, name: str, where: str) -> Options:
-        """One entry's options. Raises ConfigError, beginning with ``where``, for an id the family does not have."""
+        """One entry's options, without labels.
+
+        Raises ConfigError, beginning with ``where``, for an id the family does not have.
+        """
         table = self.tables[kind][family]
         if name in table:
-            return {key: value for key, value in table[name].items() if key != "family"}
+            return {key: value for key, value in table[name].items() if key not in LABELS}
         for other, entries in self.tables[kind].items():
             if name in entries:
                 raise ConfigError(

@@ -17,7 +17,7 @@ from replication.settings.experiment import Block, ExperimentFile, experiment_ty
 from replication.settings.hyper import resolve, unread_hyper
 from replication.settings.paths import format_ratio
 from replication.settings.pretraining import with_pretraining
-from replication.settings.spec import RunSpec, digest, without_labels
+from replication.settings.spec import RunSpec, digest
 from replication.settings.yamlfile import read_yaml
 
 #: What distinguishes the runs of an experiment, apart from hyper-parameters.
@@ -267,7 +267,7 @@ def _block_cells(
     block: Block, family: Family, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
 ) -> Iterator[Cell]:
     options = {
-        kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in getattr(block, kind)}
+        kind: {item: catalog.entry(kind, family, item, where) for item in getattr(block, kind)}
         for kind in ("models", "datasets", "methods")
     }
     options["models"] = {

@@ -15,6 +15,8 @@ Texts = Annotated[tuple[Text, ...], *UNIQUE]
 Schedule = Literal["sigmoid", "linear", "sqrt", "log2", "exp", "rank", "fixed"]
 Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 _MEASURED = "between measurements of the exponents; null: measured at the start only"
+#: What a catalogue entry has besides the options that affect numbers.
+LABELS = ("family", "title", "published_as")
 #: Hyper-parameters that affect no number.
 UNSEEN = ("checkpoint_every_s", "threads")
 #: Hyper-parameters added later: at their default they are not part of a run's id, so that earlier runs keep theirs.
@@ -187,8 +189,6 @@ _OF_SIGMOID, _OF_MAPS = ("s_min", "s_max", "tau"), ("min_ratio", "slope")
 _OF_SCHEDULE = {
     "sigmoid": _OF_SIGMOID, "fixed": _OF_SIGMOID, "exp": ("s_min", "s_max"), "linear": _OF_MAPS, "rank": _OF_MAPS,
 }  # fmt: skip
-#: What the catalogue says about a method besides its options.
-_NOT_READ = ("family", "title", "published_as")
 #: Hyper-parameters that override an option of TempBalance.
 BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
 #: Hyper-parameters that override another option of a method.
@@ -235,7 +235,7 @@ def _overriding(hyper: Hyper, keys: Sequence[str]) -> Options:
 
 def _filled_method(family: str, options: Mapping[str, Any]) -> Options:
     """A method's options with defaults filled in, without those that it does not read."""
-    options = {key: value for key, value in options.items() if key not in _NOT_READ}
+    options = {key: value for key, value in options.items() if key not in LABELS}
     method: Options = validate(METHOD[family], options, "method options").model_dump(mode="json")
     if method["optimizer"] != "sam":
         method = {key: value for key, value in method.items() if key not in ("rho", "adaptive")}

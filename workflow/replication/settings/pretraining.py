@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from replication.errors import ConfigError
 from replication.settings.checks import Model, Name, Options, Seed, validate
 from replication.settings.config import Catalog
-from replication.settings.hyper import parse_hyper
-from replication.settings.spec import without_labels
+from replication.settings.hyper import OperatorHyper
 
 
 class Pretraining(Model):
@@ -18,7 +15,7 @@ class Pretraining(Model):
 
     dataset: Name = Field(description="data set of the catalogue; its whole training pool is used")
     seed: Seed = Field(0, description="decides initial weights, order of samples and noise")
-    hyper: dict[str, Any] = Field(description="hyper-parameters, as in an experiment")
+    hyper: OperatorHyper = Field(description="hyper-parameters, as in an experiment")
 
 
 def with_pretraining(model: Options, family: str, catalog: Catalog, where: str) -> Options:
@@ -32,13 +29,10 @@ def with_pretraining(model: Options, family: str, catalog: Catalog, where: str) 
     """
     if "pretrain" not in model:
         return model
+    where = f"{where}: model option 'pretrain'"
     if family != "sciml" or model.get("weights") is not None:
-        raise ConfigError(f"{where}: model option 'pretrain' is for operators only and excludes 'weights'")
-    try:
-        given: Pretraining = validate(Pretraining, model["pretrain"], "model option 'pretrain'")
-        hyper = parse_hyper(family, given.hyper).model_dump(mode="json", exclude_none=True)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    data = without_labels(catalog.entry("datasets", family, given.dataset, f"{where}: model option 'pretrain'"))
-    resolved = {"dataset": given.dataset, "dataset_options": data, "seed": given.seed, "hyper": hyper}
+        raise ConfigError(f"{where} is for operators only and excludes 'weights'")
+    given: Pretraining = validate(Pretraining, model["pretrain"], where)
+    resolved = given.model_dump(mode="json", exclude_none=True)
+    resolved["dataset_options"] = catalog.entry("datasets", family, given.dataset, where)
     return {**{key: value for key, value in model.items() if key != "weights"}, "pretrain": resolved}
