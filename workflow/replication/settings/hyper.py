@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
-from replication.settings.checks import UNIQUE, Family, Model, Options, Text, validate
+from replication.settings.checks import UNIQUE, Model, Options, Text, validate
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 Positive = Annotated[int, Field(ge=1)]
@@ -193,30 +193,6 @@ _OF_SCHEDULE = {
 BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
 #: Hyper-parameters that override another option of a method.
 METHOD_KEYS = ("rho", "layer_decay")
-
-
-def _all_optional(family: Family, base: type[Model], make: Callable[[Any], Any]) -> type[Model]:
-    """A model with a family's hyper-parameters as optional keys; ``make`` turns the original type into the key's."""
-    original = HYPER[family]
-    fields: dict[str, Any] = {
-        key: (make(Annotated[info.annotation, Field(), *info.metadata]), Field(None, description=info.description))
-        for key, info in original.model_fields.items()
-    }
-    return create_model(f"{original.__name__}{base.__name__}", __base__=base, **fields)
-
-
-def changes_model(family: Family, base: type[Model]) -> type[Model]:
-    """Model of a selection of hyper-parameters, as a block or an override of an experiment gives it."""
-    return _all_optional(family, base, lambda kind: kind)
-
-
-def search_model(family: Family, base: type[Model]) -> type[Model]:
-    """Model of a search: hyper-parameter -> candidates."""
-
-    def candidates(kind: Any) -> Any:
-        return Annotated[tuple[kind, ...], *UNIQUE, Field(min_length=1)]
-
-    return _all_optional(family, base, candidates)
 
 
 def parse_hyper(family: str, values: Mapping[str, Any]) -> Any:
