@@ -103,7 +103,7 @@ def test_a_method_that_does_not_balance_or_reads_other_options_ignores_the_rest(
         ("sciml", {"epochs": 2.0}, "key 'epochs' is 2.0, expected a whole number"),
         ("sciml", {"standardise": 1}, "key 'standardise' is 1, expected true or false"),
         ("sciml", {"precision": "fp16"}, "key 'precision' is 'fp16', expected one of fp32, tf32, bf16"),
-        ("nlp", {"lr": float("nan")}, "key 'lr' is nan, a finite number was expected"),
+        ("nlp", {"lr": float("nan")}, "key 'lr' is nan, expected a finite number"),
     ],
 )
 def test_hyper_parameters_that_are_not_valid_are_named(family, changes, words):

@@ -37,7 +37,7 @@ def _options(value: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"options are not JSON: {error}") from None
     if not isinstance(options, dict):
-        raise InputError(f"options are {value!r}, a JSON object was expected")
+        raise InputError(f"options are {value!r}, expected a JSON object")
     return options
 
 
@@ -213,12 +213,11 @@ def plan(
 ) -> None:
     """What the configuration, or its part that `only` keeps, would train: runs, hours, disk space, data and weights."""
     from replication.runs.plan import needs_table, plan_table, read_finished
-    from replication.settings.config import Config
+    from replication.settings.config import read_config
     from replication.settings.grid import load_grid
     from replication.settings.yamlfile import read_yaml
 
-    content = read_yaml(config) | ({"scale": scale} if scale else {})
-    grid = load_grid(root, Config.from_mapping(content, root, str(config)))
+    grid = load_grid(root, read_config(config, root, {"scale": scale} if scale else {}))
     results, rules = Path(grid.config.results_dir), read_yaml(root / "profiles/resources.yaml")["rules"]
     limits = {rule: rules[rule][grid.config.scale]["runtime"] for rule in ("train_nlp", "train_sciml", "pretrain")}
     table = plan_table(grid, read_finished(grid, results), limits)

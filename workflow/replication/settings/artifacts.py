@@ -128,8 +128,8 @@ class Index:
         for name, item in declared.items():
             if item is not None and item not in known:
                 raise ConfigError(
-                    f"experiment {name}: key 'artifact' is {item!r}{suggestion(item, known)}; without the key the "
-                    f"experiment has figures and a table of its own, else one of {', '.join(known)} was expected"
+                    f"experiment {name}: key 'artifact' is {item!r}{suggestion(item, known)}, expected one of "
+                    f"{', '.join(known)}; without the key the experiment has figures and a table of its own"
                 )
         if twice := sorted({*self.artifacts} & {*(own or {})}):
             raise ConfigError(f"two figures or tables would be called '{twice[0]}'; rename the experiment")

@@ -74,11 +74,9 @@ def validate(kind: Any, value: Any, source: str) -> Any:
 
     Raises ConfigError naming source, key, value and what was expected; if there are several problems, the first one.
     """
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{source}: {_shown(value)} was found, a mapping of keys to values was expected")
     for path, number in _numbers(value):
         if not math.isfinite(number):
-            raise ConfigError(f"{source}: {_key(path)} is {number}, a finite number was expected")
+            raise ConfigError(f"{source}: {_key(path)} is {number}, expected a finite number")
     try:
         return adapter(kind).validate_python(value)
     except ValidationError as error:
@@ -111,7 +109,7 @@ def _key(path: Iterable[Any]) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return f"key {text!r}" if text else "the file"
+    return f"key {text!r}" if text else "the content"
 
 
 def _shown(value: Any) -> str:

@@ -99,7 +99,7 @@ class Config:
         config: Config = validate(cls, values, source)
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
-                raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
+                raise ConfigError(f"{source}: key '{key}' is {folder!r}, expected a folder below this one")
             for path in map(str, (Path(folder), *Path(folder).parents)):
                 if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - False for a name that is too long
                     what = "a link that leads nowhere" if os.path.islink(path) else "a file"  # noqa: PTH114
@@ -137,14 +137,10 @@ def available_experiments(root: Path, config: Config) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in config.study(root):
         for path in sorted((folder / "experiments").glob("*.yaml")):
-            if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", path.stem):
-                raise ConfigError(
-                    f"experiments/: the file name {path.name!r} is not allowed; use small letters, digits and _ only"
-                )
-            if path.stem in RESERVED:
-                raise ConfigError(
-                    f"experiments/: the file name {path.name!r} is not allowed; results have a folder of that name"
-                )
+            plain = re.fullmatch(r"[a-z0-9][a-z0-9_]*", path.stem)
+            if not plain or path.stem in RESERVED:
+                why = "results have a folder of that name" if plain else "use small letters, digits and _ only"
+                raise ConfigError(f"experiments/: the file name {path.name!r} is not allowed; {why}")
             if path.stem in files:
                 raise ConfigError(
                     f"{path}: the repository has an experiment {path.stem} too; rename yours (study_dir in config.yaml)"
@@ -153,16 +149,12 @@ def available_experiments(root: Path, config: Config) -> dict[str, Path]:
     return files
 
 
-def read_config(path: Path, root: Path) -> Config:
+def read_config(path: Path, root: Path, changes: Mapping[str, Any] = {}) -> Config:
     """The configuration of a file, which overrides the repository's ``config.yaml`` as ``--configfile`` does."""
-    values = read_yaml(path)
-    if values is None:
-        values = {}
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: a mapping of keys to values was expected")
-    base = root / "config.yaml"
-    if base.is_file() and base.resolve() != path.resolve():
-        values = {**read_yaml(base), **values}
+    values = read_yaml(path) or {}
+    if isinstance(values, dict):
+        base = root / "config.yaml"
+        values = {**(read_yaml(base) or {} if base.is_file() else {}), **values, **changes}
     return Config.from_mapping(values, root, str(path))
 
 
@@ -234,7 +226,7 @@ class Catalog:
         for kind, families in tables.items():
             for name, options in getattr(config, kind).items():
                 family = options.get("family") or _family_of(name, kind, families)
-                merged = {**families.get(family, {}).get(name, {}), **options, "family": family}
+                merged = {**families.get(str(family), {}).get(name, {}), **options, "family": family}
                 validate(CatalogFile, {kind: {name: merged}}, "config.yaml")
                 families[family][name] = merged
         return cls(tables)

@@ -54,8 +54,7 @@ class RunPath:
         match = _PATH.fullmatch("/".join(parts[1:]))
         if match is None or parts[0] != RUNS:
             raise DataError(
-                f"{file}: a file of a run was expected, "
-                f"{RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
+                f"{file}: not the file of a run, {RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
             )
         model, dataset, ratio, method, hashed, seed = match.groups()
         return cls(model, dataset, float(ratio), method, hashed, int(seed))
