@@ -251,7 +251,7 @@ def test_a_pretraining_is_resolved_and_part_of_what_starts_from_it(repository):
     [
         (
             {"dataset": "mixtur"},
-            "model 'fno': model option 'pretrain' names the unknown dataset 'mixtur' .did you mean 'mixture'",
+            "model 'fno': model option 'pretrain': unknown dataset 'mixtur' .did you mean 'mixture'",
         ),
         ({"epochs": 3}, "model 'fno': model option 'pretrain': unknown key 'epochs'"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
@@ -81,6 +82,15 @@ def validate(kind: Any, value: Any, source: str) -> Any:
         return adapter(kind).validate_python(value)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_sentence(error.errors(include_url=False), value)}") from None
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Begin the message of a ConfigError with the place where it was found."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
 
 
 def whole_number(options: Mapping[str, Any], key: str, default: int, what: str = "data set option") -> int:

@@ -28,9 +28,10 @@ from replication.settings.checks import (
     known_keys,
     suggestion,
     validate,
+    within,
 )  # fmt: skip
 from replication.settings.experiment import Only
-from replication.settings.hyper import LABELS, NlpMethod, OperatorMethod
+from replication.settings.hyper import LABELS, NlpMethod, OperatorMethod, Pretraining
 from replication.settings.yamlfile import read_yaml
 
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
@@ -231,23 +232,34 @@ class Catalog:
                 families[family][name] = merged
         return cls(tables)
 
-    def entry(self, kind: str, family: str, name: str, where: str) -> Options:
-        """One entry's options, without labels.
+    def entry(self, kind: str, family: str, name: str) -> Options:
+        """One entry's options without labels, and of a pretrained model all that affects its weights.
 
-        Raises ConfigError, beginning with ``where``, for an id the family does not have.
+        Raises ConfigError for an id the family does not have, and for a mistake in the option ``pretrain``.
         """
         table = self.tables[kind][family]
-        if name in table:
-            return {key: value for key, value in table[name].items() if key not in LABELS}
-        for other, entries in self.tables[kind].items():
-            if name in entries:
-                raise ConfigError(
-                    f"{where} names the {kind[:-1]} '{name}', which is of the family {other}, not {family}"
-                )
-        raise ConfigError(
-            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; "
-            f"known: {', '.join(sorted(table))}"
-        )
+        if name not in table:
+            for other, entries in self.tables[kind].items():
+                if name in entries:
+                    raise ConfigError(f"the {kind[:-1]} '{name}' is of the family {other}, not {family}")
+            raise ConfigError(
+                f"unknown {kind[:-1]} '{name}'{suggestion(name, table)}; known: {', '.join(sorted(table))}"
+            )
+        options = {key: value for key, value in table[name].items() if key not in LABELS}
+        if kind == "models" and "pretrain" in options:
+            with within(f"model '{name}'"):
+                return self._with_pretraining(family, options)
+        return options
+
+    def _with_pretraining(self, family: str, model: Options) -> Options:
+        """A model's options with those of its pretraining's data set and all defaults, as parts of its runs' ids."""
+        where = "model option 'pretrain'"
+        if family != "sciml" or model.pop("weights", None) is not None:
+            raise ConfigError(f"{where} is for operators only and excludes 'weights'")
+        given: Pretraining = validate(Pretraining, model["pretrain"], where)
+        with within(where):
+            data = self.entry("datasets", family, given.dataset)
+        return {**model, "pretrain": {**given.model_dump(mode="json", exclude_none=True), "dataset_options": data}}
 
 
 def _family_of(name: str, kind: str, families: Mapping[str, Options]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from replication.settings.checks import UNIQUE, Model, Options, Text, validate
+from replication.settings.checks import UNIQUE, Model, Name, Options, Seed, Text, validate
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 Positive = Annotated[int, Field(ge=1)]
@@ -181,6 +181,14 @@ class OperatorMethod(Model):
         "weights", description="weights: from the model's pretrained weights, if it has any; random: from scratch"
     )
     balance: OperatorBalance | None = Field(None, description="TempBalance's options; null: no balancing")
+
+
+class Pretraining(Model):
+    """How an operator is pretrained: the option ``pretrain`` of a model."""
+
+    dataset: Name = Field(description="data set of the catalogue; its whole training pool is used")
+    seed: Seed = Field(0, description="decides initial weights, order of samples and noise")
+    hyper: OperatorHyper = Field(description="hyper-parameters, as in an experiment")
 
 
 HYPER: dict[str, type[Hyper]] = {"nlp": NlpHyper, "sciml": OperatorHyper}
