@@ -41,12 +41,6 @@ def _options(value: str) -> dict[str, Any]:
     return options
 
 
-def _existing(path: Path, what: str) -> Path:
-    if not path.exists():
-        raise InputError(f"{path}: no such {what}")
-    return path
-
-
 # ---- data ------------------------------------------------------------------------------------------------
 
 
@@ -93,7 +87,7 @@ def prepare(options: Options, raw: Path, out: Path) -> None:
     from replication.runs.seals import seal
     from replication.text.preparing import prepare as prepare_text
 
-    prepare_text(_options(options), _existing(raw, "folder"), out)
+    prepare_text(_options(options), raw, out)
     seal(out)
 
 
@@ -103,7 +97,7 @@ def tokenize(options: Options, model_options: Annotated[str, typer.Option()], da
     from replication.runs.seals import seal
     from replication.text.tokens import tokenize as tokenize_text
 
-    tokenize_text(_options(options), _options(model_options), _existing(data, "folder"), out)
+    tokenize_text(_options(options), _options(model_options), data, out)
     seal(out)
 
 
@@ -243,7 +237,7 @@ def learned(results: Annotated[Path, typer.Argument(help="a results folder")] = 
     from replication.statistics.cells import read_results, title_of
     from replication.statistics.trivial import learned_lines
 
-    runs = read_results(_existing(results, "folder"))
+    runs = read_results(results)
     print("\n".join(learned_lines(runs, partial(title_of, runs))))
 
 
@@ -259,7 +253,7 @@ def compare(
     from replication.statistics.compare import compare as compare_results
     from replication.statistics.compare import comparison_lines
 
-    table = compare_results(_existing(a, "folder"), _existing(b, "folder"))
+    table = compare_results(a, b)
     if csv is not None:
         table.to_csv(csv, index=False)
     if html is not None:

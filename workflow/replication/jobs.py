@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ from replication.runs.tracking import check_tracker
 from replication.settings.paths import RUNS, RunPath
 from replication.settings.spec import RunSpec, digest
 
-Trainer = Callable[[RunSpec, list[int], RunDir, str], None]
-
 
 def train_runs(
     spec: str,
@@ -29,7 +28,7 @@ def train_runs(
     data: Path,
     subset: Path,
     tokens: Path | None = None,
-    unseen: Mapping[str, Any] | None = None,
+    unseen: Mapping[str, Any] = {},
     device: str = "auto",
     jobs_per_gpu: int = 1,
     keep_models: bool = True,
@@ -43,7 +42,7 @@ def train_runs(
         data: HDF5 file, or folder of a prepared text data set.
         subset: file written by ``replication subset``.
         tokens: folder written by ``replication tokenize`` (text).
-        unseen: hyper-parameters that affect no number; they override those of ``spec``.
+        unseen: hyper-parameters that affect no number; they replace those of ``spec``.
         device, jobs_per_gpu: see :func:`replication.runs.devices.acquire_device`.
         keep_models: whether trained weights are kept.
         report_to: tracker that shows the trainings while they run.
@@ -52,7 +51,7 @@ def train_runs(
     path does not belong to the settings.
     """
     check_tracker(report_to)
-    specs = [_spec_of(spec, record, unseen or {}) for record in records]
+    specs = [_spec_of(spec, record, unseen) for record in records]
     rows = read_subset(subset)
     results = records[0].parents[len(Path(specs[0].path).parts) + 1]
     pretrained = _pretrained(specs[0], results)
@@ -70,7 +69,7 @@ def train_runs(
                         print(f"{one.path}  already finished with these settings and inputs", file=sys.stderr)
                     else:
                         run.report_to = report_to
-                        train(one, rows, run, chosen)
+                        train(one, indices=rows, run=run, device=chosen)
             except TerminatedError:
                 raise
             except TempBalanceError as error:
@@ -117,19 +116,16 @@ def _weights(spec: RunSpec, pretrained: Path | None) -> dict[str, str]:
     return found if pretrained is None else {**found, "weights": sha256(pretrained)}
 
 
-def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | None) -> Trainer:
+def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | None) -> Callable[..., None]:
     if spec.family == "nlp":
         from replication.text.training import finetune
 
         if tokens is None:
             raise InputError(f"{spec.path}: --tokens is missing; a text run needs it")
-        cache = tokens
-        return lambda spec, rows, run, device: finetune(
-            spec, data=data, tokens=cache, indices=rows, run=run, device=device
-        )
+        return partial(finetune, data=data, tokens=tokens)
     from replication.operators.training import train
 
-    return lambda spec, rows, run, device: train(spec, data=data, indices=rows, run=run, device=device, weights=weights)
+    return partial(train, data=data, weights=weights)
 
 
 def data_hash(data: Path) -> str:
