@@ -73,7 +73,7 @@ def test_resolving_twice_changes_nothing_and_defaults_are_filled_in():
     assert resolve("sciml", method, hyper)[0]["balance"] == method["balance"]
 
 
-def test_hyper_parameters_overrule_the_method_and_the_sides_overrule_s():
+def test_hyper_parameters_override_the_method_and_the_sides_override_s():
     method = {"optimizer": "sam", "rho": 0.1, "balance": {"s_min": 0.1, "tau": 5}}
     resolved = resolved_hyper("nlp", method, {**HYPER_NLP, "rho": 0.2, "s": 1.0, "s_max": 2.0})
     assert resolved["rho"] == 0.2

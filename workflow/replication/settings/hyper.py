@@ -197,10 +197,9 @@ _OF_SIGMOID, _OF_MAPS = ("s_min", "s_max", "tau"), ("min_ratio", "slope")
 _OF_SCHEDULE = {
     "sigmoid": _OF_SIGMOID, "fixed": _OF_SIGMOID, "exp": ("s_min", "s_max"), "linear": _OF_MAPS, "rank": _OF_MAPS,
 }  # fmt: skip
-#: Hyper-parameters that override an option of TempBalance.
-BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
-#: Hyper-parameters that override another option of a method.
-METHOD_KEYS = ("rho", "layer_decay")
+# Hyper-parameters that override an option of TempBalance, and those that override another option of a method.
+_BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
+_METHOD_KEYS = ("rho", "layer_decay")
 
 
 def parse_hyper(family: str, values: Mapping[str, Any]) -> Any:
@@ -226,10 +225,11 @@ def _filled_method(family: str, options: Mapping[str, Any]) -> Options:
     if method.get("start") == "weights":
         del method["start"]  # it was added later: earlier runs keep their id
     if (balance := method["balance"]) is not None:
-        read = {*_OF_SCHEDULE.get(balance["schedule"], ())}
-        read |= {*_OF_MAPS} if balance["unit"] == "layer_in_block" else set()
-        read |= {"every"} if balance["schedule"] != "fixed" else set()
-        unread = {*_OF_SIGMOID, *_OF_MAPS, "every"} - read
+        unread = {*_OF_SIGMOID, *_OF_MAPS} - {*_OF_SCHEDULE.get(balance["schedule"], ())}
+        if balance["unit"] == "layer_in_block":
+            unread -= {*_OF_MAPS}
+        if balance["schedule"] == "fixed":
+            unread.add("every")
         # For `every`, null is a value of its own; for the others it means the preset's choice.
         method["balance"] = {
             key: value for key, value in balance.items() if key not in unread and (value is not None or key == "every")
@@ -243,7 +243,7 @@ def unread_hyper(family: str, method_options: Mapping[str, Any]) -> set[str]:
     read = {*method}
     if (balance := method["balance"]) is not None:
         read |= {"xmin_pos", *balance} | ({"s"} if "s_min" in balance else set())
-    return {*BALANCE_KEYS, *METHOD_KEYS} - read
+    return {*_BALANCE_KEYS, *_METHOD_KEYS} - read
 
 
 _RESOLVED: dict[str, tuple[Options, Options]] = {}
@@ -260,17 +260,13 @@ def resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, 
     """
     # A grid resolves the same few settings thousands of times.
     if (key := repr((family, method_options, hyper))) not in _RESOLVED:
-        _RESOLVED[key] = _resolve(family, method_options, hyper)
+        parsed = parse_hyper(family, hyper)
+        options = {**method_options, **_overriding(parsed, _METHOD_KEYS)}
+        if options.get("balance") is not None:
+            options["balance"] = {**options["balance"], **_overriding(parsed, _BALANCE_KEYS)}
+        rest = parsed.model_dump(mode="json", exclude={*_BALANCE_KEYS, *_METHOD_KEYS})
+        _RESOLVED[key] = _filled_method(family, options), rest
     return _RESOLVED[key]
-
-
-def _resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[Options, Options]:
-    parsed = parse_hyper(family, hyper)
-    options = {**method_options, **_overriding(parsed, METHOD_KEYS)}
-    if options.get("balance") is not None:
-        options["balance"] = {**options["balance"], **_overriding(parsed, BALANCE_KEYS)}
-    overriding = {*BALANCE_KEYS, *METHOD_KEYS}
-    return _filled_method(family, options), parsed.model_dump(mode="json", exclude=overriding)
 
 
 def resolved_hyper(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> Options:

@@ -24,13 +24,8 @@ def format_ratio(ratio: float) -> str:
 class RunPath:
     """What identifies a run, and its folder ``<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>``.
 
-    Attributes:
-        model: id of the model in the catalogue.
-        dataset: id of the data set.
-        ratio: share of the training pool.
-        method: id of the method.
-        id: hash of every setting that affects the run's numbers, except the seed.
-        seed: decides initial weights, order of rows and dropout.
+    ``id`` is the hash of every setting that affects the run's numbers, except the seed. Fields are explained in
+    :class:`replication.settings.spec.RunSpec`.
     """
 
     model: str
@@ -46,10 +41,7 @@ class RunPath:
 
     @classmethod
     def of(cls, file: Path | str) -> RunPath:
-        """The run that a file in ``<results>/runs/<run>/`` belongs to.
-
-        Raises DataError for a file anywhere else.
-        """
+        """The run that a file in ``<results>/runs/<run>/`` belongs to. Raises DataError for a file anywhere else."""
         parts = Path(file).parts[-8:-1]
         match = _PATH.fullmatch("/".join(parts[1:]))
         if match is None or parts[0] != RUNS:
