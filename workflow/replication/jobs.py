@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,16 +37,8 @@ def train_runs(
 ) -> None:
     """Train the runs that the records name, each from its last checkpoint, and publish them when all are finished.
 
-    Args:
-        spec: settings that the runs share (:meth:`RunSpec.to_json`).
-        records: ``<results>/runs/<run>/metrics.json`` of each run; the path names the seed.
-        data: HDF5 file, or folder of a prepared text data set.
-        subset: file written by ``replication subset``.
-        tokens: folder written by ``replication tokenize`` (text).
-        unseen: hyper-parameters that affect no number; they replace those of ``spec``.
-        device, jobs_per_gpu: see :func:`replication.runs.devices.acquire_device`.
-        keep_models: whether trained weights are kept.
-        report_to: tracker that shows the trainings while they run.
+    The arguments are those of ``replication train``. The path of a record names its run's seed; the hyper-parameters in
+    ``unseen`` replace those of ``spec`` (:meth:`RunSpec.to_json`).
 
     If a run fails, the others are trained all the same; its error is raised at the end. Raises InputError if a record's
     path does not belong to the settings.
@@ -131,10 +124,7 @@ def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | Non
 def data_hash(data: Path) -> str:
     """Hash of a data set's manifest, which has the hashes of its files, so that no run reads 55 GB to hash them."""
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
-    try:
-        good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        good = False
-    if not good:
-        raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")
-    return sha256(manifest)
+    with suppress(OSError, ValueError):
+        if isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict):
+            return sha256(manifest)
+    raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")

@@ -166,9 +166,10 @@ def load_grid(root: Path, config: Config) -> Grid:
         experiments[name] = _expand(name, content, config, catalog, source)
     index = _index(declared, experiments)
     if only := config.only.given():
-        experiments, left_out = _slice(experiments, only, index)
-        skipped |= left_out
-        index = _index(declared, experiments)
+        kept = _slice(experiments, only, index)
+        reason = "key 'only' in config.yaml leaves none of its runs"
+        skipped |= {name: reason for name in experiments if name not in kept}
+        experiments, index = kept, _index(declared, kept)
     if not experiments:
         raise ConfigError(
             f"config.yaml: key 'experiments' is {'all' if every else list(config.experiments)}, "
@@ -196,17 +197,13 @@ def _flows(cells: Sequence[Cell]) -> set[int]:
     return {setting[0] for setting in methods} - {setting[0] for setting, some in methods.items() if some != every}
 
 
-def _slice(
-    experiments: Mapping[str, Experiment], only: Options, index: Index
-) -> tuple[dict[str, Experiment], dict[str, str]]:
-    """The runs that ``only`` keeps, and why each of the other experiments is left out.
+def _slice(experiments: Mapping[str, Experiment], only: Options, index: Index) -> dict[str, Experiment]:
+    """The experiments with those runs that ``only`` keeps.
 
     Raises ConfigError for a value that no run has, and if no run has all of the values.
     """
     said = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in only.items())
-    all_names = list(experiments)
-    artifacts = only.pop("artifact", None)
-    if artifacts is not None:
+    if artifacts := only.pop("artifact", None):
         _check_only("artifact", artifacts, {name for name, artifact in index.artifacts.items() if artifact.sources})
         wanted = {source for name in artifacts for source in index.artifacts[name].sources}
         experiments = {name: experiment for name, experiment in experiments.items() if name in wanted}
@@ -224,7 +221,7 @@ def _slice(
             kept[name] = replace(experiment, cells=filled, stand_in=stand_in)
     if not kept:
         raise ConfigError(f"config.yaml: key 'only' leaves no run: none has {said}")
-    return kept, {name: "key 'only' in config.yaml leaves none of its runs" for name in all_names if name not in kept}
+    return kept
 
 
 def _matching(runs: Iterable[RunSpec], only: Options) -> tuple[RunSpec, ...]:

@@ -93,19 +93,9 @@ class RunSpec:
         given = self.model_options.get("pretrain")
         if given is None or self.weights is None:
             return None
-        return RunSpec(
-            family=self.family,
-            model=self.model,
-            dataset=given["dataset"],
-            ratio=1.0,
-            method="pretraining",
-            seed=given["seed"],
-            model_options={key: value for key, value in self.model_options.items() if key != "pretrain"},
-            dataset_options=given["dataset_options"],
-            method_options={"optimizer": "adam", "balance": None},
-            hyper=given["hyper"],
-            subset=self.subset,
-        )
+        model = {key: value for key, value in self.model_options.items() if key != "pretrain"}
+        method = {"optimizer": "adam", "balance": None}
+        return replace(self, ratio=1.0, method="pretraining", model_options=model, method_options=method, **given)
 
     def to_json(self) -> str:
         """The run without its seed, as JSON for ``replication train --spec``."""
