@@ -120,11 +120,8 @@ class Grid:
     def fingerprint(self, experiment: str) -> str:
         """Hash of everything that affects an experiment's tables: its runs and their labels."""
         chosen = self.experiments[experiment]
-        shown = {
-            (run.family, kind, getattr(run, kind))
-            for run in chosen.runs.values()
-            for kind in ("model", "dataset", "method")
-        }
+        kinds = ("model", "dataset", "method")
+        shown = {(chosen.family, kind, getattr(cell, kind)) for cell in chosen.cells for kind in kinds}
         labels = [[*key, self.labels(*key)] for key in sorted(shown)]
         return digest(
             [chosen.scale, chosen.stand_in, [cell.select_on for cell in chosen.cells], [*chosen.runs], labels]

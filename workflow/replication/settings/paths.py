@@ -12,7 +12,7 @@ from replication.errors import DataError
 RUNS = "runs"
 #: Pattern of a name that becomes a folder.
 NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
-_PATH = re.compile(rf"({NAME})/({NAME})/ratio=([0-9.e-]+)/({NAME})/([0-9a-f]+)/seed=(\d+)")
+_PATH = re.compile(rf"{RUNS}/({NAME})/({NAME})/ratio=([0-9.e-]+)/({NAME})/([0-9a-f]+)/seed=(\d+)")
 
 
 def format_ratio(ratio: float) -> str:
@@ -42,9 +42,8 @@ class RunPath:
     @classmethod
     def of(cls, file: Path | str) -> RunPath:
         """The run that a file in ``<results>/runs/<run>/`` belongs to. Raises DataError for a file anywhere else."""
-        parts = Path(file).parts[-8:-1]
-        match = _PATH.fullmatch("/".join(parts[1:]))
-        if match is None or parts[0] != RUNS:
+        match = _PATH.fullmatch("/".join(Path(file).parts[-8:-1]))
+        if match is None:
             raise DataError(
                 f"{file}: not the file of a run, {RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
             )
