@@ -226,7 +226,13 @@ class Catalog:
                     table[name] = options
         for kind, families in tables.items():
             for name, options in getattr(config, kind).items():
-                family = options.get("family") or _family_of(name, kind, families)
+                named = (
+                    [options["family"]] if "family" in options else [one for one in families if name in families[one]]
+                )
+                if len(named) != 1:
+                    why = "both families have it" if named else "no family has it"
+                    raise ConfigError(f"config.yaml: key '{kind}.{name}' needs a 'family' (nlp or sciml): {why}")
+                family = named[0]
                 merged = {**families.get(str(family), {}).get(name, {}), **options, "family": family}
                 validate(CatalogFile, {kind: {name: merged}}, "config.yaml")
                 families[family][name] = merged
@@ -260,11 +266,3 @@ class Catalog:
         with within(where):
             data = self.entry("datasets", family, given.dataset)
         return {**model, "pretrain": {**given.model_dump(mode="json", exclude_none=True), "dataset_options": data}}
-
-
-def _family_of(name: str, kind: str, families: Mapping[str, Options]) -> str:
-    owners = [family for family, table in families.items() if name in table]
-    if len(owners) != 1:
-        known = "no family has it" if not owners else "both families have it"
-        raise ConfigError(f"config.yaml: key '{kind}.{name}' needs a 'family' (nlp or sciml): {known}")
-    return owners[0]
