@@ -16,7 +16,7 @@ from replication.statistics.cells import (
     summarise,
     values_of,
 )
-from replication.statistics.overview import MAIN_PAIRS
+from replication.statistics.paired import MAIN_PAIRS
 from replication.statistics.trivial import TITLES, against_trivial
 
 MAIN_METHODS = [method for pair in MAIN_PAIRS for method in pair]

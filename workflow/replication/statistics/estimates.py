@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from replication.settings.artifacts import Artifact
 from replication.statistics.cells import ENOUGH_SEEDS, SETTING, stand_ins
 from replication.statistics.mixed import Coefficient, fit_gains
-from replication.statistics.overview import MAIN_PAIRS
 from replication.statistics.paired import LEVEL, RESAMPLES, Pair, by_pair, gains
 from replication.statistics.published import published_gains
 from replication.statistics.trivial import learned
@@ -75,16 +74,14 @@ def smallest_gain(published: pd.DataFrame, artifacts: Sequence[Artifact], pair: 
     return abs(float(found.mean())) / 2 if len(found) else math.nan
 
 
-def estimate_table(
-    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
-) -> pd.DataFrame:
+def estimate_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
     """One row per family and pair of methods, over every cell that counts, each once; columns :data:`COLUMNS`.
 
     As for the verdicts, a cell counts if it has three common seeds, and one method beats the trivial predictors.
     """
     rows = [
         {"family": family, **_row(used, pair, smallest_gain(published, artifacts, pair, family))}
-        for family, pair, used in by_pair(runs, pairs)
+        for family, pair, used in by_pair(runs)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 

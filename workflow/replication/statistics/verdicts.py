@@ -12,7 +12,6 @@ from replication.settings.artifacts import Artifact
 from replication.statistics.cells import SETTING, stand_ins, title_of, with_companions
 from replication.statistics.claims import ALPHA, TITLES, Evidence, collect
 from replication.statistics.numbers import count_text, p_text
-from replication.statistics.overview import MAIN_PAIRS
 from replication.statistics.paired import Pair, by_pair, present_pairs
 from replication.statistics.published import published_gains
 from replication.statistics.trivial import learned
@@ -104,10 +103,10 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
     }  # fmt: skip
 
 
-def overall_verdicts(runs: pd.DataFrame, pairs: Sequence[Pair] = MAIN_PAIRS) -> list[Any]:
+def overall_verdicts(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The paper's claims over all cells of a family, each counted once."""
     rows = []
-    for family, pair, used in by_pair(runs, pairs):
+    for family, pair, used in by_pair(runs):
         # A setting in which only one of the two methods ran says nothing about the pair.
         both = used.groupby(SETTING)["method"].transform("nunique") == 2
         if both.any():
