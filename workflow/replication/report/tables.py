@@ -11,7 +11,7 @@ import pandas as pd
 from replication.errors import ConfigError
 from replication.report.render import DAGGER, Entry, Row, Table
 from replication.settings.artifacts import Artifact
-from replication.statistics.artifact import Numbers, excludes_zero
+from replication.statistics.artifact import Numbers
 from replication.statistics.cells import (
     ENOUGH_SEEDS,
     ROLLOUT,
@@ -38,10 +38,10 @@ class Entries:
 
     def __init__(self, numbers: Numbers) -> None:
         self.numbers = numbers
-        self._cells = _keyed(numbers.cells, [*SETTING, "method"])
-        self._gains = _keyed(numbers.gains, ["baseline", "method", *SETTING])
-        self._published = _keyed(numbers.published, [*SETTING, "method"])
-        self._trivial = _keyed(numbers.trivial, [*SETTING, "method"])
+        self._cells = _keyed(numbers.cells, *SETTING, "method")
+        self._gains = _keyed(numbers.gains, "baseline", "method", *SETTING)
+        self._published = _keyed(numbers.published, *SETTING, "method")
+        self._trivial = _keyed(numbers.trivial, *SETTING, "method")
 
     @property
     def ddof(self) -> int:
@@ -54,33 +54,27 @@ class Entries:
         if key not in self._cells:
             return Entry()
         row = self._cells[key]
-        text = with_uncertainty(row["mean"], row["sd"] if self.ddof else self._sd0(row)) if row["n"] else "n/a"
+        # A single run has no deviation: its sd is missing, but its sd_ddof0 would be zero.
+        text = with_uncertainty(row["mean"], row["sd"] if self.ddof or row["n"] < 2 else row["sd_ddof0"])
         if row["diverged"]:
             text += f" ({int(row['diverged'])} of {int(row['diverged'] + row['n'])} diverged)"
         if not self._trivial[key]["beats_trivial"]:
             text += NOT_BETTER
-        return Entry(text, bold=any(self._wins(setting, pair, method) for pair in self.numbers.pairs))
-
-    @staticmethod
-    def _sd0(row: Line) -> float:
-        """Deviation with ddof 0; a single run has none."""
-        return float(row["sd_ddof0"]) if row["n"] > 1 else math.nan
+        pairs = [pair for pair in self.numbers.pairs if method in pair]
+        return Entry(text, bold=any(self._wins(setting, pair, method) for pair in pairs))
 
     def _wins(self, setting: Setting, pair: Pair, method: str) -> bool:
-        key = (*pair, *setting)
-        if method not in pair or key not in self._gains:
-            return False
-        row = self._gains[key]
-        return bool(excludes_zero(row) and (row["gain"] > 0) == (method == pair[1]))
+        row = self._gains.get((*pair, *setting))
+        return row is not None and bool(row["ci_low"] > 0 if method == pair[1] else row["ci_high"] < 0)
 
     def gain(self, setting: Setting, pair: Pair) -> Entry:
         """Gain with its bootstrap interval; bold if it excludes zero, a dagger if significant after Holm."""
-        key = (*pair, *setting)
-        if key not in self._gains:
+        row = self._gains.get((*pair, *setting))
+        if row is None:
             return Entry()
-        row = self._gains[key]
-        text = gain_text(row["gain"], row.get("ci_low", math.nan), row.get("ci_high", math.nan))
-        return Entry(text + DAGGER * bool(row["p_holm"] < ALPHA), bold=excludes_zero(row))
+        low, high = row["ci_low"], row["ci_high"]
+        text = gain_text(row["gain"], low, high) + DAGGER * bool(row["p_holm"] < ALPHA)
+        return Entry(text, bold=bool(low > 0 or high < 0))
 
     def trivial(self, setting: Setting) -> Entry:
         """The best trivial predictor of the data set, in the metric of the scores."""
@@ -101,8 +95,9 @@ class Entries:
     def published_undiluted(self, setting: Setting, method: str) -> Entry:
         """The published error of the predicted frames alone."""
         row = self._published.get((*setting, method))
-        known = row is not None and math.isfinite(row["published_undiluted"])
-        return Entry(f"{row['published_undiluted']:.3g}" if known and row is not None else "")
+        if row is None or math.isnan(row["published_undiluted"]):
+            return Entry()
+        return Entry(f"{row['published_undiluted']:.3g}")
 
     def diluted(self, settings: Sequence[Setting]) -> bool | None:
         """Whether the score of these settings averages over initial steps too; None if that was not recorded."""
@@ -117,11 +112,12 @@ class Entries:
         own = self.numbers.runs
         own = own[(own[[*SETTING, "method"]] == [*setting, method]).all(axis="columns")]
         values = factor * values_of(own, column).dropna()
-        spread = values.std(ddof=self.ddof) if len(values) > 1 else math.nan
-        return Entry(with_uncertainty(values.mean(), spread)) if len(values) else Entry()
+        if values.empty:
+            return Entry()
+        return Entry(with_uncertainty(values.mean(), values.std(ddof=self.ddof if len(values) > 1 else 1)))
 
 
-def _keyed(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], Line]:
+def _keyed(table: pd.DataFrame, *keys: str) -> dict[tuple[Any, ...], Line]:
     return {tuple(line[key] for key in keys): line for line in records(table)}
 
 

@@ -28,11 +28,9 @@ COLUMNS = [
 
 
 def decide(mean: Coefficient, smallest: float) -> str:
-    """The result for a mean gain: gain, loss, no difference or undecided.
+    """The result for the mixed model's mean gain: gain, loss, no difference or undecided.
 
-    Args:
-        mean: the mean gain of the mixed model.
-        smallest: the smallest gain of interest in the same unit; NaN if the paper has no gain.
+    ``smallest`` is the smallest gain of interest in the same unit; NaN if the paper has no gain.
     """
     low, high = mean.interval(LEVEL)
     if low > 0 or high < 0:
@@ -66,12 +64,9 @@ def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, fl
 
 def smallest_gain(published: pd.DataFrame, artifacts: Sequence[Artifact], pair: Pair, family: str) -> float:
     """Half of the paper's mean gain over all its settings in the artifacts of a family; NaN if it has none."""
-    names = dict.fromkeys(
-        artifact.published for artifact in artifacts if artifact.family == family and "better" in artifact.claims
-    )
-    tables = [published_gains(published, name, pair, family) for name in names if name is not None]
-    found = pd.concat(tables).drop_duplicates(SETTING)["gain"] if tables else pd.Series(dtype=float)
-    return abs(float(found.mean())) / 2 if len(found) else math.nan
+    names = dict.fromkeys(one.published for one in artifacts if one.family == family and "better" in one.claims)
+    tables = [published_gains(published, name, pair, family) for name in names]
+    return abs(float(pd.concat(tables).drop_duplicates(SETTING)["gain"].mean())) / 2 if tables else math.nan
 
 
 def estimate_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
@@ -99,17 +94,13 @@ def _row(runs: pd.DataFrame, pair: Pair, smallest: float) -> dict[str, Any]:
     fit = fit_gains(counted) if cells else None
     if fit is None:
         return row
-    row |= {"result": decide(fit.mean, smallest), "df": fit.mean.df, "random": ", ".join(fit.random)}
-    row |= {"mean": fit.mean.estimate, **_edges("", fit.mean, LEVEL)}
-    row |= _edges("equivalence_", fit.mean, EQUIVALENCE_LEVEL)
-    row |= dict(zip(("iqm", "iqm_low", "iqm_high"), interquartile_mean(cells), strict=True))
+    row |= {"result": decide(fit.mean, smallest), "random": ", ".join(fit.random)}
+    row |= {"mean": fit.mean.estimate, "df": fit.mean.df}
+    row["low"], row["high"] = fit.mean.interval(LEVEL)
+    row["equivalence_low"], row["equivalence_high"] = fit.mean.interval(EQUIVALENCE_LEVEL)
+    row["iqm"], row["iqm_low"], row["iqm_high"] = interquartile_mean(cells)
     if fit.trend is not None:
         low, high = fit.trend.interval(LEVEL)
         result = "grows" if low > 0 else "shrinks" if high < 0 else UNDECIDED
-        row |= {"trend": fit.trend.estimate, **_edges("trend_", fit.trend, LEVEL), "trend_result": result}
+        row |= {"trend": fit.trend.estimate, "trend_low": low, "trend_high": high, "trend_result": result}
     return row
-
-
-def _edges(prefix: str, coefficient: Coefficient, level: float) -> dict[str, float]:
-    low, high = coefficient.interval(level)
-    return {f"{prefix}low": low, f"{prefix}high": high}

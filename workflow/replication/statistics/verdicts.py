@@ -67,17 +67,13 @@ def artifact_verdicts(artifact: Artifact, runs: pd.DataFrame, published: pd.Data
     for claim in artifact.claims:
         for pair in present_pairs(artifact.pairs, own):
             used = own[own["method"].isin(pair)]
-            rows.append(_row(claim, pair, used, artifact.name, _published_gain(claim, artifact, pair, published)))
+            gain = math.nan
+            if claim == "better":
+                gain = published_gains(published, artifact.published, pair, artifact.family)["gain"].mean()
+            rows.append(_row(claim, pair, used, artifact.name, gain))
             if claim == "imbalance":
                 break  # this claim is about the baseline alone
     return rows
-
-
-def _published_gain(claim: str, artifact: Artifact, pair: Pair, published: pd.DataFrame) -> float:
-    if claim != "better" or artifact.published is None:
-        return math.nan
-    gain = published_gains(published, artifact.published, pair, artifact.family)["gain"]
-    return float(gain.mean()) if len(gain) else math.nan
 
 
 def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_gain: float) -> dict[str, Any]:
@@ -92,10 +88,10 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
         cells = count_text(len(settings), "cell")
         reason += f"; {left_out} of {cells} left out: neither method beats the trivial predictors there"
     base, other = (title_of(runs, "method", name) for name in pair)
-    titles = {"base": base.replace("baseline", "the baseline"), "other": other}
     shown = vars(evidence) if evidence else {"cells": len(settings)}
     return {
-        "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
+        "claim": TITLES[claim].format(base=base.replace("baseline", "the baseline"), other=other),
+        "artifact": artifact, "family": runs["family"].iloc[0],
         "verdict": verdict, "published": published_gain, "left_out": left_out, **shown,
         "stand_in": "; ".join(stand_ins(runs)),
         "models": ", ".join(sorted(set(runs["model"]))), "datasets": ", ".join(sorted(set(runs["dataset"]))),
