@@ -20,7 +20,7 @@ from replication.statistics.cells import (
     predicted_frames_only,
     records,
     stand_ins,
-    values_of,
+    summarise,
 )
 from replication.statistics.claims import ALPHA
 from replication.statistics.numbers import gain_text, number, p_text, percent_text, with_uncertainty
@@ -54,14 +54,18 @@ class Entries:
         if key not in self._cells:
             return Entry()
         row = self._cells[key]
-        # A single run has no deviation: its sd is missing, but its sd_ddof0 would be zero.
-        text = with_uncertainty(row["mean"], row["sd"] if self.ddof or row["n"] < 2 else row["sd_ddof0"])
+        text = self._mean_text(row, 1.0)
         if row["diverged"]:
             text += f" ({int(row['diverged'])} of {int(row['diverged'] + row['n'])} diverged)"
         if not self._trivial[key]["beats_trivial"]:
             text += NOT_BETTER
         pairs = [pair for pair in self.numbers.pairs if method in pair]
         return Entry(text, bold=any(self._wins(setting, pair, method) for pair in pairs))
+
+    def _mean_text(self, row: Line, factor: float) -> str:
+        # A single run has no deviation: its sd is missing, but its sd_ddof0 would be zero.
+        sd = row["sd"] if self.ddof or row["n"] < 2 else row["sd_ddof0"]
+        return with_uncertainty(factor * row["mean"], factor * sd)
 
     def _wins(self, setting: Setting, pair: Pair, method: str) -> bool:
         row = self._gains.get((*pair, *setting))
@@ -107,14 +111,15 @@ class Entries:
         own = own[pd.MultiIndex.from_frame(own[SETTING]).isin(settings)]
         return not predicted_frames_only(own).all()
 
-    def other_convention(self, setting: Setting, method: str, *, factor: float, column: str) -> Entry:
-        """Mean and deviation of a column times a factor."""
-        own = self.numbers.runs
-        own = own[(own[[*SETTING, "method"]] == [*setting, method]).all(axis="columns")]
-        values = factor * values_of(own, column).dropna()
-        if values.empty:
-            return Entry()
-        return Entry(with_uncertainty(values.mean(), values.std(ddof=self.ddof if len(values) > 1 else 1)))
+    def other_convention(self, column: str, factor: float) -> Callable[[Setting, str], Entry]:
+        """A function for entries as :meth:`score`: mean and deviation of another column, times a factor."""
+        cells = _keyed(summarise(self.numbers.runs, column), *SETTING, "method")
+
+        def entry(setting: Setting, method: str) -> Entry:
+            row = cells.get((*setting, method))
+            return Entry(self._mean_text(row, factor) if row is not None and row["n"] else "")
+
+        return entry
 
 
 def _keyed(table: pd.DataFrame, *keys: str) -> dict[tuple[Any, ...], Line]:
@@ -146,11 +151,9 @@ def _by_method(entries: Entries) -> Layout:
     numbers = entries.numbers
     rows = []
     for model, dataset in numbers.groups:
-        settings = [(model, dataset, ratio) for ratio in numbers.ratios]
         first = (numbers.title("model", model), numbers.title("dataset", dataset))
-        rows += _grouped(first, _method_rows(entries, settings))
-    heads = ["Model", "Data set", "Method", *_ratio_heads(numbers)]
-    return heads, rows
+        rows += _group(entries, first, [(model, dataset, ratio) for ratio in numbers.ratios])
+    return ["Model", "Data set", "Method", *_ratio_heads(numbers)], rows
 
 
 def _by_ratio(entries: Entries) -> Layout:
@@ -162,60 +165,45 @@ def _by_ratio(entries: Entries) -> Layout:
     rows = []
     for model in dict.fromkeys(model for model, _ in numbers.groups):
         for ratio in numbers.ratios:
-            settings = [(model, dataset, ratio) for dataset in datasets]
             first = (numbers.title("model", model), percent_text(ratio))
-            rows += _grouped(first, _method_rows(entries, settings, average=True))
+            rows += _group(entries, first, [(model, dataset, ratio) for dataset in datasets])
     return ["Model", "Ratio", "Method", *(numbers.title("dataset", name) for name in datasets), "Average"], rows
 
 
-def _grouped(first: tuple[str, str], labelled: Sequence[tuple[str, tuple[Entry, ...]]]) -> list[Row]:
-    """Rows of one group, with a rule above the first."""
-    return [Row((*first, label), found, rule=index == 0) for index, (label, found) in enumerate(labelled)]
+def _group(entries: Entries, first: tuple[str, str], settings: Sequence[Setting]) -> list[Row]:
+    """The rows of some settings: scores of each method, gains of each pair, trivial and published scores.
 
-
-def _method_rows(
-    entries: Entries, settings: Sequence[Setting], *, average: bool = False
-) -> list[tuple[str, tuple[Entry, ...]]]:
-    """Labelled rows of some settings: scores of each method, gains of each pair, trivial and published scores."""
+    With several data sets, the last column is the average of the scores.
+    """
     numbers = entries.numbers
+    titles = {method: numbers.title("method", method) for method in numbers.methods}
     found: list[tuple[str, list[Entry]]] = []
-    for method in numbers.methods:
-        scores = [entries.score(setting, method) for setting in settings]
-        mean = [_average(numbers, settings, method)] if average else []
-        found.append((numbers.title("method", method), scores + mean))
+
+    def add(label: str, entry: Callable[..., Entry], *key: Any) -> None:
+        found.append((label, [entry(setting, *key) for setting in settings]))
+
+    several = len({dataset for _, dataset, _ in settings}) > 1
+    for method, title in titles.items():
+        add(title, entries.score, method)
+        if several:
+            found[-1][1].append(_average(numbers, settings, method))
     for pair in numbers.pairs:
-        base, other = (numbers.title("method", name) for name in pair)
+        base, other = (titles[name] for name in pair)
         percent = numbers.artifact.family == "sciml"
-        label = f"{other}: error reduction against {base} (%)" if percent else f"{other} minus {base}"
-        found.append((label, [entries.gain(setting, pair) for setting in settings]))
-    found += _other_convention_rows(entries, settings)
-    found.append(("best trivial predictor", [entries.trivial(setting) for setting in settings]))
-    for method in numbers.methods:
-        title = numbers.title("method", method)
-        found.append((f"{title}, published", [entries.published(setting, method) for setting in settings]))
-        undiluted = [entries.published_undiluted(setting, method) for setting in settings]
-        found.append((f"{title}, published, predicted frames only", undiluted))
-    width = len(settings) + average
-    return [
-        (label, tuple(row + [Entry()] * (width - len(row)))) for label, row in found if any(one.text for one in row)
-    ]
-
-
-def _other_convention_rows(entries: Entries, settings: Sequence[Setting]) -> list[tuple[str, list[Entry]]]:
-    """Errors in the other convention than the score's: predicted frames only, or PDEBench's."""
-    diluted = entries.diluted(settings)
-    if diluted is None:
-        return []
-    # Darcy's score is the error of the prediction; PDEBench's code counts the coefficient as an error-free frame.
-    factor, column = (1.0, ROLLOUT) if diluted else (0.5, "score")
-    label = "predicted frames only" if diluted else "as PDEBench averages (coefficient counted as a frame)"
-    return [
-        (
-            f"{entries.numbers.title('method', method)}, {label}",
-            [entries.other_convention(setting, method, factor=factor, column=column) for setting in settings],
-        )
-        for method in entries.numbers.methods
-    ]
+        add(f"{other}: error reduction against {base} (%)" if percent else f"{other} minus {base}", entries.gain, pair)
+    if (diluted := entries.diluted(settings)) is not None:
+        # Darcy's score is the error of the prediction; PDEBench's code counts the coefficient as an error-free frame.
+        label = "predicted frames only" if diluted else "as PDEBench averages (coefficient counted as a frame)"
+        entry = entries.other_convention(*((ROLLOUT, 1.0) if diluted else ("score", 0.5)))
+        for method, title in titles.items():
+            add(f"{title}, {label}", entry, method)
+    add("best trivial predictor", entries.trivial)
+    for method, title in titles.items():
+        add(f"{title}, published", entries.published, method)
+        add(f"{title}, published, predicted frames only", entries.published_undiluted, method)
+    shown = [(label, row + [Entry()] * several) for label, row in found if any(entry.text for entry in row)]
+    width = len(settings) + several
+    return [Row((*first, label), tuple(row[:width]), rule=not index) for index, (label, row) in enumerate(shown)]
 
 
 def _average(numbers: Numbers, settings: Sequence[Setting], method: str) -> Entry:
@@ -234,17 +222,6 @@ def _ratio_heads(numbers: Numbers) -> list[str]:
     return heads
 
 
-def _lines(table: pd.DataFrame) -> list[Line]:
-    """Rows of a paired table in reading order: largest ratio first."""
-    table = table.sort_values(["model", "dataset", "ratio"], ascending=[True, True, False])
-    return records(table)
-
-
-def _labels(numbers: Numbers, line: Line) -> tuple[str, str, str]:
-    names = (numbers.title(kind, line[kind]) for kind in ("model", "dataset"))
-    return (*names, percent_text(line["ratio"]))  # type: ignore[return-value]
-
-
 def _t_test(entries: Entries) -> Layout:
     """Rows: model, data set and ratio; columns: the paired tests, and the published p-value."""
     numbers = entries.numbers
@@ -252,16 +229,18 @@ def _t_test(entries: Entries) -> Layout:
     published = table[table["artifact"] == numbers.artifact.published]
     p_values = {(row["dataset"], ratio_key(row["ratio"])): row["mean"] for row in records(published)}
     rows = []
-    for line in _lines(numbers.gains):
-        setting = (line["model"], line["dataset"], line["ratio"])
+    # In reading order: largest ratio first.
+    for line in records(numbers.gains.sort_values(SETTING, ascending=[True, True, False])):
+        model, dataset, ratio = setting = (line["model"], line["dataset"], line["ratio"])
         pair = (line["baseline"], line["method"])
-        tests = [Entry(p_text(line.get(name, math.nan))) for name in ("p_t", "p_holm", "p_wilcoxon")]
-        paper = p_values.get((line["dataset"], ratio_key(line["ratio"])))
+        tests = [Entry(p_text(line[name])) for name in ("p_t", "p_holm", "p_wilcoxon")]
+        paper = p_values.get((dataset, ratio_key(ratio)))
         found = (
             Entry(str(line["n"])), *(entries.score(setting, method) for method in pair), entries.gain(setting, pair),
             *tests, entries.trivial(setting), Entry("" if paper is None else f"{paper:.3g}"),
         )  # fmt: skip
-        rows.append(Row(_labels(numbers, line), found))
+        labels = (numbers.title("model", model), numbers.title("dataset", dataset), percent_text(ratio))
+        rows.append(Row(labels, found))
     base, other = (numbers.title("method", name) for name in numbers.artifact.pairs[0])
     heads = ["Model", "Data set", "Ratio", "Pairs", base, other, "Gain", "p (paired t)", "p (Holm)", "p (Wilcoxon)"]
     return [*heads, "Best trivial predictor", "p published"], rows
@@ -273,7 +252,7 @@ LAYOUTS: dict[str, Callable[[Entries], Layout]] = {"by_method": _by_method, "by_
 def _unit(entries: Entries) -> str:
     if entries.numbers.artifact.family == "nlp":
         return "Scores in per cent."
-    settings = [tuple(key) for key in entries.numbers.cells[SETTING].itertuples(index=False, name=None)]
+    settings = list(entries.numbers.cells[SETTING].itertuples(index=False, name=None))
     over = ", averaged over the initial steps too, whose error is zero" if entries.diluted(settings) else ""
     return f"nRMSE as PDEBench defines it{over}; lower is better."
 
