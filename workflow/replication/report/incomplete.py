@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from rich.text import Text
 
+from replication.report.page import fill
 from replication.runs.checkpoint import write_atomically
 from replication.settings.grid import Experiment
 from replication.settings.paths import RUNS
@@ -108,11 +107,7 @@ def write_incomplete_report(
         rows: progress of every experiment.
         template: the Jinja2 template; ``report.css`` lies beside it.
     """
-    loader = FileSystemLoader(template.parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    css = Markup(loader.get_source(environment, "report.css")[0])  # noqa: S704 our own file, not data
-    page = environment.get_template(template.name).render(css=css, failed=failed, waiting=waiting, rows=rows)
-    write_atomically(out, page)
+    write_atomically(out, fill(template, failed=failed, waiting=waiting, rows=rows))
     os.utime(out, (LONG_AGO, LONG_AGO))
 
 
