@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
@@ -98,15 +98,15 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "runs": runs_table(runs),
         "times": times_table(runs),
         "provenance": provenance(runs),
-        "missing": [(name, index.artifacts[name].heading, why) for name, why in sources.missing.items()],
+        "missing": [(name, headings[name], why) for name, why in sources.missing.items()],
         "browser": data,
-        "data": _json({
+        "data": htmlsafe_json_dumps({
             "runs": data["runs"],
             "titles": {kind: titles(runs, kind) for kind in ("model", "dataset", "method")},
             "downloads": _downloads(sources, numbers),
             "explorer": explorer_data(runs, sources.measured),
             "players": {name: asdict(frames) for name, frames in players.items()},
-        }),
+        }, separators=(",", ":"), allow_nan=False),
     }  # fmt: skip
     page = fill(template, **context)
     if len(page.encode()) > LARGEST:
@@ -115,24 +115,17 @@ def render(index: Index, sources: Sources, template: Path) -> str:
     return page
 
 
-def _json(value: Any) -> Markup:
-    """JSON that is safe inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for character, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(character, escape)
-    return Markup(text)  # noqa: S704 escaped above
-
-
 def _downloads(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
     """File name -> type and text of every download button."""
-    tables = {
-        **numbers, "verdicts": sources.verdicts, "gains": sources.gains, "measured": sources.measured,
-        "estimates": sources.estimates, "runs": sources.runs,
-    }  # fmt: skip
-    files = {f"{name}.csv": ("text/csv", table.to_csv(index=False)) for name, table in tables.items()}
+    own = {name: getattr(sources, name) for name in ("verdicts", "gains", "measured", "estimates", "runs")}
+    files = {
+        f"{name}.csv": {"type": "text/csv;charset=utf-8", "text": table.to_csv(index=False)}
+        for name, table in {**numbers, **own}.items()
+    }
     for name, path in sources.tables.items():
-        files[f"{name}.tex"] = ("text/plain", path.with_suffix(".tex").read_text(encoding="utf-8"))
-    return {name: {"type": f"{kind};charset=utf-8", "text": text} for name, (kind, text) in files.items()}
+        text = path.with_suffix(".tex").read_text(encoding="utf-8")
+        files[f"{name}.tex"] = {"type": "text/plain;charset=utf-8", "text": text}
+    return files
 
 
 def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -156,8 +149,7 @@ def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> di
 def summary(index: Index, sources: Sources) -> dict[str, int | str]:
     """Counts for the page's head."""
     runs = sources.runs
-    judged = sources.verdicts[sources.verdicts["artifact"].isin(index.artifacts)]
-    counts = judged["verdict"].value_counts()
+    counts = sources.verdicts.loc[sources.verdicts["artifact"].isin(index.artifacts), "verdict"].value_counts()
     built = [index.artifacts[name] for name in (*sources.figures, *sources.animations, *sources.tables)]
     return {
         "runs": len(runs), "diverged": int((runs["status"] == "diverged").sum()),
@@ -221,7 +213,7 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value != value:
+    if pd.isna(value):
         return ""
     return f"{value:.4g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, float) else str(value)
 
@@ -245,8 +237,7 @@ def estimates_table(estimates: pd.DataFrame) -> dict[str, Any]:
             FAMILIES[str(line["family"])], f"{line['method']} against {line['baseline']}", str(line["unit"]),
             f"{line['cells']} ({line['left_out']} left out)", str(line["pairs"]), str(line["result"]),
             _estimate(line, "mean", ""), _estimate(line, "trend", "trend_"), _estimate(line, "iqm", "iqm_"),
-            "" if pd.isna(line["equivalence_low"]) else interval(line["equivalence_low"], line["equivalence_high"]),
-            _shown(line["smallest"]),
+            interval(line["equivalence_low"], line["equivalence_high"]), _shown(line["smallest"]),
         ]
         for line in records(estimates)
     ]  # fmt: skip
