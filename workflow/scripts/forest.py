@@ -10,10 +10,10 @@ from replication.figures.agreement import draw_agreement
 from replication.figures.forest import draw_forest
 from replication.figures.style import save, style
 from replication.runs.seals import seal
-from replication.statistics.overview import read_overview
+from replication.statistics.cells import read_table
 
 inputs, outputs = snakemake.input, [Path(path) for path in snakemake.output]
 with style(snakemake.params.style):
     for stem, draw, table in (("forest", draw_forest, inputs.gains), ("agreement", draw_agreement, inputs.measured)):
-        save(draw(read_overview(table)), *(path for path in outputs if path.stem == stem))
+        save(draw(read_table(table)), *(path for path in outputs if path.stem == stem))
 seal(*outputs)

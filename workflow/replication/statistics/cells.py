@@ -31,7 +31,7 @@ def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
         frame = read_table(path)
         if missing := [name for name in REQUIRED if name not in frame]:
             raise DataError(f"{path}: column '{missing[0]}' is missing; collect the runs again")
-        frames.append(frame.fillna({"stand_in": ""}))
+        frames.append(frame)
     if not frames:
         raise DataError("no table of runs was given; give at least one runs.csv")
     return pd.concat(frames, ignore_index=True)
@@ -52,7 +52,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read a CSV. Raises DataError, with the file's name, if it cannot be read or was changed after it was written."""
     check_seal(Path(path))
     try:
-        return pd.read_csv(path, low_memory=False)
+        return pd.read_csv(path, low_memory=False).fillna({"stand_in": ""})
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:

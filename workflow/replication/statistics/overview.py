@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, each_once, predicted_frames_only, read_table, summarise, title_of
+from replication.statistics.cells import SETTING, each_once, predicted_frames_only, summarise, title_of
 from replication.statistics.paired import MAIN_PAIRS, by_pair, paired_table
 from replication.statistics.published import gain_of, join_published
 from replication.statistics.trivial import against_trivial, learned
 
 PUBLISHED = ["published", "published_sd", "published_undiluted"]
-
-
-def read_overview(path: Path | str) -> pd.DataFrame:
-    """Read a table of the verdicts rule. Raises DataError if it cannot be read."""
-    return read_table(path).fillna({"stand_in": ""})
 
 
 def gain_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
