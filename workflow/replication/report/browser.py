@@ -1,4 +1,4 @@
-"""Data of the report's browser of spectra and learning curves, small enough to be embedded in the page."""
+"""Data for the report's browser of spectra and learning curves, small enough to embed in the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def browser_data(
 ) -> dict[str, Any]:
     """Histograms, exponents, rates and learning curves of as many runs as fit into ``budget`` bytes of JSON.
 
-    Each cell's first seed comes first, so that a large grid keeps one run per cell. ``shown`` and ``total`` count runs.
+    First seeds come first, so that a large grid keeps one run per cell. ``shown`` and ``total`` count runs.
     """
     files = {str(RunPath.of(path)): path for path in eigenvalues}
     groups = [dict(iter(frame.groupby(IDENTITY))) if len(frame) else {} for frame in (layers, spectra, history)]

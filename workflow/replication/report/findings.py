@@ -1,4 +1,4 @@
-"""The sentences of the first screen. None claims more than its verdict or estimate."""
+"""The sentences at the top of the report. None claims more than its verdict or estimate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from replication.statistics.estimates import GAIN, LOSS, NO_DIFFERENCE, UNDECIDE
 from replication.statistics.numbers import count_text, gain_text, number
 
 FAMILIES = {"nlp": "Language models", "sciml": "Neural operators on PDEs"}
-#: How each result is put into words; nothing else on the page says whether TB does better.
+#: The wording of each result; nothing else on the page says whether TB does better.
 CONCLUSIONS = {
     GAIN: "TB does better",
     LOSS: "TB does worse",

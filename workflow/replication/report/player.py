@@ -1,4 +1,4 @@
-"""An animation as single pictures for the report's player, so that a reader can stop at any of them."""
+"""The frames of an animation for the report's player, which can stop at any of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_frames(path: Path) -> Frames:
     except (OSError, ValueError, UnidentifiedImageError) as error:
         raise DataError(f"{path}: not an animation ({error}); delete it and draw it again") from None
     if len(labels) != len(pictures):
-        raise DataError(f"{path}: {len(pictures)} pictures but {len(labels)} labels; delete it and draw it again")
+        raise DataError(f"{path}: {len(pictures)} pictures with {len(labels)} labels; delete it and draw it again")
     return Frames(pictures, labels, width, every)
 
 

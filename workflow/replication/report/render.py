@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in the paper's arrangement; ``heads`` are of the label columns, then of the entries' columns."""
+    """A table in the paper's layout; ``heads`` are of the label columns, then of the entries' columns."""
 
     name: str
     title: str

@@ -35,7 +35,7 @@ LARGEST = 20_000_000
 
 @dataclass(frozen=True)
 class Sources:
-    """What a report is made from. It shows what the workflow computed and computes nothing again.
+    """The inputs of a report, all made by the workflow.
 
     ``runs``, ``layers``, ``spectra`` and ``history`` are the tidy tables of all experiments; ``verdicts``, ``gains``,
     ``measured`` and ``estimates`` those of the verdicts rule; ``trivial`` has the scores of the trivial predictors.
@@ -129,7 +129,7 @@ def _downloads(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[st
 
 
 def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Scores of the trivial predictors, and a sentence for each cell and published value that is not better."""
+    """Scores of the trivial predictors, and a sentence for each cell and published value that does not beat them."""
     tidy = [table for table in numbers.values() if "beats_trivial" in table]
     title = partial(title_of, sources.runs)
     cells = [line for table in tidy for line in sentences(table, title)]
@@ -147,7 +147,7 @@ def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> di
 
 
 def summary(index: Index, sources: Sources) -> dict[str, int | str]:
-    """Counts for the page's head."""
+    """Counts for the top of the page."""
     runs = sources.runs
     counts = sources.verdicts.loc[sources.verdicts["artifact"].isin(index.artifacts), "verdict"].value_counts()
     built = [index.artifacts[name] for name in (*sources.figures, *sources.animations, *sources.tables)]
@@ -170,7 +170,7 @@ def _figure(artifact: Artifact, path: Path, sources: Sources, numbers: pd.DataFr
         heading["notes"].append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds have no interval and no claim.")
     return {
         **heading, **_image(path), "claims": _claims(artifact, sources.verdicts),
-        "data": {"heads": list(numbers.columns), "rows": _cells(numbers)}, "csv": f"{artifact.name}.csv",
+        "data": {"heads": list(numbers.columns), "rows": _cells(numbers)},
     }  # fmt: skip
 
 
@@ -203,7 +203,6 @@ def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
     return {
         "name": artifact.name, "title": artifact.heading, "claims": _claims(artifact, sources.verdicts),
         "claims_of": artifact.claims_of if artifact.claims_of in sources.figures else None,
-        "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
         "html": Markup(html),  # noqa: S704 escaped where it was written
     }  # fmt: skip
 
@@ -262,7 +261,7 @@ def times_table(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def provenance(runs: pd.DataFrame) -> list[Line]:
-    """One entry per distinct environment: commit, device, Python, packages, and how many runs it made."""
+    """One entry per environment (commit, device, Python, packages), with its runs."""
     packages = [str(name) for name in runs if str(name).startswith("pkg_")]
     keys = ["git_commit", "device", "python", *packages]
     groups = runs.fillna(dict.fromkeys(keys, "")).groupby(keys, sort=True)

@@ -45,7 +45,7 @@ class Entries:
 
     @property
     def ddof(self) -> int:
-        """Of standard deviations: 0, as in the paper, if published values are shown too, else 1."""
+        """Of the standard deviations: 0, as in the paper, beside published values, otherwise 1."""
         return 0 if self._published else 1
 
     def score(self, setting: Setting, method: str) -> Entry:
@@ -82,11 +82,9 @@ class Entries:
 
     def trivial(self, setting: Setting) -> Entry:
         """The best trivial predictor of the data set, in the metric of the scores."""
-        for method in self.numbers.methods:
-            row = self._trivial.get((*setting, method))
-            if row is not None and not math.isnan(row["trivial_score"]):
-                return Entry(f"{row['trivial_score']:.3g} ({TITLES[row['trivial']]})")
-        return Entry()
+        rows = [self._trivial.get((*setting, method)) for method in self.numbers.methods]
+        known = [row for row in rows if row is not None and not math.isnan(row["trivial_score"])]
+        return Entry(f"{known[0]['trivial_score']:.3g} ({TITLES[known[0]['trivial']]})" if known else "")
 
     def published(self, setting: Setting, method: str) -> Entry:
         """The published mean and deviation of a cell, as printed."""
@@ -127,7 +125,7 @@ def _keyed(table: pd.DataFrame, *keys: str) -> dict[tuple[Any, ...], Line]:
 
 
 def build_table(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
-    """A table in the paper's arrangement, and its numbers as tidy rows.
+    """A table in the paper's layout, and its numbers as tidy rows.
 
     Raises ConfigError for an unknown layout, DataError if the runs have no method of the artifact.
     """
@@ -209,8 +207,8 @@ def _group(entries: Entries, first: tuple[str, str], settings: Sequence[Setting]
 def _average(numbers: Numbers, settings: Sequence[Setting], method: str) -> Entry:
     """Mean over the data sets; empty unless each has a score."""
     rows = numbers.cells[numbers.cells["method"] == method].set_index(SETTING)["mean"]
-    values = [rows.get(setting, math.nan) for setting in settings]
-    return Entry(number(sum(values) / len(values), 2)) if all(map(math.isfinite, values)) else Entry()
+    mean = rows.reindex(list(settings)).mean(skipna=False)
+    return Entry("" if math.isnan(mean) else number(mean, 2))
 
 
 def _ratio_heads(numbers: Numbers) -> list[str]:
