@@ -1,4 +1,4 @@
-"""Compare two result folders: which cells differ, and by how much."""
+"""Compare two results folders: which cells differ, and by how much."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ ONLY_IN = {("left_only",): "only in A", ("right_only",): "only in B"}
 
 
 def compare(a: Path, b: Path) -> pd.DataFrame:
-    """Every cell of two result folders, in the paper's units.
-
-    Args:
-        a: a results folder, with ``<experiment>/runs.csv`` below it.
-        b: another results folder.
+    """Every cell of two results folders (with ``<experiment>/runs.csv`` below them), in the paper's units.
 
     Returns one row per cell: its ``status`` (``equal`` if both folders have the same runs with the same scores,
     ``differs``, ``only in A`` or ``only in B``), runs, means and standard deviations of both folders, ``difference`` (B

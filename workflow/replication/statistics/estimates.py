@@ -45,13 +45,10 @@ def equivalent(mean: Coefficient, smallest: float) -> bool:
 
 
 def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, float, float]:
-    """Interquartile mean of all gains, and its 95 % interval by a stratified bootstrap.
+    """Interquartile mean of the gains of all cells (each ``[seeds]``), and its 95 % interval by a stratified bootstrap.
 
     As in Agarwal et al. (NeurIPS 2021, rliable), seeds are resampled within each cell (9,999 times, fixed seed). The
     cells stay the same, so the interval is about these cells only.
-
-    Args:
-        cells: the gains of each cell, ``[seeds]``.
     """
     from scipy import stats
 

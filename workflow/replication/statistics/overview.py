@@ -16,12 +16,7 @@ PUBLISHED = ["published", "published_sd", "published_undiluted"]
 
 
 def gain_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
-    """The gain of TempBalance in every cell, each cell once.
-
-    Args:
-        runs: tidy table of all runs.
-        published: the table of published results.
-        artifacts: the artifacts that are built, to look up published values.
+    """The gain of TempBalance in every cell, each cell once; published values are those of the artifacts.
 
     Returns the columns of :func:`replication.statistics.paired.paired_table`, and ``model_title``, ``dataset_title``,
     ``stand_in`` (empty if model and data are the paper's), ``learned`` (whether one of the methods beats the trivial

@@ -26,11 +26,7 @@ TITLES = {
 
 
 def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Add the best trivial predictor of each data set to its runs.
-
-    Args:
-        runs: tidy table of runs.
-        trivial: tables of ``replication trivial``, columns :data:`COLUMNS`.
+    """Add the best trivial predictor of each data set to its runs, from tables of ``replication trivial``.
 
     Adds columns ``trivial`` (its name), ``trivial_score`` (in the runs' metric) and ``trivial_undiluted`` (over the
     predicted frames alone). They are missing if a data set has no trivial predictor for the metric.
@@ -110,9 +106,8 @@ def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[
 def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
     """One sentence per cell whose mean score is not better than the best trivial predictor.
 
-    Args:
-        cells: columns as :meth:`replication.statistics.artifact.Numbers.tidy` has them.
-        title: kind (``model``, ``dataset``, ``method``) and id -> the title to show.
+    ``cells`` has the columns of :meth:`replication.statistics.artifact.Numbers.tidy`. ``title`` maps a kind (``model``,
+    ``dataset``, ``method``) and an id to the title to show.
     """
     return [
         f"{_name(line, title)}: not better than {TITLES[line['trivial']]} "
