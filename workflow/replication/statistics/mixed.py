@@ -47,8 +47,10 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class MixedFit:
-    """A fitted model: the mean gain at the centre of the ratios (in the gains' unit), its change per halving of the data
-    (None if there is only one ratio), and the names of the random effects whose variance is not zero.
+    """A fitted model.
+
+    ``mean`` is the mean gain at the centre of the ratios, in the gains' unit; ``trend`` its change per halving of the
+    data, None if there is only one ratio; ``random`` names the random effects whose variance is not zero.
     """
 
     mean: Coefficient

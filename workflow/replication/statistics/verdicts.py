@@ -35,8 +35,8 @@ TOO_LITTLE = {
 def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple[str, str]:
     """The verdict on a claim (a key of :data:`replication.statistics.claims.TITLES`) and the reason.
 
-    ``evidence`` is None if no cell has three common seeds. ``published_gain`` is the paper's mean gain in the same unit;
-    NaN if it has none.
+    ``evidence`` is None if no cell has three common seeds; ``published_gain``, the paper's mean gain in the same unit,
+    is NaN if it has none.
     """
     if evidence is None:
         return INCONCLUSIVE, f"{TOO_LITTLE[claim]}, so nothing is claimed"
