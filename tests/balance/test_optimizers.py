@@ -423,7 +423,7 @@ def test_released_stable_rank_is_of_the_upper_half_after_the_start(model, batch)
 
 @pytest.mark.parametrize(("metric", "sign"), [("stable_rank", 1), ("stable_rank_released", 1), ("spectral_norm", -1)])
 def test_other_metrics_enter_on_the_scale_of_exponents(metric, sign):
-    from tempbalance.balance._values import metric_values
+    from tempbalance.balance._core import metric_values
     from tempbalance.spectra import get_preset, layer_spectra
 
     torch.manual_seed(0)

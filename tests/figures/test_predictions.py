@@ -67,8 +67,8 @@ def test_a_2d_figure_has_a_row_a_channel_and_one_error_scale_a_row(make):
         assert len({image.get_clim() for image in fields}) == 1
         ((low, high),) = {image.get_clim() for image in errors}
         assert low == -high
-        rollouts = Sample.of(data, 2).rollouts
-        assert high == pytest.approx(max(np.abs(r.errors()[..., -1, row]).max() for r in rollouts))
+        predictions = Sample.of(data, 2).predictions
+        assert high == pytest.approx(max(np.abs(one.errors[..., -1, row]).max() for one in predictions))
     # An image's rows go up the page: the array is [x, y], so it is shown transposed.
     truth = next(iter(data.predictions.values()))
     np.testing.assert_array_equal(shown[0].get_array(), truth.target[..., -1, 0].T)

@@ -33,7 +33,9 @@ def test_nothing_is_claimed_while_a_kind_of_training_is_to_come_that_nothing_is_
     tasks = demo(*SIZES[0])
     jobs = planned(tasks)
     before = [
-        left for _, left in run(tasks, jobs, seed=0) if not any(name.startswith("train_nlp") for name in jobs.known)
+        left
+        for _, left in run(tasks, jobs, seed=0)
+        if not any(group.startswith("train_nlp") for (group, _), _ in jobs.known)
     ]
     # It starts with the first heartbeat of a language run.
     assert before[0] is None

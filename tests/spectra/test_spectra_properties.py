@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tempbalance import esd, pl_alpha_hill
 from tempbalance.errors import InputError
 from tempbalance.spectra import alpha_ks_search, batched_eigenvalues, layer_metrics, stable_rank
-from tempbalance.spectra._farms import farms_windows
+from tempbalance.spectra._eigen import farms_windows
 
 fast = settings(max_examples=25, deadline=None)
 sides = st.integers(4, 40)

@@ -17,10 +17,9 @@ from test_nlp_tasks import scienceqa
 
 from replication.errors import ConfigError
 from replication.runs.rundir import RunDir
-from replication.settings.hyper import parse_hyper
+from replication.settings.hyper import parse_hyper, resolve
 from replication.text.encoders import load_model
-from replication.text.methods import Balancing, add_lora
-from replication.text.optimizers import build_optimizer
+from replication.text.methods import SharpnessAwareTrainer, add_lora, balancing, build_optimizer
 from replication.text.recording import Recorder
 from replication.text.tasks import parse_task
 from replication.text.training import finetune
@@ -95,11 +94,11 @@ def test_every_kind_of_state_survives_a_kill(
 
 
 def test_lora_balances_by_the_adapted_layers_only(roberta: Chain, catalog: dict) -> None:
-    task, method = parse_task(CORPUS), catalog["methods"]["lora+tb"]
+    task, method = parse_task(CORPUS), resolve("nlp", catalog["methods"]["lora+tb"], SMALL)[0]
     torch.manual_seed(0)
     model = add_lora(load_model(roberta.model, task), method["lora"], task)
     optimizer = build_optimizer(model, method, parse_hyper("nlp", SMALL))
-    (callback,) = Balancing(model, optimizer, {"min_count": 2}).callbacks
+    (callback,), _ = balancing(model, optimizer, {"min_count": 2})
     balancer = TempBalance(model, optimizer, **callback.options)
     balancer.step()
     rows = pd.DataFrame(balancer.rows()).dropna(subset=["block"])
@@ -183,8 +182,6 @@ class Quadratic(torch.nn.Module):
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_sam_takes_the_gradient_at_the_worst_point_nearby(adaptive: bool, tmp_path: Path) -> None:
     from transformers import TrainingArguments
-
-    from replication.text.optimizers import SharpnessAwareTrainer
 
     model = Quadratic()
     w, h, rho = np.array([1.0, -2.0]), np.array([1.0, 3.0]), 0.1

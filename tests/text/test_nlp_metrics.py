@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.text.metrics import GROUP_METRICS, ROW_METRICS, known_metrics, score
-from replication.text.spans import answers_from_logits, exact_match, normalise, squad_scores, token_f1
+from replication.text.spans import answers_from_logits, normalise, squad_scores, token_f1
 
 TRUE = np.array([1, 1, 1, 0, 0, 0, 0, 0])
 GUESS = np.array([1, 1, 0, 1, 0, 0, 0, 0])
@@ -53,9 +53,8 @@ def test_metrics_fit_their_kind() -> None:
 
 def test_squad_scores_as_published() -> None:
     assert normalise("The  Eiffel-Tower, a tower!") == "eiffeltower tower"
-    assert exact_match("the Paris.", "paris") == 1.0
     assert token_f1("in Paris France", "Paris") == pytest.approx(0.5)
-    assert squad_scores(["Paris", "x"], [["London", "Paris"], ["y"]]) == {"span_exact_match": 0.5, "span_f1": 0.5}
+    assert squad_scores(["the Paris.", "x"], [["London", "Paris"], ["y"]]) == {"span_exact_match": 0.5, "span_f1": 0.5}
 
 
 def test_the_best_valid_span_over_all_windows_is_taken() -> None:

@@ -12,8 +12,8 @@ from replication.figures.style import save, style
 from replication.runs.seals import seal
 from replication.statistics.cells import read_table
 
-inputs, outputs = snakemake.input, [Path(path) for path in snakemake.output]
+inputs, outputs = snakemake.input, snakemake.output
 with style(snakemake.params.style):
-    for stem, draw, table in (("forest", draw_forest, inputs.gains), ("agreement", draw_agreement, inputs.measured)):
-        save(draw(read_table(table)), *(path for path in outputs if path.stem == stem))
+    save(draw_forest(read_table(inputs.gains)), Path(outputs.pdf), Path(outputs.png))
+    save(draw_agreement(read_table(inputs.measured)), Path(outputs.agreement_pdf), Path(outputs.agreement_png))
 seal(*outputs)

@@ -11,17 +11,17 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, linear_regression
 
-#: Rules that begin so take most of the time. No estimate is shown while such a job is planned of unknown duration.
+#: Rules that begin so take most of the time. No estimate is shown while nothing is known about one of them.
 LONG = "train", "pretrain"
-#: Assumed duration of any other job until one of its kind is done: start-up and little else.
+#: Assumed duration of any other job until one of its rule is done.
 SHORT_S = 4.0
-#: The part of a job's duration that does not grow with its work, unless jobs of its kind are known to tell.
+#: Assumed part of a job's duration that does not grow with its work.
 START_UP_S = 3.0
 
-#: Name of a group of jobs that differ in little but their work, its rule first (``train_sciml fno 1dcfd``), and the
-#: job's work. Ratios of work mean something between jobs of a rule.
+#: A job's group, whose name begins with the rule (``train_sciml fno 1dcfd``), and its work. Jobs of a group differ in
+#: their work alone; works are comparable between jobs of a rule.
 Kind = tuple[str, float]
-#: Durations of jobs, and their work.
+#: Duration and work of jobs.
 Known = list[tuple[float, float]]
 
 
@@ -63,8 +63,8 @@ def costs_of(alike: Known, others: Known) -> tuple[float, float]:
     """Seconds of start-up, and seconds per work, of a group's jobs.
 
     Args:
-        alike: jobs of the group. Two that differ in work tell both.
-        others: jobs of its rule, for a group of which no job is known.
+        alike: jobs of the group. If their work differs, both costs are fitted.
+        others: jobs of its rule, for a group without known jobs.
     """
     seconds, works = zip(*(alike or others), strict=True)
     mean, mean_work = fmean(seconds), fmean(works)
@@ -83,6 +83,7 @@ class Jobs:
     Attributes:
         earlier: rule -> seconds of a job, from earlier calls.
         kinds: job id -> kind; jobs that are not in it are of their rule, with the work 1.
+        known: kind and seconds of the jobs that are done.
     """
 
     earlier: Mapping[str, float] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class Jobs:
     running: dict[int, Job] = field(default_factory=dict)
     failed: dict[int, Job] = field(default_factory=dict)
     retried: set[int] = field(default_factory=set)
-    known: dict[str, Known] = field(default_factory=lambda: defaultdict(list))
+    known: list[tuple[Kind, float]] = field(default_factory=list)
 
     def start(self, job: Job) -> None:
         """A job was started, perhaps again."""
@@ -108,8 +109,7 @@ class Jobs:
         """A job is done; returns it where its start was seen."""
         self.done += 1
         if job := self.running.pop(job_id, None):
-            group, work = self._kind(job)
-            self.known[group].append((now - job.started, work))
+            self.known.append((self._kind(job), now - job.started))
         return job
 
     def elapsed(self, now: float) -> float:
@@ -117,52 +117,49 @@ class Jobs:
         return now - min((job.started for job in self.jobs.values()), default=now)
 
     def time_left(self, now: float, shares: Mapping[int, float]) -> float | None:
-        """Seconds left; None as long as too little is known.
+        """Seconds left; None while too little is known.
 
-        What a job is expected to take follows from others of its group, finished or judged by their heartbeats
-        (:func:`costs_of`); else from others of its rule, in this call or in earlier ones. The sum is divided by the
+        The duration of a job is estimated from others of its group, finished or judged by their heartbeats
+        (:func:`costs_of`), else from others of its rule, in this call or in earlier ones. The sum is divided by the
         mean number of jobs at work.
 
         Args:
             now: the present time.
-            shares: job id -> finished share of the job, where its heartbeats tell.
+            shares: job id -> finished share of the job, if it has heartbeats.
         """
-        known = {group: list(values) for group, values in self.known.items()}
-        for number, share in shares.items():
-            group, work = self._kind(self.jobs[number])
-            known.setdefault(group, []).append(((now - self.jobs[number].started) / share, work))
+        spent = {job.id: now - job.started for job in self.running.values()}
+        judged = [(self._kind(self.jobs[n]), spent[n] / share) for n, share in shares.items() if n in spent]
+        groups: dict[str, Known] = defaultdict(list)
         rules: dict[str, Known] = defaultdict(list)
-        for group, values in known.items():
-            rules[group.split()[0]] += values
+        for (group, work), seconds in [*self.known, *judged]:
+            groups[group].append((seconds, work))
+            rules[group.split()[0]].append((seconds, work))
 
         @cache
         def costs(group: str) -> tuple[float, float]:
             rule = group.split()[0]
             if rule in rules:
-                return costs_of(known.get(group, []), rules[rule])
+                return costs_of(groups[group], rules[rule])
             return self.earlier.get(rule, nan if rule.startswith(LONG) else SHORT_S), 0.0
 
         def expected(kind: Kind) -> float:
-            group, work = kind
-            start_up, per_work = costs(group)
-            return start_up + per_work * work
+            start_up, per_work = costs(kind[0])
+            return start_up + per_work * kind[1]
 
-        work, longest, busy = {True: 0.0, False: 0.0}, 0.0, sum(s for values in self.known.values() for s, _ in values)
-        for kind, count in (+self.waiting).items():
-            work[kind[0].startswith(LONG)] += count * expected(kind)
-            longest = max(longest, expected(kind))
+        busy = sum(seconds for _, seconds in self.known)
+        left = [(kind[0], expected(kind), count) for kind, count in (+self.waiting).items()]
         for job in self.running.values():
-            spent, whole = now - job.started, expected(self._kind(job))
+            whole = expected(self._kind(job))
             if job.id in shares:
-                busy, whole = busy + spent, spent / shares[job.id]
+                busy, whole = busy + spent[job.id], spent[job.id] / shares[job.id]
             # Without a heartbeat an overdue job counts as one that is still in a cluster's queue.
-            left = whole - spent if whole >= spent else whole
-            work[job.rule.startswith(LONG)] += left
-            longest = max(longest, left)
+            left.append((job.rule, whole - spent[job.id] if whole >= spent[job.id] else whole, 1))
         at_work = max(busy / max(self.elapsed(now), 1.0), 1.0)
+        long = sum(seconds * count for rule, seconds, count in left if rule.startswith(LONG))
+        short = sum(seconds * count for rule, seconds, count in left if not rule.startswith(LONG))
         # Most short jobs come after the trainings.
-        seconds = max(work[True] / at_work, longest) + work[False] / at_work
-        return seconds if isfinite(seconds) else None
+        whole = max(long / at_work, *(seconds for _, seconds, _ in left), 0.0) + short / at_work
+        return whole if isfinite(whole) else None
 
     def _kind(self, job: Job) -> Kind:
         return self.kinds.get(job.id, (job.rule, 1.0))

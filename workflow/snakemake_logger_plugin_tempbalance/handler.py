@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -28,7 +29,7 @@ NOISE = re.compile(
     r"|Singularity containers: ign|Elapsed time:|Exiting because a job|WorkflowError:\nAt least one job did not compl"
 )
 EXIT = re.compile(r"non-zero (exit status \d+)|died with <Signals\.(SIG\w+)")
-LOG_LINES, LOG_BYTES, SHOWN_JOBS = 15, 64_000, 8
+SHOWN_JOBS = 8
 
 
 @dataclass
@@ -48,7 +49,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Called by the constructor of the interface."""
-        from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+        from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter, is_quiet_about
 
         common = self.common_settings
         stream = sys.stdout if common.stdout else sys.stderr
@@ -57,10 +58,9 @@ class LogHandler(LogHandlerBase):
         self.plain = ColorizingTextHandler(common.nocolor, stream, formatter=formatter, filter=shown)
         # A dry run and a request for details get Snakemake's own output.
         self.is_plain = bool(common.dryrun or common.verbose or common.debug_dag)
-        self.is_quiet = any(str(kind).lower().endswith(("all", "progress")) for kind in common.quiet or ())
+        self.is_quiet = is_quiet_about(common.quiet or (), "progress")
         self.console = Console(file=stream, no_color=common.nocolor, highlight=False, markup=False)
-        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-        self.bars = Progress(BarColumn(24), text, console=self.console, transient=True, auto_refresh=False)
+        self.live = Live(console=self.console, transient=True, auto_refresh=False)
         self.interval = getattr(self.settings, "interval", None) or 15
         self.jobs = Jobs()
         self.beats: dict[int, tuple[float, str]] = {}
@@ -111,11 +111,18 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             failed = _job(record)
             job = self.jobs.failed[failed.id] = self.jobs.running.pop(failed.id, failed)
-            logs = dict.fromkeys([*job.log, *failed.log])  # a cluster adds a log of its own
-            lines = [f"FAILED  {self._named(job)}", *(line for log in logs for line in _tail(log))]
-            self._print("\n".join(lines), "red")
+            self._show_failure(job, [*job.log, *failed.log])  # a cluster adds a log of its own
         elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR):
             self._pass_on(record)
+
+    def _show_failure(self, job: Job, logs: Sequence[str]) -> None:
+        from replication.report.incomplete import tail
+
+        self._print(f"FAILED  {self._named(job)}", "red")
+        for log in dict.fromkeys(logs):
+            end = tail(log)
+            lines = [f"  log: {log}" if end else f"  log: {log}  (empty or missing)", *(f"  | {line}" for line in end)]
+            self._print("\n".join(lines), "red")
 
     def _pass_on(self, record: logging.LogRecord) -> None:
         message, is_error = record.getMessage(), record.levelno >= logging.ERROR
@@ -143,27 +150,25 @@ class LogHandler(LogHandlerBase):
     def _refresh(self) -> None:
         jobs = self.jobs
         self.beats = {job.id: beat for job in jobs.running.values() if (beat := read_beat(job))[0]}
-        for task in self.bars.task_ids:
-            self.bars.remove_task(task)
         if self.ended.is_set() or jobs.done >= jobs.total:
             self._hide()
         elif self.console.is_terminal:
-            self.bars.add_task(self._counts(), total=jobs.total, completed=jobs.done)
-            for text, share in self._running():
-                self.bars.add_task(text, completed=round(100 * share))
-            self.bars.start()
-            self.bars.refresh()
+            bars = Table.grid(padding=(0, 1))
+            for text, share in [(self._counts(), jobs.done / jobs.total), *self._running()]:
+                bars.add_row(ProgressBar(1.0, share, width=24), Text(text, no_wrap=True, overflow="ellipsis"))
+            self.live.start()
+            self.live.update(bars, refresh=True)
         elif time.monotonic() - self.written >= self.interval:
             self._say(f"{self._counts()}  |  running: {'; '.join(text for text, _ in self._running())}")
 
     def _hide(self) -> None:
-        if self.bars.live.is_started:  # rich ends with an empty line otherwise
-            self.bars.stop()
+        if self.live.is_started:  # rich ends with an empty line otherwise
+            self.live.stop()
 
     def _counts(self) -> str:
         """``34/85 jobs  elapsed 2:13  left ~5:40  1 FAILED``."""
         jobs, now = self.jobs, time.time()
-        left = jobs.time_left(now, {n: share for n, (share, _) in self.beats.items() if n in jobs.running})
+        left = jobs.time_left(now, {number: share for number, (share, _) in self.beats.items()})
         parts = [f"{jobs.done}/{jobs.total} jobs", f"elapsed {_clock(jobs.elapsed(now))}"]
         parts.append("left ?" if left is None else f"left ~{_clock(left)}")
         return "  ".join(parts + [f"{len(jobs.failed)} FAILED"] * bool(jobs.failed))
@@ -213,16 +218,6 @@ def _clock(seconds: float) -> str:
     """``0:07``, ``12:05`` or ``3:04:05``."""
     minutes, rest = divmod(max(int(seconds), 0), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-
-
-def _tail(path: str) -> list[str]:
-    """A log's name and its last lines as text; a bar that overwrites its line is shown as it ended."""
-    try:
-        end = Path(path).read_bytes()[-LOG_BYTES:].decode(errors="replace").rstrip().split("\n")
-    except OSError:
-        end = []
-    shown = [f"  | {Text.from_ansi(line).plain}" for line in end[-LOG_LINES:] if line]
-    return [f"  log: {path}" + "  (empty or missing)" * (not shown), *shown]
 
 
 def _job(record: logging.LogRecord) -> Job:

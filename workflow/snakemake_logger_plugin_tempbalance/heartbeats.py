@@ -16,9 +16,17 @@ def read_beat(job: Job) -> tuple[float, str]:
     for folder in job.runs:  # they train one after the other
         if (folder / "finished/metrics.json").exists() or (folder / "metrics.json").exists():
             share += 1
-        else:
-            part, shown = _read(folder / "heartbeat.json", job.started)
-            share, text = share + part, text or shown
+            continue
+        try:
+            path = folder / "heartbeat.json"
+            beat = json.loads(path.read_text())
+            part = min(int(beat["epoch"]) / int(beat["epochs"]), 1.0)
+            is_new = path.stat().st_mtime >= job.started - 1
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            continue
+        if is_new:  # else an earlier call left it
+            values = (f"{k} {x:.3g}" for k, x in beat.items() if k not in HIDDEN and isinstance(x, int | float))
+            share, text = share + part, text or "  ".join([f"epoch {beat['epoch']}/{beat['epochs']}", *values])
     return share / max(len(job.runs), 1), text
 
 
@@ -28,15 +36,3 @@ def has_diverged(run: Path) -> bool:
         return '"status": "diverged"' in (run / "metrics.json").read_text()
     except OSError:
         return False
-
-
-def _read(path: Path, since: float) -> tuple[float, str]:
-    try:
-        content = json.loads(path.read_text())
-        share = min(int(content["epoch"]) / int(content["epochs"]), 1.0)
-        if path.stat().st_mtime < since - 1:
-            return 0.0, ""  # left by an earlier call
-        values = (f"{k} {x:.3g}" for k, x in content.items() if k not in HIDDEN and isinstance(x, int | float))
-        return share, "  ".join([f"epoch {content['epoch']}/{content['epochs']}", *values])
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-        return 0.0, ""

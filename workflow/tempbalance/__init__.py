@@ -10,28 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tempbalance import balance as balance
-    from tempbalance import errors as errors
-    from tempbalance import integrations as integrations
-    from tempbalance import spectra as spectra
-    from tempbalance.balance import TempBalance as TempBalance
-    from tempbalance.balance import linear_schedule as linear_schedule
-    from tempbalance.balance import sigmoid_schedule as sigmoid_schedule
-    from tempbalance.spectra import esd as esd
-    from tempbalance.spectra import layer_metrics as layer_metrics
-    from tempbalance.spectra import pl_alpha_hill as pl_alpha_hill
+    from tempbalance import balance, errors, integrations, spectra
+    from tempbalance.balance import TempBalance, linear_schedule, sigmoid_schedule
+    from tempbalance.spectra import esd, layer_metrics, pl_alpha_hill
 
 __version__ = "0.1.0"
-
-_MODULES = ("balance", "errors", "integrations", "spectra")
-_HOME = {
-    "TempBalance": "tempbalance.balance",
-    "esd": "tempbalance.spectra",
-    "layer_metrics": "tempbalance.spectra",
-    "linear_schedule": "tempbalance.balance",
-    "pl_alpha_hill": "tempbalance.spectra",
-    "sigmoid_schedule": "tempbalance.balance",
-}
 
 __all__ = [
     "TempBalance",
@@ -46,13 +29,23 @@ __all__ = [
     "spectra",
 ]
 
+#: Module of each name that is not a module itself.
+_HOME = {
+    "TempBalance": "balance",
+    "esd": "spectra",
+    "layer_metrics": "spectra",
+    "linear_schedule": "balance",
+    "pl_alpha_hill": "spectra",
+    "sigmoid_schedule": "balance",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"tempbalance.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module 'tempbalance' has no attribute {name!r}")
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'tempbalance' has no attribute {name!r}")
+        return getattr(import_module(f"tempbalance.{_HOME[name]}"), name)
+    return import_module(f"tempbalance.{name}")
 
 
 def __dir__() -> list[str]:

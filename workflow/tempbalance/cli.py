@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -45,7 +44,6 @@ def run_app(command: Callable[[], Any]) -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-        os.environ["TEMPBALANCE_DEBUG"] = "1"
     sys.exit(guarded(command, debug=debug))
 
 

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from replication.figures.multiples import marks, no_cells
 from replication.figures.style import BALANCED, BASELINE, COLUMN, PAGE
 from replication.statistics.cells import records
 
 TITLES = {"nlp": "Language: score in %", "sciml": "PDEs: nRMSE"}
-HEIGHT = 2.7
+HEIGHT = 3.1
 #: Margin around the points, as a share of their range.
 MARGIN = 0.08
 #: The axes are logarithmic if the largest error is at least this many times the smallest.
@@ -21,26 +22,29 @@ DECADES = 20.0
 
 
 def draw_agreement(measured: pd.DataFrame) -> Figure:
-    """Our values against the published ones; on the diagonal they agree.
-
-    Args:
-        measured: of :func:`replication.statistics.overview.measured_table`.
+    """The cells of :func:`replication.statistics.overview.measured_table`; on the diagonal, they agree with the paper.
 
     A full marker is the paper's own setting, a hollow one a stand-in; grey: not better than the trivial predictors.
     Bars are one standard deviation over seeds (ddof 0, the paper's convention).
     """
-    families = [family for family in TITLES if (measured["family"] == family).any()]
-    size = (PAGE if len(families) > 1 else COLUMN, HEIGHT + 0.4 if families else 1.0)
-    figure = Figure(figsize=size, layout="constrained")
-    if not families:
-        figure.text(0.5, 0.5, "no cell has a published value", ha="center", va="center")
-        return figure
+    if measured.empty:
+        return no_cells(COLUMN, "no cell has a published value")
+    families = list(measured.groupby("family"))
+    figure = Figure(figsize=(PAGE if len(families) > 1 else COLUMN, HEIGHT), layout="constrained")
     axes = figure.subplots(1, len(families), squeeze=False)[0]
-    for axis, family in zip(axes, families, strict=True):
-        _draw_family(axis, measured[measured["family"] == family])
-        axis.set_title(TITLES[family], loc="left", fontweight="bold")
+    for axis, (family, own) in zip(axes, families, strict=True):
+        _draw_family(axis, own)
+        axis.set_title(TITLES[str(family)], loc="left", fontweight="bold")
+    base, beats = measured["base"].astype(bool), measured["beats_trivial"].astype(bool)
+    handles = marks([
+        (base.any(), "baseline", BASELINE.color, BASELINE.color, BASELINE.marker),
+        ((~base).any(), "TB", BALANCED.color, BALANCED.color, BALANCED.marker),
+        ((measured["stand_in"] != "").any(), "stand-in", "0.2", "white", "o"),
+        ((~beats).any(), "no better than trivial", "0.6", "0.6", "o"),
+    ])  # fmt: skip
+    handles.append(Line2D([], [], color="0.6", linewidth=0.8, label="equal"))
     columns = 5 if len(families) > 1 else 2
-    figure.legend(handles=_legend(measured), loc="outside lower center", ncols=columns, columnspacing=1.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.5)
     return figure
 
 
@@ -83,21 +87,3 @@ def _with_bars(rows: pd.DataFrame, low: float, high: float) -> tuple[float, floa
 
 def _bar(deviation: float) -> float | None:
     return deviation if deviation > 0 else None
-
-
-def _legend(measured: pd.DataFrame) -> list[Line2D]:
-    """Entries for what the plot shows, and no others."""
-    base, stand_in = measured["base"].astype(bool), measured["stand_in"] != ""
-    beats = measured["beats_trivial"].astype(bool)
-    shown = [
-        (base.any(), "baseline", BASELINE.color, BASELINE.color, BASELINE.marker),
-        ((~base).any(), "TB", BALANCED.color, BALANCED.color, BALANCED.marker),
-        (stand_in.any(), "stand-in", "0.2", "white", "o"),
-        ((~beats).any(), "no better than trivial", "0.6", "0.6", "o"),
-    ]
-    handles = [
-        Line2D([], [], color=color, markerfacecolor=face, marker=marker, linestyle="none", label=label)
-        for present, label, color, face, marker in shown
-        if present
-    ]
-    return [*handles, Line2D([], [], color="0.6", linewidth=0.8, label="equal")]

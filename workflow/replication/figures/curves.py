@@ -11,9 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from replication.statistics.cells import records, summarise, values_of
-from replication.statistics.paired import Pair, gains
+from replication.statistics.numbers import count_text
+from replication.statistics.paired import gains
 from replication.statistics.trivial import TITLES
-from replication.figures.data import FigureData, Panel, count_text, ratio_text
+from replication.figures.data import FigureData, short_count
 from replication.figures.limits import LEGEND_COLUMNS
 from replication.figures.multiples import LETTERS
 from replication.figures.style import BALANCED, BASELINE, DIVERGED, PUBLISHED, SERIES, Look
@@ -21,8 +22,7 @@ from replication.figures.style import BALANCED, BASELINE, DIVERGED, PUBLISHED, S
 #: Half the distance between two methods' points at one tick, in units of the tick spacing, so that bars do not overlap.
 DODGE = 0.06
 TRIVIAL = "best trivial predictor"
-#: Columns of the paired table that are drawn. With too few seeds there is no interval.
-KEPT = ("gain", "ci_low", "ci_high")
+ALPHA_STD = {"alpha_std": "STD(α) over layers", "alpha_std_block": "STD(α) over blocks"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Ticks:
 
     column: str
     places: Mapping[Any, float]
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     title: str
 
     def of(self, values: pd.Series) -> pd.Series:
@@ -41,7 +41,7 @@ class Ticks:
     @property
     def step(self) -> float:
         """Mean distance between neighbouring ticks."""
-        places = list(self.places.values())
+        places = self.places.values()
         return (max(places) - min(places)) / (len(places) - 1) if len(places) > 1 else 1.0
 
     @property
@@ -58,7 +58,7 @@ class Ticks:
 
 def even_ticks(column: str, keys: Sequence[Any], labels: Sequence[str], title: str) -> Ticks:
     """Evenly spaced ticks."""
-    return Ticks(column, {key: float(place) for place, key in enumerate(keys)}, tuple(labels), title)
+    return Ticks(column, {key: float(place) for place, key in enumerate(keys)}, labels, title)
 
 
 def ratio_ticks(runs: pd.DataFrame) -> Ticks:
@@ -66,30 +66,26 @@ def ratio_ticks(runs: pd.DataFrame) -> Ticks:
     counts = runs.groupby("ratio")["n_train"].agg(["min", "max"])
     same = (counts["min"] == counts["max"]).all()
     labels = [
-        ratio_text(ratio) + (f"\n{count_text(counts.loc[ratio, 'min'])}" if same else "") for ratio in counts.index
+        f"{100 * ratio:.3g}" + (f"\n{short_count(count)}" if same else "")
+        for ratio, count in zip(counts.index, counts["min"], strict=True)
     ]
     # With no-break spaces, so that the title wraps before the parenthesis.
     title = "training data (%" + ("\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}samples)" if same else ")")
-    return Ticks("ratio", {ratio: math.log10(ratio) for ratio in counts.index}, tuple(labels), title)
+    return Ticks("ratio", {ratio: math.log10(ratio) for ratio in counts.index}, labels, title)
 
 
 def dataset_ticks(data: FigureData, runs: pd.DataFrame) -> Ticks:
     """Data sets by title, with the number of training samples below."""
     counts = runs.groupby("dataset", sort=False)["n_train"].first()
-    labels = [f"{data.title('dataset', str(name))}\n{count_text(count)}" for name, count in counts.items()]
+    labels = [f"{data.title('dataset', str(name))}\n{short_count(count)}" for name, count in counts.items()]
     return even_ticks("dataset", list(counts.index), labels, "data set / number of training samples")
 
 
 def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look, *, joined: bool, label: str) -> None:
-    """Draw the mean and its error bar at each position, and every seed as a faint point.
+    """Draw each mean with its error bar, joined by a line or not, and every seed as a faint point.
 
-    Args:
-        axis: where to draw.
-        seeds: columns ``position``, ``value``.
-        means: columns ``position``, ``mean``, ``below`` and ``above`` (lengths of the bar; NaN draws none).
-        look: colour, dashes and marker; the baseline's marker is hollow.
-        joined: whether a line joins the means.
-        label: for the legend.
+    ``seeds`` has columns ``position`` and ``value``; ``means`` has ``position``, ``mean``, and the bar's lengths ``below``
+    and ``above`` (NaN draws none). The baseline's markers are hollow.
     """
     axis.plot(
         seeds["position"], seeds["value"], linestyle="none", marker=look.marker, color=look.color, alpha=0.45,
@@ -109,42 +105,43 @@ def draw_methods(
 ) -> None:
     """Draw each method's mean and standard deviation over seeds at every tick, and each seed as a faint point.
 
-    Args:
-        axis: where to draw.
-        data: titles and published values.
-        runs: the panel's runs.
-        ticks: the horizontal axis.
-        methods: one or two; two stand side by side.
-        value: ``score`` or a column of ``runs``.
+    ``runs`` are the panel's, ``methods`` are one or two (two stand side by side), and ``value`` is ``score`` or a column of
+    :data:`ALPHA_STD`.
     """
+    axis.set_ylabel(data.score_label(runs) if value == "score" else ALPHA_STD[value])
+    before = data.spread_before(runs) if value == data.spread else None
     runs = runs[runs["method"].isin(methods)]
     numbers = data.numbers(value)
-    table = _of_panel(numbers.cells, runs)
-    sd = deviation_column(data, value)
-    points = runs.assign(position=ticks.of(runs[ticks.column]), value=values_of(runs, value))
+    seeds, means = runs.assign(value=values_of(runs, value)), _of_panel(numbers.cells, runs)
+    means = means.assign(**dict.fromkeys(("below", "above"), means[_deviation(data, value)]))
     for method, shift, look in sides(methods, ticks):
-        means = table[table["method"] == method]
-        means = means.assign(position=ticks.of(means[ticks.column]) + shift, below=means[sd], above=means[sd])
-        seeds = points[points["method"] == method]
-        draw_series(
-            axis, seeds.assign(position=seeds["position"] + shift), means, look, joined=ticks.column == "ratio",
-            label=mean_label(data, method, value),
-        )  # fmt: skip
+        points, bars = (placed(table, method, ticks, shift) for table in (seeds, means))
+        label = mean_label(data, method, value)
+        draw_series(axis, points, bars, look, joined=ticks.column == "ratio", label=label)
         if value == "score":
-            _draw_published(axis, data, runs, ticks, method, look, shift)
+            published = placed(_of_panel(numbers.published, runs), method, ticks, shift)
+            _draw_published(axis, published, look, data.title("method", method))
     _mark_diverged(axis, runs, ticks)
     ticks.apply(axis)
     if value == "score":
-        _draw_trivial(axis, _of_panel(numbers.trivial, runs), points["value"], ticks)
+        _draw_trivial(axis, _of_panel(numbers.trivial, runs), seeds["value"], ticks)
+    if before is not None:
+        axis.axhline(before, color="0.5", linestyle=":", linewidth=0.9, label="before training")
 
 
 def _of_panel(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return table.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
 
 
-def deviation_column(data: FigureData, value: str) -> str:
+def placed(table: pd.DataFrame, method: str, ticks: Ticks, shift: float) -> pd.DataFrame:
+    """A method's rows with their ``position`` on the axis."""
+    own = table[table["method"] == method]
+    return own.assign(position=ticks.of(own[ticks.column]) + shift)
+
+
+def _deviation(data: FigureData, value: str) -> str:
     """The column for error bars: with ``ddof=0``, as in the paper, if published scores are drawn too."""
-    return "sd_ddof0" if value == "score" and len(data.reference) else "sd"
+    return "sd_ddof0" if value == "score" and len(data.numbers(value).published) else "sd"
 
 
 def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: Ticks) -> None:
@@ -155,7 +152,7 @@ def _draw_trivial(axis: Axes, trivial: pd.DataFrame, values: pd.Series, ticks: T
     for line in records(rows):
         score, name = float(line["trivial_score"]), TITLES[line["trivial"]]
         wide = ticks.column == "ratio"
-        position = ticks.edges[1] if wide else float(ticks.of(pd.Series([line["dataset"]])).iloc[0])
+        position = ticks.edges[1] if wide else ticks.places[line["dataset"]]
         style: dict[str, Any] = {"color": "0.3", "ha": "right" if wide else "center", "gid": "trivial"}
         if not low - reach <= score <= high + reach:
             above = score > high
@@ -180,73 +177,68 @@ def sides(methods: Sequence[str], ticks: Ticks) -> list[tuple[str, float, Look]]
     return list(zip(methods, shifts, (BASELINE, BALANCED), strict=False))
 
 
-def mean_label(data: FigureData, method: str, value: str = "score") -> str:
+def mean_label(data: FigureData, method: str, value: str) -> str:
     """Legend text of a method's means, the same in all panels of a figure."""
     cells = summarise(data.shown, value)
     counts = cells.loc[cells["method"] == method, "n"]
-    ddof = 0 if deviation_column(data, value) == "sd_ddof0" else 1
-    what = f"mean ± SD with ddof {ddof}, " if counts.max() > 1 else ""
+    what = f"mean ± SD with ddof {0 if _deviation(data, value) == 'sd_ddof0' else 1}, " if counts.max() > 1 else ""
     return f"{data.title('method', method)} ({what}{seeds_text(counts)})"
 
 
 def seeds_text(counts: pd.Series) -> str:
     """``3 seeds``, or ``2-3 seeds`` if cells differ."""
     low, high = int(counts.min()), int(counts.max())
-    return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low}–{high} seeds"
+    return count_text(low, "seed") if low == high else f"{low}–{high} seeds"
 
 
-def _draw_published(
-    axis: Axes, data: FigureData, runs: pd.DataFrame, ticks: Ticks, method: str, look: Look, shift: float
-) -> None:
-    here = data.reference.merge(runs[["model", "dataset"]].drop_duplicates(), on=["model", "dataset"])
-    here = here[here["method"] == method]
-    if len(here):
-        where = "ddof 0" if here["same_setting"].all() else "other data; ddof 0"
+def _draw_published(axis: Axes, published: pd.DataFrame, look: Look, title: str) -> None:
+    if len(published):
+        where = "ddof 0" if published["same_setting"].all() else "other data; ddof 0"
         axis.errorbar(
-            ticks.of(here[ticks.column]) + shift, here["published_mean"], yerr=here["published_sd"].fillna(0.0),
-            marker=look.marker, elinewidth=0.6, label=f"{data.title('method', method)}, published ({where})", **PUBLISHED,
+            published["position"], published["published_mean"], yerr=published["published_sd"].fillna(0.0),
+            marker=look.marker, elinewidth=0.6, label=f"{title}, published ({where})", **PUBLISHED,
         )  # fmt: skip
 
 
 def _mark_diverged(axis: Axes, runs: pd.DataFrame, ticks: Ticks) -> None:
-    lost = runs[runs["status"] == "diverged"]
-    if lost.empty:
+    counts = runs[runs["status"] == "diverged"].groupby(ticks.column).size()
+    if counts.empty:
         return
-    counts = lost.groupby(ticks.column).size()
-    positions = ticks.of(pd.Series(counts.index))
-    axis.plot(
-        positions, [0.04] * len(counts), transform=axis.get_xaxis_transform(), label="diverged runs (how many)",
-        **DIVERGED,
-    )  # fmt: skip
-    for position, count in zip(positions, counts, strict=True):
+    places, base = [ticks.places[key] for key in counts.index], axis.get_xaxis_transform()
+    axis.plot(places, [0.04] * len(places), transform=base, label="diverged runs (how many)", **DIVERGED)
+    for place, count in zip(places, counts, strict=True):
         axis.annotate(
-            str(count), (position, 0.04), xycoords=axis.get_xaxis_transform(), xytext=(4, 0),
-            textcoords="offset points", va="center", color=DIVERGED["color"],
+            str(count), (place, 0.04), xycoords=base, xytext=(4, 0), textcoords="offset points", va="center",
+            color=DIVERGED["color"],
         )  # fmt: skip
 
 
-def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Ticks, *, pair: Pair, value: str) -> None:
+def gain_means(gains: pd.DataFrame, position: pd.Series) -> pd.DataFrame:
+    """Rows of a paired table with the columns that :func:`draw_series` needs; without an interval there is no bar."""
+    mean = gains["gain"]
+    return gains.assign(position=position, mean=mean, below=mean - gains["ci_low"], above=gains["ci_high"] - mean)
+
+
+def draw_gains(axis: Axes, data: FigureData, panels: Sequence[pd.DataFrame], ticks: Ticks, *, value: str) -> None:
     """Draw the mean gain of a method over its baseline, paired by seed, and a line at zero; above it is better.
 
-    One line per panel, named by the panel's letter.
+    One line for the runs of each panel, named by the panel's letter.
     """
     axis.axhline(0, color="0.35", linewidth=0.7)
     spread = ticks.step * min(DODGE, 0.3 / max(len(panels), 1))
-    for number, (panel, look, letter) in enumerate(zip(panels, SERIES * len(panels), LETTERS, strict=False)):
+    for number, (runs, look, letter) in enumerate(zip(panels, SERIES * len(panels), LETTERS, strict=False)):
         shift = (2 * number - (len(panels) - 1)) * spread
-        seeds = gains(panel.runs, pair, value)
+        seeds = gains(runs, data.pair, value)
         if seeds.empty:
             continue
-        table = _of_panel(data.numbers(value).gains, panel.runs).reindex(columns=[*KEPT, ticks.column])
-        means = table.assign(
-            position=ticks.of(table[ticks.column]) + shift, mean=table["gain"],
-            below=table["gain"] - table["ci_low"], above=table["ci_high"] - table["gain"],
-        )  # fmt: skip
+        table = _of_panel(data.numbers(value).gains, runs)
         points = seeds.assign(position=ticks.of(seeds[ticks.column]) + shift, value=seeds["gain"])
         draw_series(
-            axis, points, means, look, joined=ticks.column == "ratio", label=f"({letter})" if len(panels) > 1 else ""
-        )
+            axis, points, gain_means(table, ticks.of(table[ticks.column]) + shift), look,
+            joined=ticks.column == "ratio", label=f"({letter})" if len(panels) > 1 else "",
+        )  # fmt: skip
     ticks.apply(axis)
+    axis.set_ylabel(_gain_label(data, value))
     if len(panels) > 1 and axis.get_legend_handles_labels()[1]:
         axis.legend(
             loc="upper center", ncols=min(LEGEND_COLUMNS, len(panels)), handlelength=1.3, handletextpad=0.4,
@@ -254,9 +246,9 @@ def draw_gains(axis: Axes, data: FigureData, panels: Sequence[Panel], ticks: Tic
         )  # fmt: skip
 
 
-def gain_label(data: FigureData, pair: Pair, value: str) -> str:
+def _gain_label(data: FigureData, value: str) -> str:
     """Axis label for gains, with the unit; positive is better."""
-    method, base = data.title("method", pair[1]), data.title("method", pair[0])
+    base, method = (data.title("method", name) for name in data.pair)
     if value != "score":
         return f"STD(α) cut by {method}, %"
     if (data.shown["family"] == "nlp").all():

@@ -17,7 +17,8 @@ from replication.settings.artifacts import Artifact
 from replication.settings.paths import RunPath
 from replication.statistics.artifact import Numbers
 from replication.statistics.cells import read_runs, read_stacked, spread_of, title_of, with_companions
-from replication.statistics.paired import Pair
+from replication.statistics.numbers import percent_text
+from replication.statistics.paired import Pair, present_pairs
 from replication.runs.records import check_file, files_of_runs
 from replication.runs.predictions import Rollout, error_table, read_rollout
 from replication.statistics.published import read_published
@@ -25,29 +26,19 @@ from replication.statistics.strength import gains_by_strength
 from replication.errors import DataError
 
 METRICS = {
-    "accuracy": "accuracy, %",
-    "accuracy_f1_mean": "mean of accuracy and F1, %",
-    "group_f1": "F1 per question, %",
-    "f1": "F1, %",
-    "f1_macro": "macro F1, %",
-    "f1_micro": "micro F1, %",
-    "span_f1": "F1, %",
-    "matthews": "Matthews correlation, %",
-    "pearson_spearman_mean": "mean of Pearson and Spearman, %",
+    "accuracy_f1_mean": "mean of accuracy and F1",
+    "group_f1": "F1 per question",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "f1_micro": "micro F1",
+    "span_f1": "F1",
+    "matthews": "Matthews correlation",
+    "pearson_spearman_mean": "mean of Pearson and Spearman",
     "nrmse": "nRMSE",
 }
 
-
 #: Layouts that show scores. The other layouts with a data ratio show the STD of alpha.
 SCORE_LAYOUTS = ("fig3_glue_ratio", "fig4_cfd_ratio", "fig5_domain")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What one panel shows: the runs of a model on a data set."""
-
-    title: str
-    runs: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -100,14 +91,13 @@ class FigureData:
     @cached_property
     def pair(self) -> Pair:
         """Baseline and balanced method. Raises DataError if the runs have none of the artifact's pairs."""
-        present = set(self.runs["method"])
-        for pair in self.artifact.pairs:
-            if set(pair) <= present:
-                return pair
-        raise DataError(
-            f"{self.artifact.name}: the runs have the methods {', '.join(sorted(present))}, "
-            f"but one of the pairs {list(self.artifact.pairs)} was expected"
-        )
+        pairs = present_pairs(self.artifact.pairs, self.runs)
+        if not pairs:
+            raise DataError(
+                f"{self.artifact.name}: the runs have the methods {', '.join(sorted(set(self.runs['method'])))}, "
+                f"but not both of one of the pairs {list(self.artifact.pairs)}"
+            )
+        return pairs[0]
 
     @cached_property
     def shown(self) -> pd.DataFrame:
@@ -116,30 +106,19 @@ class FigureData:
         return own[own["method"].isin(self.pair)].reset_index(drop=True)
 
     @cached_property
-    def panels(self) -> list[Panel]:
-        """One panel per model and data set, in the order of the tables."""
+    def panels(self) -> list[tuple[str, pd.DataFrame]]:
+        """Title and runs of one panel per model and data set, in the order of the tables."""
         mixed = 0 < (self.shown["stand_in"] != "").sum() < len(self.shown)
         panels = []
         for (model, dataset), runs in self.shown.groupby(["model", "dataset"], sort=False):
             title = f"{self.title('model', str(model))}\n{self.title('dataset', str(dataset))}"
-            panels.append(Panel(title + " (stand-in)" * bool(mixed and (runs["stand_in"] != "").any()), runs))
+            panels.append((title + " (stand-in)" * bool(mixed and (runs["stand_in"] != "").any()), runs))
         return panels
 
     @cached_property
     def stand_ins(self) -> list[str]:
-        """The distinct stand-in texts of the figure's runs."""
-        return [text for text in dict.fromkeys(self.shown["stand_in"]) if text]
-
-    @cached_property
-    def reference(self) -> pd.DataFrame:
-        """Published values of the cells whose model and data are the paper's, or made here at the published size.
-
-        ``same_setting`` is false for the latter.
-        """
-        columns = ["model", "dataset", "ratio", "method", "published_mean", "published_sd", "same_setting"]
-        if self.published.empty or self.artifact.published is None:
-            return pd.DataFrame(columns=columns)
-        return self.numbers("score").published[columns]
+        """Small print: what the models and data of the figure's runs stand in for."""
+        return [f"Stand-in: {text}" for text in dict.fromkeys(self.shown["stand_in"]) if text]
 
     def numbers(self, value: str) -> Numbers:
         """Cells, gains and published values of the pair, for ``score`` or another column; computed once."""
@@ -152,10 +131,15 @@ class FigureData:
         """The same for every pair of the artifact that the runs have."""
         return Numbers(self.artifact, self.runs, self.published, value)
 
-    @cached_property
+    @property
     def spread(self) -> str:
         """The column of the paper's STD of alpha."""
         return spread_of(self.artifact.family)
+
+    @property
+    def value(self) -> str:
+        """What a figure with a data ratio is about: ``score``, or the column of the STD of alpha."""
+        return "score" if self.artifact.layout in SCORE_LAYOUTS else self.spread
 
     def spread_before(self, runs: pd.DataFrame) -> float | None:
         """STD of the exponents before training, mean over a panel's runs; None if it was not recorded.
@@ -165,8 +149,7 @@ class FigureData:
         if self.spectra.empty or self.layers.empty:
             return None
         keys = ["experiment", "model", "dataset", "ratio", "method", "seed"]
-        own = runs[keys].drop_duplicates()
-        counted = own.merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer", "block"]], on=keys)
+        counted = runs[keys].merge(self.layers.dropna(subset=["alpha"])[[*keys, "layer", "block"]], on=keys)
         first = self.spectra[self.spectra["epoch"] == 0][[*keys, "layer", "alpha"]]
         joined = counted.merge(first, on=[*keys, "layer"], how="left")
         if joined.empty or joined["alpha"].isna().any():
@@ -183,9 +166,8 @@ class FigureData:
             return block_exponents(self.shown, self.layers)
         if self.artifact.layout == "gain_map":
             return pd.concat([gains_by_strength(self.all_pairs(value)) for value in ("score", self.spread)])
-        values = ["score"] if self.artifact.layout in SCORE_LAYOUTS else [self.spread]
-        if self.artifact.family == "nlp" and values != ["score"]:
-            values.append("alpha_std")  # over layers, beside the paper's over blocks
+        # The STD over layers stands beside the paper's over blocks.
+        values = [self.value, "alpha_std"] if self.value == "alpha_std_block" else [self.value]
         tables = [self.numbers(value).tidy() for value in values]
         return pd.concat([table.dropna(axis="columns", how="all") for table in tables], ignore_index=True)
 
@@ -193,23 +175,27 @@ class FigureData:
         """The catalogue's title of a model, data set or method, else its id."""
         return title_of(self.runs, kind, name)
 
+    def setting(self, run: RunPath) -> str:
+        """Small print: ``<model> on <data set>, 0.88 % (67 samples)``."""
+        count = self.runs.loc[self.runs["run"] == str(run), "n_train"].iloc[0]
+        share = f"{percent_text(run.ratio)} ({short_count(count)} samples)"
+        return f"{self.title('model', run.model)} on {self.title('dataset', run.dataset)}, {share}"
+
     def score_label(self, runs: pd.DataFrame) -> str:
         """Axis label for scores, with the unit."""
-        labels = [METRICS.get(name, str(name).replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
-        if all(label.endswith(", %") for label in labels):
-            labels = [label.removesuffix(", %") for label in labels[:-1]] + labels[-1:]
-        return ", ".join(labels) or "score"
+        labels = [METRICS.get(name, name.replace("_", " ")) for name in dict.fromkeys(runs["metric"].dropna())]
+        if not labels:
+            return "score"
+        return ", ".join(labels if (runs["family"] == "sciml").all() else [*labels, "%"])
 
 
 def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     """Exponent of each block at the smallest ratio: mean and SD over seeds, one row per method and block."""
-    first = runs.iloc[0]
-    here = layers[(layers["model"] == first["model"]) & (layers["dataset"] == first["dataset"])]
-    here = here[(here["experiment"] == first["experiment"]) & (here["ratio"] == here["ratio"].min())]
+    first = runs[["experiment", "model", "dataset"]].iloc[0]
+    here = layers[(layers[first.index] == first).all(axis=1)]
     keys = ["model", "dataset", "ratio", "method", "block"]
-    seeds = here.groupby([*keys, "seed"], sort=True)["alpha"].mean().reset_index()
-    table = seeds.groupby(keys, sort=True)["alpha"].agg(["mean", "std", "count"]).reset_index()
-    return table.rename(columns={"mean": "alpha_mean", "std": "alpha_sd", "count": "seeds"})
+    seeds = here[here["ratio"] == here["ratio"].min()].groupby([*keys, "seed"])["alpha"].mean()
+    return seeds.groupby(keys).agg(alpha_mean="mean", alpha_sd="std", seeds="count").reset_index()
 
 
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
@@ -225,11 +211,6 @@ def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
     return last
 
 
-def ratio_text(ratio: float) -> str:
-    """A data ratio in per cent, three significant figures: ``0.00875`` -> ``0.875``."""
-    return f"{100 * ratio:.3g}"
-
-
-def count_text(count: float) -> str:
+def short_count(count: float) -> str:
     """A number of samples, short enough for a tick: ``67``, ``19.6k``."""
     return f"{count:.0f}" if count < 10_000 else f"{count / 1000:.3g}k"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,10 +14,11 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from replication.errors import DataError
-from replication.figures.curves import draw_series, even_ticks, mean_label, sides
-from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.curves import draw_series, even_ticks, mean_label, placed, sides
+from replication.figures.data import FigureData
 from replication.figures.multiples import Subplot, small_multiples
 from replication.figures.style import BALANCED, BASELINE
+from replication.statistics.cells import records
 
 BINS = 40
 #: Eigenvalues below this share of the largest are rounding errors.
@@ -29,17 +31,13 @@ TIMES = "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"
 Array = NDArray[np.floating]
 
 
-def density(eigenvalues: Array, bins: int = BINS) -> tuple[Array, Array]:
-    """Density of eigenvalues in logarithmic bins.
+def density(eigenvalues: Array) -> tuple[Array, Array]:
+    """Edges ``[BINS + 1]`` of logarithmic bins, and the density ``[BINS]`` of eigenvalues ``[N]`` in them.
 
-    Args:
-        eigenvalues: ``[N]``; those that are zero to rounding are in no bin but counted in the norm.
-        bins: how many.
-
-    Returns edges ``[bins + 1]`` and densities ``[bins]``; their integral is the share of eigenvalues in the bins.
+    Eigenvalues that are zero to rounding are in no bin; the integral is the share of the others.
     """
     shown = eigenvalues[eigenvalues > NOISE * eigenvalues.max()]
-    edges = np.geomspace(shown.min(), shown.max() * (1 + 1e-6), bins + 1)
+    edges = np.geomspace(shown.min(), shown.max() * (1 + 1e-6), BINS + 1)
     counts, _ = np.histogram(shown, edges)
     return edges, counts / (np.diff(edges) * len(eigenvalues))
 
@@ -99,55 +97,42 @@ def spectra_and_exponents(data: FigureData) -> Figure:
     run = next((key for key in data.eigenvalues if key.method == baseline), None)
     if run is None or data.layers.empty:
         raise DataError(f"{data.artifact.name}: the eigenvalues or layers.csv of a run of '{baseline}' are missing")
-    row = data.runs[data.runs["run"] == str(run)].iloc[0]
-    here = {key: row[key] for key in ("experiment", "model", "dataset", "ratio")}
-    layers = data.layers[(data.layers[list(here)] == pd.Series(here)).all(axis=1)]
-    layers = layers[layers["method"].isin(data.pair)]
-    chosen = two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)])
-    subplots: list[Subplot] = []
-    limits = common_limits([data.eigenvalues[run][str(layer)] for layer in chosen["layer"]])
-    for what, (_, row) in zip(("smallest", "largest"), chosen.iterrows(), strict=True):
-        values = data.eigenvalues[run][str(row["layer"])]
-        draw = partial(
-            draw_esd, eigenvalues=values, alpha=float(row["alpha"]), lambda_min=float(row["lambda_min"]), limits=limits
-        )
-        title = f"{what} exponent, α = {row['alpha']:.2f}\n{short_name(str(row['layer']))}"
-        subplots.append(Subplot(f"{title} ({str(row['shape']).replace('x', TIMES)})", draw))
-    unit = "block" if layers["block"].notna().any() else "layer"
-    subplots.append(Subplot(f"exponent of every {unit}\nall seeds", partial(draw_exponents, data=data, layers=layers)))
-    notes = [f"Stand-in: {text}" for text in data.stand_ins]
-    share = f"{ratio_text(run.ratio)} % ({count_text(layers['n_train'].iloc[0])} samples)"
-    where = f"{data.title('model', run.model)} on {data.title('dataset', run.dataset)}, {share}"
-    notes.append(f"{where}; (a, b): {data.title('method', baseline)}, seed {run.seed}")
-    return small_multiples(subplots, columns=3, notes=notes, panel_height=2.0)
+    here = data.runs.loc[data.runs["run"] == str(run), ["experiment", "model", "dataset", "ratio"]].iloc[0]
+    layers = data.layers[(data.layers[here.index] == here).all(axis=1) & data.layers["method"].isin(data.pair)]
+    chosen = records(two_layers(layers[(layers["method"] == baseline) & (layers["seed"] == run.seed)]))
+    spectra = [data.eigenvalues[run][layer["layer"]] for layer in chosen]
+    subplots = []
+    for what, layer, eigenvalues in zip(("smallest", "largest"), chosen, spectra, strict=True):
+        title = f"{what} exponent, α = {layer['alpha']:.2f}\n{short_name(layer['layer'])}"
+        fit = {"alpha": layer["alpha"], "lambda_min": layer["lambda_min"]}
+        draw = partial(draw_esd, eigenvalues=eigenvalues, **fit, limits=common_limits(spectra))
+        subplots.append(Subplot(f"{title} ({layer['shape'].replace('x', TIMES)})", draw))
+    column = "block" if layers["block"].notna().any() else "layer"
+    draw = partial(draw_exponents, data=data, layers=layers, column=column)
+    subplots.append(Subplot(f"exponent of every {column}\nall seeds", draw))
+    where = f"{data.setting(run)}; (a, b): {data.title('method', baseline)}, seed {run.seed}"
+    return small_multiples(subplots, columns=3, notes=[*data.stand_ins, where], panel_height=2.0)
 
 
 def short_name(layer: str) -> str:
     """``bert.encoder.layer.3.attention.self.key`` -> ``block 3, attention.self.key``."""
-    parts = layer.split(".")
-    numbers = [position for position, part in enumerate(parts) if part.isdigit()]
-    if not numbers or numbers[0] == len(parts) - 1:
-        return layer
-    return f"block {parts[numbers[0]]}, {'.'.join(parts[numbers[0] + 1 :])}"
+    found = re.search(r"(?:^|\.)(\d+)\.(.+)", layer)
+    return f"block {found[1]}, {found[2]}" if found else layer
 
 
-def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame) -> None:
+def draw_exponents(axis: Axes, data: FigureData, layers: pd.DataFrame, column: str) -> None:
     """Draw the mean exponent of every block (of every layer of a model without blocks) for both methods, over seeds."""
-    column = "block" if layers["block"].notna().any() else "layer"
     rows = layers.dropna(subset=[column, "alpha"])
-    seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().rename("value").reset_index()
+    seeds = rows.groupby(["method", "seed", column], sort=False)["alpha"].mean().reset_index(name="value")
     keys = [str(key) for key in dict.fromkeys(seeds[column])]
     labels = [key.rsplit(".", 1)[-1] for key in keys]
     numbered = all(label.isdigit() for label in labels)
     if len(labels) > NAMES and not numbered:
-        labels, numbered = [str(number) for number in range(1, len(keys) + 1)], True
+        labels, numbered = [str(number + 1) for number in range(len(keys))], True
     ticks = even_ticks(column, keys, labels, column)
-    seeds["position"] = ticks.of(seeds[column])
     for method, shift, look in sides(data.pair, ticks):
-        points = seeds[seeds["method"] == method].copy()
-        points["position"] += shift
-        means = points.groupby("position")["value"].agg(["mean", "std"]).reset_index()
-        means = means.assign(below=means["std"], above=means["std"])
+        points = placed(seeds, method, ticks, shift)
+        means = points.groupby("position")["value"].agg(mean="mean", below="std", above="std").reset_index()
         draw_series(axis, points, means, look, joined=True, label=mean_label(data, method, "alpha_mean"))
     ticks.apply(axis)
     if not numbered:

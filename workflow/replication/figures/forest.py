@@ -7,11 +7,11 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
+from replication.figures.multiples import marks, no_cells
 from replication.figures.style import BALANCED
 from replication.statistics.cells import Line, records
-from replication.statistics.numbers import number, percent_text
+from replication.statistics.numbers import count_text, number, percent_text
 
 #: In inches: the width (chosen to fit a phone screen), the height of a row, and of everything else in a panel.
 WIDTH = 3.8
@@ -25,31 +25,34 @@ WIDE = 4.0
 #: Margin on both sides, as a share of the range shown.
 MARGIN = 0.06
 NOT_LEARNED = "0.6"
+#: The box behind a text that covers lines.
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
 def draw_forest(gains: pd.DataFrame) -> Figure:
-    """One panel per family, one row per cell.
-
-    Args:
-        gains: of :func:`replication.statistics.overview.gain_table`.
+    """One panel per family and one row per cell of :func:`replication.statistics.overview.gain_table`.
 
     A full marker is the paper's own setting, a hollow one a stand-in; grey: neither method beats the trivial
     predictors; a diamond: the published gain. Bars are bootstrap 95 % intervals over paired seeds.
     """
-    families = [family for family in TITLES if (gains["family"] == family).any()]
-    rows = {family: _rows(gains[gains["family"] == family]) for family in families}
-    heights = [ROW * len(rows[family]) + MARGINS for family in families]
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.5 if families else 1.0), layout="constrained")
-    if not families:
-        figure.text(0.5, 0.5, "no cell has runs of both methods", ha="center", va="center")
-        return figure
+    if gains.empty:
+        return no_cells(WIDTH, "no cell has runs of both methods")
+    families = list(gains.groupby("family"))
     # The ratios are of the panels without their margins, so all rows are equally high.
-    shares = [len(rows[family]) for family in families]
-    axes = figure.subplots(len(families), 1, squeeze=False, height_ratios=shares)[:, 0]
-    for axis, family in zip(axes, families, strict=True):
-        _draw_family(axis, rows[family])
-        axis.set_title(TITLES[family], loc="left", fontweight="bold")
-    figure.legend(handles=_legend(gains), loc="outside lower center", ncols=2, columnspacing=1.2)
+    rows = [len(_rows(own)) for _, own in families]
+    figure = Figure(figsize=(WIDTH, ROW * sum(rows) + MARGINS * len(rows) + 0.5), layout="constrained")
+    axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=rows)[:, 0]
+    for axis, (family, own) in zip(axes, families, strict=True):
+        _draw_family(axis, own)
+        axis.set_title(TITLES[str(family)], loc="left", fontweight="bold")
+    stand_in, learned = gains["stand_in"] != "", gains["learned"].astype(bool)
+    handles = marks([
+        ((~stand_in & learned).any(), "the paper's setting", BALANCED.color, BALANCED.color, "o"),
+        ((stand_in & learned).any(), "stand-in", BALANCED.color, "white", "o"),
+        ((~learned).any(), "neither method beats the trivial predictors", NOT_LEARNED, "white", "o"),
+        (gains["published"].notna().any(), "published gain", "0.25", "none", "D"),
+    ], markersize=4)  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=1.2)
     return figure
 
 
@@ -62,9 +65,9 @@ def _rows(gains: pd.DataFrame) -> list[Line | str]:
     return found
 
 
-def _limits(cells: list[Line]) -> tuple[float, float]:
+def _limits(gains: pd.DataFrame) -> tuple[float, float]:
     """Limits that include zero, every gain and published gain, and all but the very wide intervals of a family."""
-    values = pd.DataFrame(cells).reindex(columns=["gain", "published", "ci_low", "ci_high"]).astype(float)
+    values = gains[["gain", "published", "ci_low", "ci_high"]].astype(float)
     lengths = values["ci_high"] - values["ci_low"]
     wide = lengths > WIDE * lengths.median()
     values.loc[wide, ["ci_low", "ci_high"]] = math.nan
@@ -74,19 +77,22 @@ def _limits(cells: list[Line]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
-    low, high = _limits([row for row in rows if not isinstance(row, str)])
+def _draw_family(axis: Axes, gains: pd.DataFrame) -> None:
+    low, high = _limits(gains)
     axis.axvline(0, color="0.35", linewidth=0.7)
-    for position, row in enumerate(rows):
+    labels = []
+    for position, row in enumerate(_rows(gains)):
         if isinstance(row, str):
+            labels.append("")
             axis.annotate(
                 row, (0, position), xycoords=axis.get_yaxis_transform(), xytext=(-INDENT, 0), textcoords="offset points",
-                va="center", fontweight="bold", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, gid="group",
+                va="center", fontweight="bold", bbox=WHITE, gid="group",
             )  # fmt: skip
         else:
+            labels.append(f"{percent_text(row['ratio'])}, {count_text(int(row['n']), 'seed')}")
             _draw_cell(axis, position, row, (low, high))
-    axis.set_yticks(range(len(rows)), [_label(row) for row in rows])
-    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_xlim(low, high)
     axis.spines["left"].set_visible(False)  # names of groups would cross it; zero is the line to look at
     axis.tick_params(axis="y", length=0, pad=5)
@@ -95,13 +101,9 @@ def _draw_family(axis: Axes, rows: list[Line | str]) -> None:
     axis.set_xlabel("worse  ←  TB  →  better", x=-low / (high - low))
 
 
-def _label(row: Line | str) -> str:
-    return "" if isinstance(row, str) else f"{percent_text(row['ratio'])}, {int(row['n'])} seed{'s' * (row['n'] != 1)}"
-
-
 def _draw_cell(axis: Axes, position: int, row: Line, limits: tuple[float, float]) -> None:
     color = BALANCED.color if row["learned"] else NOT_LEARNED
-    low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
+    low, high = row["ci_low"], row["ci_high"]
     if math.isfinite(low) and math.isfinite(high):
         axis.plot([max(low, limits[0]), min(high, limits[1])], [position] * 2, color=color, linewidth=1.1, gid="interval")
         if low < limits[0]:
@@ -122,22 +124,5 @@ def _arrow(axis: Axes, position: int, end: float, edge: float, marker: str, colo
     axis.plot(edge, position, marker=marker, color=color, markersize=4, clip_on=False, gid="arrow")
     axis.annotate(
         number(end, 1, signed=True), (edge, position), xytext=(-6 if marker == ">" else 6, 0), textcoords="offset points",
-        ha="right" if marker == ">" else "left", va="center", color="0.3",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        ha="right" if marker == ">" else "left", va="center", color="0.3", bbox=WHITE,
     )  # fmt: skip
-
-
-def _legend(gains: pd.DataFrame) -> list[Line2D]:
-    """Entries for what the plot shows, and no others."""
-    stand_in, learned = gains["stand_in"] != "", gains["learned"].astype(bool)
-    shown = [
-        ((~stand_in & learned).any(), "the paper's setting", BALANCED.color, BALANCED.color, "o"),
-        ((stand_in & learned).any(), "stand-in", BALANCED.color, "white", "o"),
-        ((~learned).any(), "neither method beats the trivial predictors", NOT_LEARNED, "white", "o"),
-        (gains["published"].notna().any(), "published gain", "0.25", "none", "D"),
-    ]
-    return [
-        Line2D([], [], color=color, markerfacecolor=face, marker=marker, linestyle="none", label=label, markersize=4)
-        for present, label, color, face, marker in shown
-        if present
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,8 +24,6 @@ NAME_ROOM = 0.2
 LEGEND_ROOM = 0.16
 #: Entries per row of that legend.
 LEGEND_COLUMNS = 4
-#: Significant digits of the number beside an arrow.
-DIGITS = 3
 
 
 def fit_panels(panels: Sequence[Axes]) -> None:
@@ -41,60 +40,55 @@ def fit_panels(panels: Sequence[Axes]) -> None:
         low, high = min(pair[0] for pair in own), max(pair[1] for pair in own)
         shared = all(pair[1] - pair[0] >= FILLS * (high - low) for pair in own)
         for axis, pair in zip(group, own, strict=True):
-            _apply(axis, (low, high) if shared else pair)
+            _apply(axis, *((low, high) if shared else pair))
 
 
 def limits(axis: Axes) -> tuple[float, float]:
     """Limits that include all means and lines of a panel, and its bars and seeds unless they are far away."""
-    means, bars = _means(axis), _bars(axis)
-    lines = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if _is_level(line)]
-    core = np.concatenate([means, *lines])
-    lengths = (bars[:, 1] - bars[:, 0]) / 2
+    lines, bars = axis.get_lines(), np.concatenate([np.empty((0, 3)), *map(_bars, _containers(axis))])
+    core = np.concatenate([_means(axis), *(_heights(line) for line in lines if _is_level(line))])
+    lengths = (bars[:, 2] - bars[:, 1]) / 2
     reach = max(REACH * float(np.ptp(core)), BARS * float(np.median(lengths)) if len(lengths) else 0.0)
-    points = [np.asarray(line.get_ydata(), float) for line in axis.get_lines() if line.get_transform() == axis.transData]
-    everything = np.concatenate([core, bars.ravel(), *points])
-    everything = everything[np.isfinite(everything)]
-    low = max(float(everything.min()), float(core.min()) - reach)
-    high = min(float(everything.max()), float(core.max()) + reach)
+    points = [_heights(line) for line in lines if line.get_transform() == axis.transData]
+    everything = np.concatenate([core, bars[:, 1:].ravel(), *points])
+    lowest, highest = float(np.nanmin(everything)), float(np.nanmax(everything))
+    low, high = max(lowest, float(core.min()) - reach), min(highest, float(core.max()) + reach)
     room = MARGIN * (high - low) or 0.05 * abs(high) or 1.0
-    ends = [low - room, high + room]
+    bottom, top = low - room, high + room
     # The name of a trivial predictor is above its line, or below if the line is the lowest thing in the panel.
-    for line in axis.get_lines():
-        if line.get_gid() == "trivial":
-            level = float(np.asarray(line.get_ydata())[0])
-            side, sign = (0, -1) if level <= everything.min() else (1, 1)
-            ends[side] = sign * max(sign * ends[side], sign * level + NAME_ROOM * (high - low))
-    return ends[0], ends[1]
+    for level in (float(_heights(line)[0]) for line in lines if line.get_gid() == "trivial"):
+        if level <= lowest:
+            bottom = min(bottom, level - NAME_ROOM * (high - low))
+        else:
+            top = max(top, level + NAME_ROOM * (high - low))
+    return bottom, top
 
 
-def _apply(axis: Axes, pair: tuple[float, float]) -> None:
-    low, high = pair
+def _apply(axis: Axes, low: float, high: float) -> None:
     legend = axis.get_legend()
     # Above the curves: with many of them matplotlib finds no empty corner.
-    rows = -(-len(legend.get_texts()) // LEGEND_COLUMNS) if legend is not None else 0
-    room = LEGEND_ROOM * rows
+    room = LEGEND_ROOM * math.ceil(len(legend.get_texts()) / LEGEND_COLUMNS) if legend is not None else 0
     axis.set_ylim(low, high + (high - low) * room / (1 - room))
     for container in _containers(axis):
-        color = str(container.lines[0].get_color())
-        for position, bottom, top in _segments(container):
+        mean, caps, collections = container.lines
+        for position, bottom, top in _bars(container):
             if bottom < low:
-                _arrow(axis, position, bottom, low, color)
+                _arrow(axis, position, bottom, low, str(mean.get_color()))
             if top > high:
-                _arrow(axis, position, top, high, color)
-        for collection in container.lines[2]:
-            collection.set_segments([
-                np.column_stack([segment[:, 0], segment[:, 1].clip(low, high)]) for segment in collection.get_segments()
-            ])  # fmt: skip
-        for caps in container.lines[1]:
-            ends = np.asarray(caps.get_ydata(), float)
-            caps.set_ydata(np.where((ends < low) | (ends > high), np.nan, ends))
+                _arrow(axis, position, top, high, str(mean.get_color()))
+        # Cut here, because the axis goes on above, behind the legend.
+        for collection in collections:
+            collection.set_segments([segment.clip((-np.inf, low), (np.inf, high)) for segment in collection.get_segments()])
+        for cap in caps:
+            ends = _heights(cap)
+            cap.set_ydata(np.where((ends < low) | (ends > high), np.nan, ends))
 
 
 def _arrow(axis: Axes, position: float, end: float, edge: float, color: str) -> None:
     up = end > edge
     axis.plot(position, edge, marker="^" if up else "v", color=color, linestyle="none", clip_on=False, gid="arrow")
     axis.annotate(
-        f"{end:.{DIGITS}g}".replace("-", "\N{MINUS SIGN}"), (position, edge), xytext=(4, -1 if up else 1),
+        f"{end:.3g}".replace("-", "\N{MINUS SIGN}"), (position, edge), xytext=(4, -1 if up else 1),
         textcoords="offset points", va="top" if up else "bottom", color=color, gid="arrow",
     )  # fmt: skip
 
@@ -103,31 +97,25 @@ def _containers(axis: Axes) -> list[ErrorbarContainer]:
     return [each for each in axis.containers if isinstance(each, ErrorbarContainer)]
 
 
+def _heights(line: Line2D) -> Array:
+    return np.asarray(line.get_ydata(), float)
+
+
 def _means(axis: Axes) -> Array:
-    values = [np.asarray(each.lines[0].get_ydata(), float) for each in _containers(axis)]
-    found = np.concatenate(values) if values else np.empty(0)
-    finite: Array = found[np.isfinite(found)]
-    return finite
+    means = np.concatenate([np.empty(0), *(_heights(each.lines[0]) for each in _containers(axis))])
+    return means[np.isfinite(means)]
 
 
-def _segments(container: ErrorbarContainer) -> list[tuple[float, float, float]]:
-    """(position, bottom, top) of every bar."""
-    return [
-        (float(segment[0, 0]), float(segment[:, 1].min()), float(segment[:, 1].max()))
-        for collection in container.lines[2]
-        for segment in collection.get_segments()
-        if len(segment) and np.isfinite(segment).all()
-    ]
-
-
-def _bars(axis: Axes) -> Array:
-    found = [segment[1:] for each in _containers(axis) for segment in _segments(each)]
-    return np.array(found, float).reshape(-1, 2)
+def _bars(container: ErrorbarContainer) -> Array:
+    """Position, bottom and top of every bar, ``[n, 3]``."""
+    segments = [segment for collection in container.lines[2] for segment in collection.get_segments() if len(segment)]
+    bars = np.array([(part[0, 0], part[:, 1].min(), part[:, 1].max()) for part in segments], float).reshape(-1, 3)
+    return bars[np.isfinite(bars).all(axis=1)]
 
 
 def _is_level(line: Line2D) -> bool:
     """Whether a line is a reference level: zero, a trivial predictor, or the value before training."""
-    values = np.asarray(line.get_ydata(), float)
+    values = _heights(line)
     return len(values) == 2 and values[0] == values[1] and line.get_marker() in ("None", "", None)
 
 

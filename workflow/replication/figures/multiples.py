@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
 from replication.figures.limits import fit_panels, hide_crowded_labels
@@ -42,24 +44,15 @@ def columns_for(count: int) -> int:
 
 
 def small_multiples(
-    subplots: Sequence[Subplot],
-    *,
-    columns: int,
-    notes: Sequence[str] = (),
-    panel_height: float = PANEL,
+    subplots: Sequence[Subplot], *, columns: int, notes: Sequence[str], panel_height: float = PANEL
 ) -> Figure:
-    """A page-wide figure of panels, row by row, lettered (a), (b), ...
+    """A page-wide figure of panels, row by row, lettered (a), (b), ..., with ``notes`` as small print above them.
 
-    Args:
-        subplots: the panels.
-        columns: panels in a row.
-        notes: small print above the panels (what the figure's data stand in for).
-        panel_height: inches; less where the figure would not fit a page.
-
-    Panels of one measure share an axis (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled
-    artists of all panels, each label once: in the free places at the grid's end, else below the panels.
+    Panels are ``panel_height`` inches high, or less if the figure would not fit a page. Those of one measure share an axis
+    (:func:`replication.figures.limits.fit_panels`). One legend gathers the labelled artists of all panels, each label
+    once: in the free places at the grid's end, else below the panels.
     """
-    rows = -(-len(subplots) // columns)
+    rows = math.ceil(len(subplots) / columns)
     line = small_print(notes, PAGE)
     panel_height = min(panel_height, (TALLEST - PRINT - 3 * LEGEND_ROW) / rows)
     figure = Figure(figsize=(PAGE, rows * panel_height + PRINT), layout="constrained")
@@ -84,6 +77,22 @@ def small_multiples(
     return figure
 
 
+def marks(entries: Sequence[tuple[object, str, str, str, str]], **properties: Any) -> list[Line2D]:
+    """Legend handles (label, colour, face colour, marker) of what a figure shows; the rest, marked false, is left out."""
+    return [
+        Line2D([], [], color=color, markerfacecolor=face, marker=marker, linestyle="none", label=label, **properties)
+        for shown, label, color, face, marker in entries
+        if shown
+    ]
+
+
+def no_cells(width: float, words: str) -> Figure:
+    """A figure that says why it shows nothing."""
+    figure = Figure(figsize=(width, 1.0), layout="constrained")
+    figure.text(0.5, 0.5, words, ha="center", va="center")
+    return figure
+
+
 def _legend_below(figure: Figure) -> None:
     handles = legend_handles(figure)
     for per_row in range(min(3, len(handles)), 0, -1):
@@ -91,7 +100,7 @@ def _legend_below(figure: Figure) -> None:
             handles.values(), handles.keys(), loc="outside lower center", ncols=per_row, columnspacing=1.5
         )
         if per_row == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            figure.set_figheight(figure.get_figheight() + LEGEND_ROW * -(-len(handles) // per_row))
+            figure.set_figheight(figure.get_figheight() + LEGEND_ROW * math.ceil(len(handles) / per_row))
             return
         legend.remove()
 

@@ -18,7 +18,7 @@ from PIL import Image
 from replication.runs.checkpoint import write_atomically
 from replication.figures.data import FigureData
 from replication.figures.multiples import small_print
-from replication.figures.samples import MINUS, Sample, draw_error, draw_field, draw_words, edges, number_text
+from replication.figures.samples import MINUS, Sample, draw_image, edges, number_text, say_diverged
 from replication.figures.style import BALANCED, BASELINE, ERROR_COLORS, FIELD_COLORS, PAGE
 
 #: Pixels per inch; keeps a page-wide animation far below a megabyte.
@@ -74,46 +74,36 @@ def animate(data: FigureData) -> Animation:
 
 def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
     """Draw the first frame. Returns a function that shows another one."""
-    truth = sample.truth
+    truth, name = sample.truth, sample.truth.channels[CHANNEL]
     extent = (*edges(truth.grid[:, 0, 0]), *edges(truth.grid[0, :, 1]))
     grid = figure.subplots(2, 3)
-    target = truth.target[..., CHANNEL]
     limits, pointed = sample.field_limits(CHANNEL, slice(None))
-    limit = sample.error_limit(CHANNEL, slice(None))
-    images = [(draw_field(grid[0, 0], target[..., 0], extent, limits), target)]
-    errors = []
-    for axes, method, rollout in zip(grid.T[1:], sample.methods, sample.rollouts, strict=True):
-        prediction, error = rollout.prediction, rollout.errors()
-        axes[0].set_title(method)
-        axes[1].set_title(f"{method} {MINUS} target")
-        if prediction is None or error is None:
-            for axis in axes:
-                draw_words(axis, "diverged", extent)
-            continue
-        predicted, off = prediction[..., CHANNEL], error[..., CHANNEL]
-        images.append((draw_field(axes[0], predicted[..., 0], extent, limits), predicted))
-        errors.append((draw_error(axes[1], off[..., 0], extent, limit), off))
-    for axis in (*grid[0], *grid[1, 1:]):
+    field, error = (limits, FIELD_COLORS), (sample.error_limits(CHANNEL, slice(None)), ERROR_COLORS)
+    panels = [(grid[0, 0], "target", truth.target, field)]
+    for one, (over, under) in zip(sample.predictions, grid.T[1:], strict=True):
+        panels += [(over, one.title, one.values, field), (under, f"{one.title} {MINUS} target", one.errors, error)]
+        if one.diverged:
+            say_diverged(over)
+            say_diverged(under)
+    images = []
+    for axis, title, values, scale in panels:
+        images.append((draw_image(axis, values[..., 0, CHANNEL], extent, *scale), values[..., CHANNEL]))
         axis.set_box_aspect((extent[3] - extent[2]) / (extent[1] - extent[0]))
-        axis.set(xlabel="x", ylabel="y")
+        axis.set(title=title, xlabel="x", ylabel="y")
     for axis in (*grid[0, 1:], grid[1, 2]):
         axis.set_ylabel("")
         axis.tick_params(labelleft=False)
     for axis in grid[0]:
         axis.set_xlabel("")
         axis.tick_params(labelbottom=False)
-    grid[0, 0].set_title("target")
-    name = truth.channels[CHANNEL]
     figure.colorbar(images[0][0], ax=list(grid[0]), label=name, extend=pointed, pad=0.01)
-    if errors:
-        figure.colorbar(errors[0][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
+    if not sample.all_diverged:
+        figure.colorbar(images[-1][0], ax=list(grid[1]), label=f"error of {name}", pad=0.01)
     mark = _draw_errors(grid[1, 0], sample)
-    figure.supxlabel(
-        small_print(sample.stand_ins_and_setting(), PAGE - ROUNDING), fontsize=7, style="italic", color="0.25"
-    )
+    figure.supxlabel(small_print(sample.notes, PAGE - ROUNDING), fontsize=7, style="italic", color="0.25")
 
     def show(frame: int) -> None:
-        for image, values in (*images, *errors):
+        for image, values in images:
             image.set_data(np.ma.masked_invalid(values[..., frame].T))
         mark.set_xdata([truth.time_axis[frame]] * 2)
         figure.suptitle(f"{name}, {truth.moment(frame)} (predicted frame {frame + 1} of {truth.frames})", fontsize=8)
@@ -124,18 +114,16 @@ def _build(figure: Figure, sample: Sample) -> Callable[[int], None]:
 def _draw_errors(axis: Axes, sample: Sample) -> Line2D:
     """Draw each method's nRMSE over the predicted frames. Returns the line that marks the current frame."""
     moments = sample.truth.time_axis
-    for method, look, rollout in zip(sample.methods, (BASELINE, BALANCED), sample.rollouts, strict=True):
-        nrmse = rollout.nrmse()
-        if nrmse is not None:
+    for one in sample.predictions:
+        if not one.diverged:
             axis.plot(
-                moments, np.ma.masked_invalid(nrmse[:, CHANNEL]), color=look.color, linestyle=look.dashes,
-                marker=look.marker, markerfacecolor="white" if look is BASELINE else look.color, label=method,
+                moments, np.ma.masked_invalid(one.nrmse[:, CHANNEL]), color=one.look.color, linestyle=one.look.dashes,
+                marker=one.look.marker, markerfacecolor="white" if one.look is BASELINE else one.look.color,
+                label=one.title,
             )  # fmt: skip
-    axis.set(
-        xlabel="t" if len(sample.truth.times) else "predicted frame", title=f"nRMSE of {sample.truth.channels[CHANNEL]}"
-    )
+    axis.set(xlabel=sample.time_label, title=f"nRMSE of {sample.truth.channels[CHANNEL]}")
     axis.set_box_aspect(1)
-    if axis.get_legend_handles_labels()[1]:
+    if not sample.all_diverged:
         axis.set_ylim(0, 1.5 * axis.get_ylim()[1])  # room for the legend above the lines
         axis.legend(loc="upper right")
     return axis.axvline(moments[0], color="0.5", linewidth=0.8, linestyle=":")
@@ -143,12 +131,10 @@ def _draw_errors(axis: Axes, sample: Sample) -> Line2D:
 
 def _words(sample: Sample, frame: int) -> str:
     """A frame as text: its time, and each method's nRMSE."""
-    parts = []
-    for method, rollout in zip(sample.methods, sample.rollouts, strict=True):
-        nrmse = rollout.nrmse()
-        parts.append(
-            f"{method} diverged" if nrmse is None else f"{method} nRMSE {number_text(float(nrmse[frame, CHANNEL]))}"
-        )
+    parts = [
+        f"{one.title} diverged" if one.diverged else f"{one.title} nRMSE {number_text(one.nrmse[frame, CHANNEL])}"
+        for one in sample.predictions
+    ]
     return f"{sample.truth.moment(frame)}: {', '.join(parts)}"
 
 

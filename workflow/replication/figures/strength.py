@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from replication.figures.curves import Ticks, draw_series, seeds_text
-from replication.figures.data import FigureData, count_text, ratio_text
+from replication.figures.curves import Ticks, draw_series, gain_means, seeds_text
+from replication.figures.data import FigureData, short_count
 from replication.figures.multiples import Subplot, columns_for, small_multiples
 from replication.figures.style import SERIES
+from replication.statistics.numbers import percent_text
 from replication.statistics.strength import gains_by_strength
 
 #: Column of values -> title of its panels and label of their axis.
 VALUES = {"score": ("Error", "error cut by TB, %"), "alpha_std": ("STD of alpha", "STD(α) cut by TB, %")}
-BOUNDS = ["below", "above"]
 
 
 def gain_against_strength(data: FigureData) -> Figure:
@@ -24,37 +26,28 @@ def gain_against_strength(data: FigureData) -> Figure:
     """
     numbers = {value: data.all_pairs(value) for value in VALUES}
     tables = {value: gains_by_strength(one) for value, one in numbers.items()}
-    runs = numbers["score"].runs
-    counts = runs.groupby("ratio")["n_train"].first()
-    subplots: list[Subplot] = []
-    for model, dataset in runs[["model", "dataset"]].drop_duplicates().itertuples(index=False):
+    counts = numbers["score"].runs.groupby("ratio")["n_train"].first()
+    subplots = []
+    for model, dataset in numbers["score"].groups:
+        where = f"{data.title('model', model)}, {data.title('dataset', dataset)}"
         for value, (title, label) in VALUES.items():
             here = tables[value].query("model == @model and dataset == @dataset")
-
-            def panel(axis: Axes, here: pd.DataFrame = here, label: str = label) -> None:
-                _draw_lines(axis, here, counts)
-                axis.set_ylabel(label)
-
-            where = f"{data.title('model', str(model))}, {data.title('dataset', str(dataset))}"
-            subplots.append(Subplot(f"{title}\n{where}", panel))
-    stand_ins = [f"Stand-in: {text}" for text in dict.fromkeys(runs["stand_in"]) if text]
-    return small_multiples(subplots, columns=columns_for(len(subplots)), notes=stand_ins, panel_height=2.1)
+            draw = partial(_draw_lines, gains=here, counts=counts, label=label)
+            subplots.append(Subplot(f"{title}\n{where}", draw))
+    return small_multiples(subplots, columns=columns_for(len(subplots)), notes=data.stand_ins, panel_height=2.1)
 
 
-def _draw_lines(axis: Axes, gains: pd.DataFrame, counts: pd.Series) -> None:
+def _draw_lines(axis: Axes, gains: pd.DataFrame, counts: pd.Series, label: str) -> None:
     """One line per data ratio, shifted a little so that the intervals do not cover each other; s = 0 is the baseline."""
     axis.axhline(0, color="0.35", linewidth=0.7)
     ratios = sorted(set(gains["ratio"]), reverse=True)
     places = sorted({0.0, *gains["s"]})
-    labels = tuple(f"{s:g}" for s in places)
-    ticks = Ticks("s", {s: s for s in places}, labels, "s, strength of balancing")
+    ticks = Ticks("s", {s: s for s in places}, [f"{s:g}" for s in places], "s, strength of balancing")
     for number, (ratio, look) in enumerate(zip(ratios, SERIES * len(ratios), strict=False)):
-        means = gains[gains["ratio"] == ratio].reindex(columns=[*gains.columns, *BOUNDS])
-        means = means.assign(
-            position=means["s"] + (2 * number - (len(ratios) - 1)) * 0.02 * ticks.step, mean=means["gain"],
-            below=means["gain"] - means["ci_low"], above=means["ci_high"] - means["gain"],
-        )  # fmt: skip
-        label = f"{ratio_text(ratio)} % ({count_text(counts[ratio])} samples; {seeds_text(means['n'])})"
+        here = gains[gains["ratio"] == ratio]
+        means = gain_means(here, here["s"] + (2 * number - (len(ratios) - 1)) * 0.02 * ticks.step)
+        name = f"{percent_text(ratio)} ({short_count(counts[ratio])} samples; {seeds_text(here['n'])})"
         no_points = pd.DataFrame({"position": [], "value": []})
-        draw_series(axis, no_points, means, look, joined=True, label=label)
+        draw_series(axis, no_points, means, look, joined=True, label=name)
     ticks.apply(axis)
+    axis.set_ylabel(label)

@@ -7,16 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType
 
 from replication.errors import ConfigError
 from replication.runs.checkpoint import write_atomically
 from replication.settings.checks import suggestion
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 #: Widths of the ACL template in inches: one column, and the full text width.
 COLUMN = 3.03
@@ -30,24 +29,16 @@ RC: dict[str, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # TrueType: fonts are embedded and text stays text
-    "ps.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "tempbalance",  # equal data give equal files
-    "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so a figure looks alike on every machine
     # Figures are printed at the size at which they are drawn, so no text on paper is smaller than 7 pt.
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"), 7),
     **dict.fromkeys(("legend.fontsize", "figure.titlesize"), 7),
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
     "grid.linewidth": 0.4,
     "grid.color": "0.88",
     "axes.grid": True,
     "axes.grid.axis": "y",
-    "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -59,16 +50,13 @@ RC: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.05,
 }
 
-#: A matplotlib line style: a name, or the lengths of dashes and gaps.
-Dashes = str | tuple[int, tuple[int, ...]]
-
 
 @dataclass(frozen=True)
 class Look:
     """How a curve is drawn. Any two looks differ in more than colour."""
 
     color: str
-    dashes: Dashes
+    dashes: LineStyleType
     marker: str
 
 
@@ -110,13 +98,13 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
         parameters: dict[Any, Any] = mpl.rcParams
         parameters.update({**sns.axes_style("ticks"), **RC})
         for name, value in (overrides or {}).items():
-            if name not in parameters:
+            try:
+                parameters[name] = value
+            except KeyError:
                 raise ConfigError(
                     f"config.yaml: key 'style' names {name!r}, "
                     f"which is no matplotlib rc parameter{suggestion(name, list(parameters))}"
-                )
-            try:
-                parameters[name] = value
+                ) from None
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"config.yaml: key 'style.{name}' is {value!r}: {error}") from None
         yield
@@ -124,9 +112,7 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
 
 def save(figure: Figure, *paths: Path) -> None:
     """Write a figure to each path, in the format of its suffix. Equal figures give equal bytes: no date is written."""
-    without_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     for path in paths:
-        kind = path.suffix.lstrip(".")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata=without_date.get(kind))
+        kind, buffer = path.suffix.lstrip("."), io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
         write_atomically(path, buffer.getvalue())

@@ -1,8 +1,7 @@
 """Checkpoints that survive a kill, a torn write and a full disk.
 
-A checkpoint is a folder. It is written under a temporary name, flushed to disk, sealed by a manifest
-(SHA-256 of every file and the run's hash), then renamed. The last two are kept, so the previous one is
-there when the newest turns out to be damaged.
+A checkpoint is a folder. It is written under a temporary name, flushed to disk, sealed by a manifest (SHA-256 of every
+file and the run's hash), then renamed. The last two are kept, in case the newest is damaged.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+KEPT = 2
 
 
 def fsync(path: Path) -> None:
@@ -36,12 +37,12 @@ def sha256(path: Path) -> str:
 
 
 def fingerprint(path: Path) -> dict[str, int | str]:
-    """Size and SHA-256 of a file, by which a damaged one is told."""
+    """Size and SHA-256 of a file."""
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
+    """Write a file; a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -53,7 +54,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link a file, atomically; copy it only where links are not possible (it may be gigabytes)."""
+    """Hard-link a file atomically (it may be gigabytes); copy it if that is not possible."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
@@ -63,24 +64,17 @@ def link_or_copy(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
+@dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run.
+    """The checkpoints of one run: in ``folder``, and ignored if they were saved with another ``run_hash``."""
 
-    Args:
-        folder: where they live.
-        run_hash: hash of the run's configuration and inputs; a checkpoint with another hash is ignored.
-        keep: number of checkpoints to keep, the newest.
-    """
+    folder: Path
+    run_hash: str
 
-    def __init__(self, folder: Path, run_hash: str, keep: int = 2) -> None:
-        self.folder = folder
-        self.run_hash = run_hash
-        self.keep = keep
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
+        """Save a checkpoint; ``write`` fills the empty folder that it receives.
 
-    def save(self, step: int, write: Callable[[Path], None]) -> Path:
-        """Write a checkpoint: ``write`` receives an empty folder to fill.
-
-        Raises OSError where the disk is full; the earlier checkpoints are then untouched.
+        Raises OSError if the disk is full; the earlier checkpoints are then untouched.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".tmp-{step}-{os.getpid()}"
@@ -103,15 +97,13 @@ class Checkpoints:
             fsync(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        for old in list(self._newest_first())[self.keep :]:
+        for old in self._newest_first()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
-        return final
 
     def latest(self) -> Path | None:
-        """The newest checkpoint whose hash and checksums hold, or None."""
+        """The newest checkpoint whose hash and checksums are right, or None."""
         for folder in self._newest_first():
-            problem = self._problem(folder)
-            if problem is None:
+            if not (problem := self._problem(folder)):
                 return folder
             log.warning("checkpoint %s is skipped: %s", folder.name, problem)
         return None
@@ -120,11 +112,10 @@ class Checkpoints:
         """Remove all of them (the run is finished)."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _newest_first(self) -> Iterator[Path]:
-        if self.folder.is_dir():
-            yield from sorted(self.folder.glob("step-*"), reverse=True)
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"), reverse=True)
 
-    def _problem(self, folder: Path) -> str | None:
+    def _problem(self, folder: Path) -> str:
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
             if manifest["run_hash"] != self.run_hash:
@@ -134,4 +125,4 @@ class Checkpoints:
                     return f"{name} is damaged"
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"it cannot be read ({error})"
-        return None
+        return ""

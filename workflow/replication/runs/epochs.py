@@ -18,11 +18,9 @@ class BestEpoch:
     """The best epoch so far by one metric on one set; ties go to the earliest.
 
     Attributes:
-        metric: name of the metric that decides.
-        higher_is_better: its direction.
         epoch: the best epoch, counted from 1; 0 while there is none.
         metrics: all metrics of that epoch.
-        weights: its weights, where they are kept.
+        weights: its weights, if they are kept.
     """
 
     metric: str
@@ -62,21 +60,19 @@ def outcome(
 ) -> dict[str, Any]:
     """How a run ended, for its record.
 
-    The test set is evaluated with the chosen weights and, if ``final_epoch``, with those of the last epoch.
-
     Args:
         selected: best epoch on the validation set, with its weights.
-        paper: best epoch on the test set; empty if the test set was not evaluated during training.
+        paper: best epoch on the test set, if it was evaluated during training.
         last_val: metrics of the last epoch on the validation set.
         epochs: number of the last epoch.
-        diverged_epoch: epoch at which training diverged, or None; only then is the test set evaluated.
+        diverged_epoch: epoch at which training diverged, or None. A diverged run is not evaluated on the test set.
         evaluate_test: metrics of the current weights on the test set.
-        load_weights: loads weights into the model.
-        final_epoch: whether the last epoch's weights are evaluated too if another epoch is chosen.
+        load_weights: puts weights into the model.
+        final_epoch: whether the last epoch's weights are evaluated on the test set if another epoch is chosen.
     """
     test: dict[str, Metrics | None] = {"selected": None, "final": None, "paper": paper.metrics or None}
     if diverged_epoch is None:
-        if selected.epoch == epochs or final_epoch:
+        if final_epoch or selected.epoch == epochs:
             test["final"] = test["selected"] = evaluate_test()
         if selected.epoch != epochs:
             load_weights(selected.weights)

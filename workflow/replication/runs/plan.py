@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,7 @@ CELL = ["model", "dataset"]
 def read_finished(grid: Grid, results: Path) -> pd.DataFrame:
     """Every finished training of the grid's models on its data sets, in the grid or not, one row each.
 
-    Columns ``model``, ``dataset``, ``ratio``, ``epochs``, ``seconds``, ``bytes`` (of its files; NaN where not
-    recorded) and ``run`` (its path below the folder of runs).
+    ``bytes`` is the size of its files (NaN if not recorded), ``run`` its path below the folder of runs.
 
     Raises DataError for a damaged record.
     """
@@ -60,10 +59,10 @@ def recorded_seconds(run: RunSpec, finished: pd.DataFrame) -> float:
 
 
 def work_of(run: RunSpec) -> float:
-    """How much a training computes: epochs, times training samples, times the values that it predicts of each.
+    """Work of a training: epochs, times training samples, times predicted values per sample.
 
-    Only ratios between runs of a family mean something. Where the catalogue does not tell how large a data set is, the
-    samples are a share of the pool, and the work is comparable between runs on that data set alone.
+    It is comparable between runs of a family. If the catalogue does not tell how large a data set is, the samples are a
+    share of the pool, and the work is comparable between runs on that data set only.
     """
     options = run.dataset_options
     pool = options.get("samples", 1) - options.get("test_samples", 0) - options.get("validation_samples", 0)
@@ -80,12 +79,11 @@ def plan_table(grid: Grid, finished: pd.DataFrame, limits: Mapping[str, float]) 
     Args:
         grid: the configured runs.
         finished: :func:`read_finished`.
-        limits: rule (``train_nlp``, ``train_sciml``, ``pretrain``) -> time limit in minutes. The rule of thumb, where
+        limits: rule (``train_nlp``, ``train_sciml``, ``pretrain``) -> time limit in minutes. The rule of thumb, if
             nothing is recorded: training on the whole pool takes the limit, training on a share of it that share.
 
-    Returns ``trainings`` (with pretrainings), ``trials`` (settings that differ in more than the seed), ``finished``,
-    ``hours`` that the unfinished ones take, where that estimate is ``from``, and ``GB`` that all of them take (NaN if
-    nothing is recorded).
+    Returns the numbers of ``trainings`` (with pretrainings), ``trials`` (settings that differ in more than the seed)
+    and ``finished`` trainings, ``hours`` for the others, where these are ``from``, and ``GB`` of all (NaN: unknown).
     """
     import pandas as pd
 
@@ -116,25 +114,13 @@ def needs_table(grid: Grid, results: Path) -> pd.DataFrame:
     """A row for each data set and model: where it comes from, and whether it is ``there`` (yes, no, download)."""
     import pandas as pd
 
-    return pd.DataFrame([*_datasets(grid, results), *_models(grid)], columns=["kind", "id", "source", "there"])
-
-
-def _datasets(grid: Grid, results: Path) -> Iterator[tuple[str, str, str, str]]:
+    rows = []
     for name, options in grid.datasets.items():
         made = results / "data" / name / ("prepared" if grid.families[name] == "nlp" else "data.h5")
-        folder = grid.config.data_folders.get(name)
-        if made.exists():
-            source, there = str(made), "yes"
-        elif folder:
-            source, there = folder, _there(folder)
-        else:
-            source, there = origin(options, "dataset")
-        yield "data", name, source, there
-
-
-def _models(grid: Grid) -> Iterator[tuple[str, str, str, str]]:
-    for name, options in grid.models.items():
-        yield "model", name, *origin(options, "model")
+        place = str(made) if made.exists() else grid.config.data_folders.get(name)
+        rows.append(("data", name, *((place, _there(place)) if place else origin(options, "dataset"))))
+    rows += [("model", name, *origin(options, "model")) for name, options in grid.models.items()]
+    return pd.DataFrame(rows, columns=["kind", "id", "source", "there"])
 
 
 def origin(options: Options, kind: str) -> tuple[str, str]:

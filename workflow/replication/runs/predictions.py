@@ -16,6 +16,7 @@ from replication.runs.records import RUN_COLUMNS, check_file
 from replication.settings.artifacts import FLOW_DIMENSIONS, Artifact
 from replication.settings.grid import Cell, Experiment
 from replication.settings.paths import RunPath
+from replication.settings.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,42 +25,44 @@ Array = NDArray[np.floating]
 ARRAYS = ("target", "prediction", "grid", "channels", "times", "samples")
 
 
+def _dimension(run: RunSpec) -> int | None:
+    return FLOW_DIMENSIONS.get(run.dataset_options.get("pde", ""))
+
+
 def flow_dimensions(experiments: Mapping[str, Experiment]) -> dict[str, set[int]]:
     """Experiment -> space dimensions of the flows that it predicts."""
     return {
-        name: {
-            FLOW_DIMENSIONS[run.dataset_options["pde"]]
-            for run in experiment.runs.values()
-            if run.dataset_options.get("pde") in FLOW_DIMENSIONS
-        }
+        name: {dimension for run in experiment.runs.values() if (dimension := _dimension(run))}
         for name, experiment in experiments.items()
     }
 
 
 def example_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Paths (below the results folder) of the runs whose predictions an artifact shows; empty for most artifacts.
+    """Paths (below the folder of runs) of the runs whose predictions an artifact shows; empty for most artifacts.
 
-    One run of each method of the pair: the main experiment's first model on a flow of the artifact's dimension, at
-    its largest ratio, where networks have learned most, with its first seed.
+    They are of the main experiment's first model on a flow of the artifact's dimension, at its largest ratio, where
+    networks have learned most.
     """
     if artifact.flow_dimension is None:
         return []
-    fitting = [
-        cell
-        for cell in experiments[artifact.experiments[0]].cells
-        if FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", "")) == artifact.flow_dimension
-    ]
-    return pair_of_runs(fitting, artifact.pairs[0], max)
+    cells = experiments[artifact.experiments[0]].cells
+    fitting = [cell for cell in cells if _dimension(cell.runs[0]) == artifact.flow_dimension]
+    return _pair_of_runs(fitting, artifact.pairs[0], max)
 
 
-def pair_of_runs(
+def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Paths (below the folder of runs) of the runs whose eigenvalues a figure draws; empty for most figures."""
+    if artifact.layout != "fig1_esd":
+        return []
+    return _pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0], min)
+
+
+def _pair_of_runs(
     cells: Sequence[Cell], methods: Collection[str], choose: Callable[[Iterable[float]], float]
 ) -> list[str]:
-    """Paths of one seed's runs of both methods: the first cell's model, data set and seed.
+    """Paths of both methods' runs with the first cell's model, data set and first seed, at the ratio that is chosen.
 
-    ``choose`` picks one of their ratios.
-
-    For a searched cell these are the runs of all trials: which one is chosen is not known before they finish.
+    Of a searched cell, the runs of all trials: which one is shown is not known before they finish.
     """
     first = cells[0]
     here = [cell for cell in cells if (cell.model, cell.dataset) == (first.model, first.dataset)]
@@ -68,23 +71,16 @@ def pair_of_runs(
     return sorted(run.path for cell in shown for run in cell.candidates(first.seeds[0]))
 
 
-def esd_runs(artifact: Artifact, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Paths (below the folder of runs) of the runs whose eigenvalues a figure draws; empty for most figures."""
-    if artifact.layout != "fig1_esd":
-        return []
-    return pair_of_runs(experiments[artifact.experiments[0]].cells, artifact.pairs[0], min)
-
-
 @dataclass(frozen=True)
 class Rollout:
     """One test sample as a run predicted it.
 
     Attributes:
         target: ``[x, (y), predicted frames, channel]``, in physical units.
-        prediction: the same shape; None where the run diverged.
+        prediction: the same shape; None if the run diverged.
         grid: coordinates ``[x, (y), ndim]``.
-        channels: names of the channels.
-        times: times of the predicted frames, ``[predicted frames]``; empty where the data have none.
+        channels: their names.
+        times: of the predicted frames, ``[predicted frames]``; empty if the data have none.
         sample: row of the sample in the data file.
     """
 
@@ -111,20 +107,19 @@ class Rollout:
         return self.times if len(self.times) else np.arange(1.0, self.frames + 1)
 
     def moment(self, frame: int) -> str:
-        """Label of a predicted frame (-1: the last): its time, or its number from 1 where the data have no times."""
+        """Label of a predicted frame (-1: the last): its time, or its number from 1."""
         return f"t = {self.times[frame]:.3g}" if len(self.times) else f"predicted frame {frame % self.frames + 1}"
 
     def errors(self) -> Array | None:
-        """Prediction minus target, ``[x, (y), predicted frames, channel]``; None where the run diverged."""
+        """Prediction minus target, in their shape; None if the run diverged."""
         return None if self.prediction is None else self.prediction - self.target
 
     def nrmse(self) -> Array | None:
         """Root mean square of the error over that of the target, ``[predicted frames, channel]``.
 
-        PDEBench's nRMSE of this sample before it is averaged over frames and channels.
+        PDEBench's nRMSE is its mean over frames and channels.
         """
-        errors = self.errors()
-        if errors is None:
+        if (errors := self.errors()) is None:
             return None
         space = tuple(range(self.ndim))
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -132,34 +127,33 @@ class Rollout:
             return root[0] / root[1]
 
 
-def read_rollout(path: Path, position: int = 0) -> Rollout:
-    """One sample of a ``predictions.npz``, by its position among those kept.
+def read_rollout(path: Path) -> Rollout:
+    """The first sample of a ``predictions.npz``.
 
-    Raises DataError, naming the file, where it is damaged or its arrays do not fit each other.
+    Raises DataError, naming the file, if it is damaged or its arrays do not fit each other.
     """
     check_file(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays: dict[str, NDArray[Any]] = {name: stored[name] for name in ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = f"{error.args[0]}" if isinstance(error, KeyError) else f"{error}"
-        raise DataError(f"{path}: not a run's sample predictions ({reason}); train the run again") from None
+        raise DataError(f"{path}: not a run's sample predictions ({error}); train the run again") from None
     if not _fit(arrays):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
         raise DataError(f"{path}: its arrays do not fit each other ({shapes}); train the run again")
     prediction = arrays["prediction"]
     return Rollout(
-        target=arrays["target"][position],
-        prediction=prediction[position] if len(prediction) else None,
+        target=arrays["target"][0],
+        prediction=prediction[0] if len(prediction) else None,
         grid=arrays["grid"],
         channels=tuple(str(name) for name in arrays["channels"]),
         times=arrays["times"],
-        sample=int(arrays["samples"][position]),
+        sample=int(arrays["samples"][0]),
     )
 
 
 def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether shapes and types are those of a run's sample predictions; a diverged run has no prediction."""
+    """Whether shapes and types fit; a diverged run has no prediction."""
     target, grid = arrays["target"], arrays["grid"]
     if grid.ndim not in (2, 3) or target.ndim != grid.ndim + 2 or 0 in target.shape:
         return False
@@ -175,19 +169,19 @@ def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
 
 
 def error_table(runs: pd.DataFrame, rollouts: Mapping[RunPath, Rollout]) -> pd.DataFrame:
-    """nRMSE of the shown sample: one row per run, predicted frame and channel; missing where a run diverged."""
+    """nRMSE of the shown sample: one row per run, predicted frame and channel; NaN if the run diverged."""
     import pandas as pd
 
-    rows = []
+    tables = []
     for run, rollout in rollouts.items():
-        row = runs[runs["run"] == str(run)].iloc[0]
-        identity = {key: row[key] for key in RUN_COLUMNS}
+        row, frames, names = runs[runs["run"] == str(run)].iloc[0], rollout.frames, rollout.channels
+        times = rollout.times.astype(float) if len(rollout.times) else np.full(frames, np.nan)
         nrmse = rollout.nrmse()
-        for frame in range(rollout.frames):
-            for channel, name in enumerate(rollout.channels):
-                rows.append({
-                    **identity, "flow_dimension": rollout.ndim, "sample": rollout.sample, "frame": frame + 1,
-                    "time": float(rollout.times[frame]) if len(rollout.times) else np.nan, "channel": name,
-                    "nrmse": np.nan if nrmse is None else float(nrmse[frame, channel]),
-                })  # fmt: skip
-    return pd.DataFrame(rows)
+        tables.append(pd.DataFrame({
+            **{key: row[key] for key in RUN_COLUMNS}, "flow_dimension": rollout.ndim, "sample": rollout.sample,
+            "frame": np.repeat(np.arange(1, frames + 1), len(names)),
+            "time": np.repeat(times, len(names)),
+            "channel": names * frames,
+            "nrmse": np.nan if nrmse is None else nrmse.ravel(),
+        }))  # fmt: skip
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

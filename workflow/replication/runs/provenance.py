@@ -1,4 +1,4 @@
-"""Where a result came from: versions, device, commit, time."""
+"""Where a result comes from: versions, commit and device."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,18 +24,15 @@ def package_versions() -> dict[str, str]:
     """Installed versions of the packages that results may depend on."""
     found = {}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
 def version_differences(constraints: Path) -> list[str]:
-    """Packages of ``PACKAGES`` whose installed version is not the pinned one, as ``torch 2.12.0 (pinned: 2.13.0)``.
+    """Packages whose version is not the one in a pip constraints file, as ``torch 2.12.0 (pinned: 2.13.0)``.
 
-    Args:
-        constraints: a pip constraints file; a package without a pin is left out, and so is a build suffix (``+cpu``).
+    Only ``PACKAGES`` count; a build suffix (``+cpu``) does not.
     """
     pins = dict(line.split("==") for line in constraints.read_text().split() if line.count("==") == 1)
     return [
@@ -47,22 +45,18 @@ def version_differences(constraints: Path) -> list[str]:
 @cache
 def git_commit() -> str:
     """The commit of the source tree, with ``+dirty`` behind it; ``unknown`` outside a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
+    # Without tags, `describe` gives the whole hash.
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+dirty"]
     try:
-        commit = git("rev-parse", "HEAD")
-        return commit + ("+dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return os.environ.get("TEMPBALANCE_COMMIT", "unknown")
 
 
 def device_name(device: str) -> str:
-    """A readable name of the device: the GPU's, or the processor architecture."""
+    """The device and its GPU or processor architecture, as ``cpu (x86_64)``."""
     if device.startswith("cuda"):
         import torch
 

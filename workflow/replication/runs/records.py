@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.select import CHOSEN_ON, Record, best_trial, score, trial_mean
+from replication.runs.select import Record, choose, metrics_of, score
 from replication.settings.grid import Cell, Experiment, Grid
 from replication.settings.hyper import resolved_hyper
 from replication.settings.paths import RUNS, RunPath
@@ -36,7 +34,7 @@ def record_digest(record: Mapping[str, Any]) -> str:
 
 
 def read_record(path: Path) -> Record:
-    """A run's ``metrics.json``. Raises DataError where it is missing, damaged or edited."""
+    """A run's ``metrics.json``. Raises DataError if it is missing, damaged or edited."""
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
         record["run"]["seed"], record["metrics"], record["status"], record["primary"], record["provenance"]
@@ -49,21 +47,21 @@ def read_record(path: Path) -> Record:
 
 
 def damaged(path: Path, problem: str) -> DataError:
-    """The error for a damaged file. Renews the file's time, so that the workflow checks it when it plans next."""
+    """The error for a damaged file. Renews the file's time, so that the workflow's next plan checks it."""
     with suppress(OSError):
         os.utime(path)
     return DataError(f"{path}: {problem}")
 
 
 def check_file(path: Path, record: Record | None = None, *, content: bool = True) -> None:
-    """Compare a run's file with what the run wrote.
+    """Compare a file with what was written.
 
     Args:
-        path: the file.
-        record: the run's record, by default the one beside the file, or a seal; without one nothing is compared.
+        path: the file; a missing one is no error.
+        record: its seal or its run's record, by default the record beside it; without one nothing is compared.
         content: compare the SHA-256 too, not the size alone.
 
-    Raises DataError, naming the file, where it is another one.
+    Raises DataError, naming the file, if it differs.
     """
     try:
         record = json.loads(path.with_name(RECORD).read_text(encoding="utf-8")) if record is None else record
@@ -79,66 +77,20 @@ def check_file(path: Path, record: Record | None = None, *, content: bool = True
         raise damaged(path, f"was damaged or changed after it had been written; {again}")
 
 
-def check_sizes(folder: Path, record: Record) -> None:
-    """Compare the sizes of a run's files with what the run wrote; not their content, as weights may be gigabytes.
-
-    Raises DataError for a file of another size. A missing file is no error: weights may be deleted.
-    """
-    for name in record.get("files", {}):
-        check_file(folder / name, record, content=False)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which trial of a cell is shown: ``trial`` by the rule of the experiment, ``paper`` by the paper's protocol."""
-
-    trial: int
-    paper: int
-    rows: list[dict[str, Any]]
-
-
-def choose(cell: Cell, records: Mapping[str, Record]) -> Choice:
-    """The trial of a cell that its tables show.
-
-    Args:
-        cell: the cell.
-        records: path of a run -> its record.
-    """
-    members = [[records[run.path] for run in trial.runs] for trial in cell.trials]
-    higher = bool(members[0][0]["higher_is_better"])
-    means = {on: {number: trial_mean(group, on) for number, group in enumerate(members)} for on in CHOSEN_ON}
-    best = {on: best_trial(means[on], higher) for on in CHOSEN_ON}
-    rows = [
-        {
-            "model": cell.model, "dataset": cell.dataset, "ratio": cell.ratio, "method": cell.method,
-            "trial": _shown(trial.values), "seeds": len(trial.runs), "select_on": cell.select_on,
-            **{f"mean_{on}": means[on][number] for on in CHOSEN_ON},
-            "chosen": number == best[cell.select_on], "chosen_paper": number == best["test"],
-        }
-        for number, trial in enumerate(cell.trials)
-    ]  # fmt: skip
-    # Without scores of the paper's protocol there is nothing to choose by it.
-    has_paper = any(math.isfinite(mean) for mean in means["test"].values())
-    return Choice(best[cell.select_on], best["test"] if has_paper else best[cell.select_on], rows)
-
-
-def _shown(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True) if values else ""
-
-
 def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs that an experiment shows, one row each, and every trial of its searched cells with its mean scores.
+    """The runs that an experiment shows, one row each, and all trials of its searched cells with their mean scores.
 
-    Titles, stand-in text and published names come from the configuration, scores and provenance from the records.
+    Titles, stand-in text and published names are the configuration's, scores and provenance the records'.
 
-    Raises DataError where a run's file is missing or damaged.
+    Raises DataError if a run's record is missing, or one of its files is damaged.
     """
     import pandas as pd
 
     folder = results / RUNS
     records = {path: read_record(folder / path / RECORD) for path in experiment.runs}
     for path, record in records.items():
-        check_sizes(folder / path, record)
+        for name in record.get("files", {}):  # one that is missing is no error: weights may be deleted
+            check_file(folder / path / name, record, content=False)
     rows: list[dict[str, Any]] = []
     trials: list[dict[str, Any]] = []
     for cell in experiment.cells:
@@ -146,8 +98,8 @@ def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tupl
         if len(cell.trials) > 1:
             trials += choice.rows
         paper = {run.seed: records[run.path] for run in cell.trials[choice.paper].runs}
-        for run in cell.trials[choice.trial].runs:
-            row = {
+        rows += [
+            {
                 "experiment": experiment.name,
                 "family": run.family,
                 "scale": experiment.scale,
@@ -162,7 +114,8 @@ def experiment_tables(grid: Grid, experiment: Experiment, results: Path) -> tupl
                 **_facts(records[run.path]),
                 "run": run.path,
             }
-            rows.append(row)
+            for run in cell.trials[choice.trial].runs
+        ]
     order = ["experiment", "model", "dataset", "ratio", "method", "seed"]
     return pd.DataFrame(rows).sort_values(order, ignore_index=True), pd.DataFrame(trials)
 
@@ -177,51 +130,39 @@ def _labels(grid: Grid, family: str, cell: Cell) -> dict[str, str]:
 
 def _scores(record: Record) -> dict[str, Any]:
     return {
-        "n_train": record["n_train"],
-        "status": record["status"],
-        "diverged_epoch": record.get("diverged_epoch"),
+        **{name: record.get(name) for name in ("n_train", "status", "diverged_epoch")},
         "metric": record["primary"],
         "higher_is_better": record["higher_is_better"],
         "score": score(record, "test", "selected"),
         "score_final": score(record, "test", "final"),
         "val_score": score(record, "val", "selected"),
-        "selected_epoch": record.get("selected_epoch"),
-        "epochs": record.get("epochs"),
-        **{
-            f"test_selected_{name}": value
-            for name, value in ((record["metrics"].get("test") or {}).get("selected") or {}).items()
-        },
+        **{name: record.get(name) for name in ("selected_epoch", "epochs")},
+        **{f"test_selected_{name}": value for name, value in metrics_of(record, "test", "selected").items()},
     }
 
 
 def _facts(record: Record) -> dict[str, Any]:
     provenance, run = record["provenance"], record["run"]
     return {
-        "n_parameters": record.get("n_parameters"),
-        "wall_s": record["wall_s"],
-        "peak_memory_mb": record["peak_memory_mb"],
-        "config_hash": record["config_hash"],
-        "git_commit": provenance["git_commit"],
-        "device": provenance["device"],
-        "python": provenance["python"],
+        **{name: record.get(name) for name in ("n_parameters", "wall_s", "peak_memory_mb", "config_hash")},
+        **{name: provenance[name] for name in ("git_commit", "device", "python")},
         "hyper": json.dumps(resolved_hyper(run["family"], run["method_options"], run["hyper"]), sort_keys=True),
         **{f"pkg_{name}": version for name, version in provenance["packages"].items()},
     }
 
 
 def alpha_summary(layers: pd.DataFrame, family: str) -> dict[str, float]:
-    """Mean and standard deviation of alpha over layers, and over the means of blocks (both ``ddof=0``).
+    """Mean and standard deviation (``ddof=0``) of alpha over layers, and the latter over means of blocks.
 
-    Of a language model only the layers of its blocks count, as in the released code: no pooler, no classifier.
+    In a language model only layers of blocks count, as in the released code: no pooler, no classifier.
     """
     if family == "nlp":
         layers = layers.dropna(subset=["block"])
-    alphas = layers["alpha"].dropna()
-    blocks = layers.dropna(subset=["alpha"]).groupby("block", dropna=True)["alpha"].mean()
+    layers = layers.dropna(subset=["alpha"])
     return {
-        "alpha_mean": float(alphas.mean()) if len(alphas) else math.nan,
-        "alpha_std": float(alphas.std(ddof=0)) if len(alphas) else math.nan,
-        "alpha_std_block": float(blocks.std(ddof=0)) if len(blocks) else math.nan,
+        "alpha_mean": float(layers["alpha"].mean()),
+        "alpha_std": float(layers["alpha"].std(ddof=0)),
+        "alpha_std_block": float(layers.groupby("block")["alpha"].mean().std(ddof=0)),
     }
 
 
@@ -229,14 +170,13 @@ def stacked_table(runs: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
     """One file (such as ``layers.csv``) of all runs in ``runs.csv``, stacked, with :data:`RUN_COLUMNS` in front."""
     import pandas as pd
 
-    frames = []
+    frames = [pd.DataFrame(columns=list(RUN_COLUMNS))]
     for row in runs.to_dict("records"):
         frame = _read_csv(results / RUNS / row["run"] / name)
-        for position, key in enumerate(RUN_COLUMNS):
-            frame.insert(position, key, row[key])
-        frames.append(frame)
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(RUN_COLUMNS))
+        if len(frame):
+            named = pd.DataFrame({key: row[key] for key in RUN_COLUMNS}, index=frame.index)
+            frames.append(named.join(frame))
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def _read_csv(path: Path, record: Record | None = None) -> pd.DataFrame:
@@ -252,10 +192,7 @@ def _read_csv(path: Path, record: Record | None = None) -> pd.DataFrame:
 
 
 def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple[dict[str, Any], Path]]:
-    """The files that belong to runs of ``runs.csv``, each with its run's row; files of other trials are left out.
-
-    A run that several experiments show comes with the first one's row.
-    """
-    rows = {row["run"]: row for row in reversed(runs.to_dict("records"))}
+    """The files of the runs in ``runs.csv``, each with its run's first row; files of other trials are left out."""
+    rows: dict[str, Any] = {row["run"]: row for row in reversed(runs.to_dict("records"))}
     pairs = ((str(RunPath.of(file)), Path(file)) for file in files)
-    return [({str(key): value for key, value in rows[run].items()}, path) for run, path in pairs if run in rows]
+    return [(rows[run], path) for run, path in pairs if run in rows]

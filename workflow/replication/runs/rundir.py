@@ -1,8 +1,8 @@
 """One run on disk: what it writes while it trains, and what it leaves behind.
 
-A run's folder is its path. While it trains, ``checkpoints/`` and ``heartbeat.json`` lie there. A finished run is first
-sealed in ``finished/`` and then published: its files move up into the folder. A job that trains several runs publishes
-them together when all are finished, because Snakemake removes the outputs of a failed job; sealed files are no outputs.
+While a run trains, its folder has ``checkpoints/`` and ``heartbeat.json``. A finished run is first sealed in
+``finished/`` and then published: its files move up into the folder. A job that trains several runs publishes them
+together when all are finished, because Snakemake removes the outputs of a failed job; sealed files are no outputs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from replication.errors import BusyError, InputError, TerminatedError
 from replication.runs.checkpoint import Checkpoints, fingerprint, fsync, link_or_copy, write_atomically
@@ -29,9 +31,6 @@ from replication.runs.termination import termination_asked
 from replication.runs.tracking import Sink, block_scalars, epoch_scalars
 from replication.settings.paths import RUNS
 from replication.settings.spec import RunSpec, digest
-
-if TYPE_CHECKING:
-    from filelock import AcquireReturnProxy
 
 Row = Mapping[str, Any]
 
@@ -53,19 +52,15 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def hold_folder(folder: Path, what: str = "") -> AcquireReturnProxy:
-    """Make a folder and lock it against other processes, until the lock is released or this process ends.
+    """Make a folder and lock it until the lock is released or this process ends. ``what`` names it in the message.
 
-    ``what`` names it in the message.
-
-    Raises BusyError where another live process holds it, InputError where nothing can be written there.
+    Raises BusyError if another live process holds it, InputError if nothing can be written there.
     """
-    import filelock
-
-    lock = filelock.FileLock(folder / ".lock")
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return lock.acquire(timeout=0)
-    except filelock.Timeout:
+    except Timeout:
         raise BusyError(
             f"another process is writing {what or folder.resolve()} (lock {lock.lock_file}); "
             "wait for it, or end it, then run again"
@@ -74,42 +69,43 @@ def hold_folder(folder: Path, what: str = "") -> AcquireReturnProxy:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
+@dataclass
 class RunDir:
-    """The folder of one run. Make one with :meth:`open`."""
+    """The folder of one run. Make one with :meth:`open`.
 
-    def __init__(self, spec: RunSpec, results: Path, inputs: Mapping[str, str], device: str, keep_model: bool) -> None:
-        self.spec = spec
-        self.inputs = dict(inputs)
-        self.device = device
-        self.keep_model = keep_model
-        self.run_hash = digest({"id": spec.id, "path": spec.path, "inputs": self.inputs})
-        self.folder = results / RUNS / spec.path
+    Attributes:
+        inputs: SHA-256 of everything that the run reads (data, subset, pretrained weights), by name.
+        keep_model: whether the trained weights are kept; those of a RoBERTa take 500 MB.
+        track: set by the trainer if ``report_to`` names a tracker.
+    """
+
+    spec: RunSpec
+    results: Path
+    inputs: Mapping[str, str]
+    device: str = "cpu"
+    keep_model: bool = True
+    report_to: str = "none"
+    track: Sink | None = None
+
+    def __post_init__(self) -> None:
+        self.run_hash = digest({"id": self.spec.id, "path": self.spec.path, "inputs": dict(self.inputs)})
+        self.folder = self.results / RUNS / self.spec.path
         self.sealed = self.folder / SEALED
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.run_hash)
-        self.report_to = "none"
         self.events = self.folder / "tensorboard"
-        #: Set by the trainer if ``report_to`` asks for it.
-        self.track: Sink | None = None
         self._history: list[Row] = []
         self._spectra: list[Row] = []
-        self._started = time.monotonic()
-        self._earlier_s = 0.0
-        self._reported = 0.0
-        self._checkpointed = time.monotonic()
+        self._started = self._checkpointed = time.monotonic()
+        self._earlier_s = self._reported = 0.0
 
     @classmethod
     @contextmanager
-    def open(
-        cls, spec: RunSpec, results: Path, *, inputs: Mapping[str, str], device: str = "cpu", keep_model: bool = True
-    ) -> Iterator[RunDir]:
-        """The run's folder, locked against a second writer until the block ends.
+    def open(cls, spec: RunSpec, results: Path, **options: Any) -> Iterator[RunDir]:
+        """The run's folder, locked against a second writer until the block ends; ``options`` as in the attributes.
 
-        ``inputs`` are the SHA-256 of everything the run reads (data, subset, pretrained weights), by name.
-        ``keep_model`` says whether the trained weights are kept; those of a RoBERTa take 500 MB.
-
-        Raises BusyError where another live process holds the run.
+        Raises BusyError if another live process holds the run.
         """
-        run = cls(spec, results, inputs, device, keep_model)
+        run = cls(spec, results, **options)
         with hold_folder(run.folder, spec.path):
             yield run
 
@@ -118,13 +114,11 @@ class RunDir:
     @property
     def finished(self) -> bool:
         """Whether a run with these settings and inputs is sealed or published."""
-        return any(self._is_record(folder / RECORD) for folder in (self.sealed, self.folder))
-
-    def _is_record(self, path: Path) -> bool:
-        try:
-            return bool(json.loads(path.read_text(encoding="utf-8"))["config_hash"] == self.run_hash)
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        for folder in (self.sealed, self.folder):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                if json.loads((folder / RECORD).read_text(encoding="utf-8"))["config_hash"] == self.run_hash:
+                    return True
+        return False
 
     def history(self, **row: Any) -> None:
         """Add one row (an epoch) to ``history.csv``."""
@@ -157,11 +151,11 @@ class RunDir:
     # ---- checkpoints ---------------------------------------------------------------------------------
 
     def checkpoint_due(self, every_s: float) -> bool:
-        """Whether the last checkpoint is ``every_s`` seconds old (0: always), or the process was asked to end."""
+        """Whether the last checkpoint is ``every_s`` seconds old, or the process was asked to end."""
         return termination_asked() or time.monotonic() - self._checkpointed >= every_s
 
-    def checkpoint(self, step: int, write: Any) -> None:
-        """Save a checkpoint; ``write(folder)`` adds the trainer's files to the run's own rows.
+    def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Save a checkpoint: what ``write(folder)`` writes, and the rows so far.
 
         Raises TerminatedError after saving if the process was asked to end.
         """
@@ -201,14 +195,14 @@ class RunDir:
         initial_eigenvalues: Mapping[str, Any],
         predictions: Mapping[str, Any] | None = None,
     ) -> None:
-        """Measure the trained model's spectra, write the run's files and record, and seal them.
+        """Measure the trained model's spectra, write the run's files and, last, its record.
 
         Args:
             result: of :func:`replication.runs.epochs.outcome`, with ``n_train``, ``n_parameters``, and what else the
                 trainer knows.
             model: tensors of the trained model, name -> tensor.
             initial_eigenvalues: layer -> eigenvalues before training.
-            predictions: arrays of a few test samples and their predictions (operators; none for text).
+            predictions: arrays of a few test samples and their predictions (operators only).
         """
         shutil.rmtree(self.sealed, ignore_errors=True)
         self.sealed.mkdir()
@@ -236,15 +230,15 @@ class RunDir:
         self.checkpoints.clear()
         (self.folder / "heartbeat.json").unlink(missing_ok=True)
 
-    def _write(self, name: str, content: str | bytes) -> None:
+    def _write(self, name: str, content: str) -> None:
         write_atomically(self.sealed / name, content)
 
     def _write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
         import numpy as np
 
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(array) for key, array in arrays.items()})
-        self._write(name, buffer.getvalue())
+        path = self.sealed / name
+        np.savez_compressed(path, allow_pickle=False, **{key: np.asarray(array) for key, array in arrays.items()})
+        fsync(path)
 
     def _write_model(self, tensors: Mapping[str, Any]) -> None:
         from safetensors.torch import save_file
@@ -254,7 +248,7 @@ class RunDir:
         fsync(path)
 
     def publish(self) -> None:
-        """Move a sealed run's files to where they belong, the record last; a published run stays as it is."""
+        """Move a sealed run's files up, the record last; a published run stays as it is."""
         if not self.sealed.is_dir():
             return
         for path in sorted(self.sealed.iterdir(), key=lambda path: path.name == RECORD):
@@ -268,9 +262,9 @@ def forget_finished(record: Path) -> None:
 
 
 def keep_finished(record: Path) -> None:
-    """Seal a published run again: its training then publishes it as it is, if settings and inputs hash the same.
+    """Seal a published run again: its training then only publishes it, if settings and inputs hash the same.
 
-    So data that are made again and come out the same train nothing again, though Snakemake starts the trainings.
+    If data are made again and come out the same, Snakemake starts the trainings, but nothing is trained.
     """
     forget_finished(record)
     record.with_name(SEALED).mkdir()

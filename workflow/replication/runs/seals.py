@@ -1,11 +1,10 @@
-"""Finished files that were damaged or changed afterwards: who notices, and what is made again.
+"""Seals: how damage to finished files is noticed.
 
-A run's record holds the size and hash of each of its files, and its own hash. Other files that the workflow makes have
-them in a hidden file beside them, the seal. What reads a file compares its content. The workflow compares sizes and
-times when it plans: the files of a job have one time, because Snakemake renews them together. Where times lie apart,
-content is compared too. A seal never gives its time to a file: on a cluster Snakemake renews the files of a whole group
-when it sees that the group is done, long after the seals were written, and a file that got its seal's time would then
-be older than the job's inputs.
+A run's record holds the size and hash of each of its files, and its own hash. For any other file, a hidden file beside
+it holds them, the seal. Whatever reads a file compares its content. When the workflow plans, it compares sizes and
+times: the files of a job have the same time, because Snakemake renews them together. If times differ, content is
+compared too. A file never gets the time of its seal: on a cluster Snakemake renews the files of a whole group when the
+group is done, long after the seals were written, so the file would be older than its job's inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from replication.errors import DataError
 from replication.runs.checkpoint import fingerprint, sha256, write_atomically
 from replication.runs.records import RECORD, check_file, damaged, read_record
 
-#: Times that lie no further apart are those of one job.
+#: Times of one job's files differ by no more.
 TOGETHER_NS = 2 * 10**9
 
 
@@ -39,25 +38,18 @@ def seal(*paths: Path | str) -> None:
 
 
 def check_seal(path: Path, *, content: bool = True) -> None:
-    """Compare a file with its seal, or with its run's record; without either nothing is compared.
-
-    Raises DataError, naming the file, where its size or, if asked for, its content is another one.
-    """
+    """Compare a file with its seal, else like :func:`replication.runs.records.check_file`. Raises DataError."""
     if path.name == RECORD:
         read_record(path)
         return
-    try:
+    record = None
+    with suppress(OSError, ValueError):
         record = json.loads(Path(seal_of(path)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = None
     check_file(path, record, content=content)
 
 
 def check_manifest(data: Path) -> None:
-    """Compare a data file with the hash in its manifest ``<data>.json``, where their times lie apart.
-
-    Raises DataError where it is another one.
-    """
+    """Compare a data file with the hash in its manifest ``<data>.json`` if their times differ. Raises DataError."""
     manifest = data.with_name(data.name + ".json")
     try:
         written = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
@@ -70,9 +62,9 @@ def check_manifest(data: Path) -> None:
 
 
 def find_damage(outputs: Iterable[str]) -> str | None:
-    """What is wrong with a job's finished files; None if nothing is, and for files without a seal or a record.
+    """What is wrong with a job's finished files; None if nothing is, or if they have no seal and no record.
 
-    If times lie apart but the content is as it was written, all get the time of the oldest output.
+    If times differ but the content is as it was written, all get the time of the oldest output.
     """
     outputs = list(outputs)
     files, seals = list(_files(outputs)), []

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def spectra_options(spec: RunSpec) -> dict[str, Any]:
-    """Preset and options with which a run's spectra are measured.
-
-    They belong to the model, not to the method: a baseline and a balanced run are measured alike.
-    """
+    """Preset and options with which a run's spectra are measured: the model's, whatever the method is."""
     return {"preset": spec.family, **spec.model_options.get("spectra", {})}
 
 
@@ -25,19 +22,14 @@ def final_spectra(
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     """A trained model's layers: one row of metrics each, and their eigenvalues ``[N]`` ascending.
 
-    Args:
-        tensors: name -> tensor.
-        spec: the run.
-        measured: layers that the training measured.
-
-    Raises DataError where the tensors hold no weight matrix.
+    ``measured`` are the layers that the training measured. Raises DataError if there is no weight matrix.
     """
     from tempbalance.spectra import eigenvalues_by_layer, state_dict_spectra
 
     options = spectra_options(spec)
     spectra = state_dict_spectra(tensors, **options)
     if options.get("transposed") == "skip":
-        # A name and a shape do not tell which convolution is transposed. The training saw the modules and left it out.
+        # Name and shape do not show which convolution is transposed. The training saw the modules and left it out.
         spectra = [spectrum for spectrum in spectra if spectrum.layer.name in measured]
     if not spectra:
         raise DataError(f"{spec.path}: the model has no weight matrix, so there is no spectrum to measure")

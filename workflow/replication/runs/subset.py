@@ -1,9 +1,8 @@
-"""Which training rows a data ratio keeps (paper, section 4.1; the released code's rule is the default)."""
+"""Which training rows a data ratio keeps (paper, section 4.1); the default is the released code's rule."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +26,7 @@ def strided_rows(
 ) -> list[int]:
     """Every k-th row, k = ``strides[ratio]`` or ``round(1 / ratio)``: ``reduced_batch`` of the released SciML code.
 
-    ``held_out`` are positions of rows that were removed: the stride counts them, the returned row numbers do not.
+    The stride counts the rows at the positions ``held_out``; the returned row numbers do not.
     """
     stride = (strides or {}).get(f"{ratio:g}", round(1 / ratio))
     out = set(held_out)
@@ -35,15 +34,8 @@ def strided_rows(
     return [row for row, position in enumerate(positions) if position % stride == 0]
 
 
-def random_rows(n_total: int, count: int, seed: int) -> list[int]:
-    """A seeded draw of ``count`` rows without replacement, in ascending order."""
-    import numpy as np
-
-    return sorted(np.random.default_rng(seed).choice(n_total, size=count, replace=False).tolist())
-
-
 def stratified_rows(labels: Sequence[Any], count: int, seed: int) -> list[int]:
-    """A seeded draw of ``count`` rows that keeps the classes' shares to within one row."""
+    """A seeded draw of ``count`` rows that keeps the classes' shares within one row."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -74,20 +66,20 @@ def choose_rows(
     """Row numbers (0-based, ascending) of the training pool that a ratio keeps.
 
     Args:
-        family: ``nlp`` or ``sciml``; decides the released rule.
+        family: ``nlp`` (first rows) or ``sciml`` (every k-th row).
         dataset: name for error messages.
         n_total: rows of the pool.
         ratio: share to keep, in (0, 1].
         rule: ``released``, ``random`` or ``stratified``; the last two draw with ``seed``.
         strides: ratio as text -> stride, for the strided rule.
-        held_out: positions in the training set, as published, of the rows taken out of it for validation. A ratio
-            is a share of the whole set, so that the paper's number of rows is kept where the pool has as many.
-        labels: the pool's class labels, or None where there are no classes.
+        held_out: positions, in the published training set, of the rows held out for validation. A ratio is a share
+            of the whole set, so the paper's number of rows is kept if the pool has as many.
+        labels: the pool's class labels, or None if there are no classes.
 
-    Raises InputError where fewer than two rows remain, a class is left empty, or the rule does not fit.
+    Raises InputError if fewer than two rows remain, a class is left empty, or the rule does not fit.
     """
     if not 0 < ratio <= 1:
-        raise InputError(f"ratio {ratio:g} of {dataset}: a number above 0 and at most 1 was expected")
+        raise InputError(f"ratio {ratio:g} of {dataset}: expected a number above 0 and at most 1")
     if family == "nlp":
         released = first_rows(n_total + len(held_out), ratio)[:n_total]
     else:
@@ -100,20 +92,20 @@ def choose_rows(
     if rule == "released":
         rows = released
     elif rule == "random":
-        rows = random_rows(n_total, len(released), seed)
+        import numpy as np
+
+        rows = sorted(np.random.default_rng(seed).choice(n_total, size=len(released), replace=False).tolist())
     elif rule == "stratified":
         if labels is None:
             raise InputError(f"subset.rule is 'stratified', but {dataset} has no classes; use 'random' or 'released'")
         rows = stratified_rows(labels, len(released), seed)
     else:
         raise InputError(f"subset.rule is {rule!r}, expected released, random or stratified")
-    if labels is not None:
-        empty = sorted(map(str, set(labels) - set(Counter(labels[row] for row in rows))))
-        if empty:
-            raise InputError(
-                f"ratio {ratio:g} of {dataset} leaves no training row of class {', '.join(empty)}; "
-                "take a larger ratio, or set subset.rule to 'stratified'"
-            )
+    if labels is not None and (empty := set(labels) - {labels[row] for row in rows}):
+        raise InputError(
+            f"ratio {ratio:g} of {dataset} leaves no training row of class {', '.join(sorted(map(str, empty)))}; "
+            "take a larger ratio, or set subset.rule to 'stratified'"
+        )
     return rows
 
 
@@ -123,10 +115,7 @@ def write_subset(path: Path, rows: Sequence[int], **about: Any) -> None:
 
 
 def read_subset(path: Path) -> list[int]:
-    """The row numbers of a subset file.
-
-    Raises DataError where it is missing, damaged, or does not agree with its own hash.
-    """
+    """The row numbers of a subset file. Raises DataError if it is missing or damaged, or if its hash is wrong."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows, expected = content["rows"], content["sha256"]
@@ -144,7 +133,7 @@ def read_subset(path: Path) -> list[int]:
 
 
 def check_rows(rows: Sequence[int], pool: int, data: Path) -> None:
-    """Raise DataError where a subset names a row that a training pool of ``pool`` rows does not have."""
+    """Raise DataError if a subset names a row that a training pool of ``pool`` rows does not have."""
     if max(rows) >= pool:
         raise DataError(
             f"{data}: the subset names row {max(rows)}, the training pool has {pool} rows; make the subset again"

@@ -1,4 +1,4 @@
-"""SIGTERM, which schedulers send before a time limit: a training saves a checkpoint as soon as it can, then ends."""
+"""SIGTERM, which schedulers send before a time limit: a training then saves a checkpoint and ends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,8 @@ def termination_asked() -> bool:
 
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """Within the block the first SIGTERM is only noted; a second one has its usual effect (it kills).
-
-    Outside the main thread, where Python allows no handler, the block changes nothing.
-    """
+    """Within the block, the first SIGTERM is only noted; a second one kills as usual."""
     _asked.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.getsignal(signal.SIGTERM)
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard or another tracker of the transformers Trainer. They do not affect a run's results."""
+"""Scalars for TensorBoard, or for another tracker of the transformers Trainer. They affect no result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sink = Callable[[dict[str, float], int], None]
 
 
 def check_tracker(name: str) -> None:
-    """Raise ConfigError where TensorBoard is asked for and not installed; the Trainer checks other trackers."""
+    """Raise ConfigError if TensorBoard is requested but not installed; the Trainer checks other trackers."""
     if name == "tensorboard" and find_spec("tensorboard") is None:
         raise ConfigError(
             "key 'report_to' is 'tensorboard', but that package is not installed; run pip install "
@@ -25,20 +25,21 @@ def check_tracker(name: str) -> None:
 
 
 def epoch_scalars(row: Mapping[str, Any]) -> dict[str, float]:
-    """Loss, scores and rate of a row of ``history.csv``, by the Trainer's names (``eval_``: the validation set).
+    """A row of ``history.csv`` under the Trainer's names: ``eval_`` is the validation set.
 
-    The loss is ``epoch_loss``: the Trainer logs the ``loss`` of every step itself.
+    The loss is ``epoch_loss``, because the Trainer itself logs the ``loss`` of every step.
     """
-    names = {name: re.sub("^val_", "eval_", name) for name in row if name not in ("epoch", "step")}
-    names |= {"train_loss": "epoch_loss"}
-    return {names[name]: float(value) for name, value in row.items() if name in names}
+    return {
+        "epoch_loss" if name == "train_loss" else re.sub("^val_", "eval_", name): float(value)
+        for name, value in row.items()
+        if name not in ("epoch", "step")
+    }
 
 
 def block_scalars(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """``alpha/<block>`` and ``lr/<block>``: means over a block's layers that have them. No block: the layer itself.
+    """``alpha/<block>`` and ``lr/<block>`` of one epoch's rows of ``spectra.csv``: means over a block's layers.
 
-    Args:
-        rows: the layers of one epoch, as in ``spectra.csv``.
+    A layer without a block counts as a block.
     """
     found: dict[str, list[float]] = {}
     for row in rows:
@@ -50,7 +51,7 @@ def block_scalars(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def tensorboard(folder: Path) -> Sink:
-    """A sink that writes event files into a folder, with the tags that the Trainer's own callback uses."""
+    """A sink that writes event files into a folder, with the tags of the Trainer's own callback."""
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(folder))

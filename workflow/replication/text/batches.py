@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,13 @@ from replication.text.tokens import METADATA
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
 class TokenRows(Dataset[Row]):
-    """Rows of a token cache.
+    """Rows of a token cache."""
 
-    Args:
-        rows: model inputs, one dictionary per row.
-        metadata: metadata columns (not model inputs) -> values, in the order of the rows.
-        references: contexts and answers of the questions, to score predicted spans.
-    """
-
-    def __init__(
-        self,
-        rows: Sequence[Row],
-        metadata: Mapping[str, Sequence[Any]],
-        references: Mapping[str, Sequence[Any]] | None = None,
-    ) -> None:
-        self.rows = rows
-        self.metadata = metadata
-        self.references = references or {}
+    rows: Sequence[Row]  # model inputs
+    metadata: Mapping[str, Sequence[Any]]  # metadata columns (not model inputs), in the order of the rows
+    references: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # contexts and answers, to score spans
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -9,17 +9,16 @@ from typing import Any
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
-from replication.text.fetching import check_files, first_line, package_file
-from replication.text.parts import unpack_parts
+from replication.text.fetching import check_files, first_line, package_file, unpack_parts
 from replication.text.tasks import Task
 
-#: Kind of task -> the transformers class with its head.
+#: Kind of task -> the transformers class with its head, and the kind's name in peft, if it has one.
 HEADS = {
-    "classification": "AutoModelForSequenceClassification",
-    "regression": "AutoModelForSequenceClassification",
-    "spans": "AutoModelForQuestionAnswering",
-    "multiple_choice": "AutoModelForMultipleChoice",
-    "multiple_choice_lm": "AutoModelForCausalLM",
+    "classification": ("AutoModelForSequenceClassification", "SEQ_CLS"),
+    "regression": ("AutoModelForSequenceClassification", "SEQ_CLS"),
+    "spans": ("AutoModelForQuestionAnswering", "QUESTION_ANS"),
+    "multiple_choice": ("AutoModelForMultipleChoice", None),
+    "multiple_choice_lm": ("AutoModelForCausalLM", "CAUSAL_LM"),
 }
 
 
@@ -35,7 +34,7 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
     Args:
         source: ``package`` with ``version``, ``folder`` and ``sha256`` (file -> checksum); or ``parts``
-            (:func:`replication.text.parts.unpack_parts`); or ``folder``; or ``hub`` with a pinned ``revision``.
+            (:func:`replication.text.fetching.unpack_parts`); or ``folder``; or ``hub`` with a pinned ``revision``.
 
     Raises DataError if the source is missing or damaged, ConfigError if it is not valid.
     """
@@ -60,29 +59,31 @@ def locate(source: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     )
 
 
-def _hub_error(source: Mapping[str, Any], error: Exception) -> DataError:
-    return DataError(
-        f"model {source.get('hub', source)} cannot be loaded ({first_line(error)}); put config.json, "
-        "model.safetensors and tokenizer.json into a folder and name it in the model option source.folder"
-    )
+def _from_pretrained(kind: Any, source: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    name, revision = locate(source)
+    try:
+        return kind.from_pretrained(name, **revision, **options)
+    except Exception as error:  # connection, missing file and parsing errors of several libraries
+        raise DataError(
+            f"model {source.get('hub', source)} cannot be loaded ({first_line(error)}); put config.json, "
+            "model.safetensors and tokenizer.json into a folder and name it in the model option source.folder"
+        ) from None
 
 
 def byte_tokenizer() -> Any:
     """A tokenizer of bytes with 4 special tokens (vocabulary 260), for random models."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     symbols = special + sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({symbol: number for number, symbol in enumerate(symbols)}, [], unk_token="<unk>"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",  # noqa: S106
-        cls_token="<s>", sep_token="</s>", model_max_length=512,  # noqa: S106
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=512,  # noqa: S106
     )  # fmt: skip
 
 
@@ -93,13 +94,11 @@ def load_tokenizer(model_options: Mapping[str, Any]) -> Any:
         return byte_tokenizer()
     from transformers import AutoTokenizer
 
-    name, arguments = locate(source)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **arguments)
-    except Exception as error:  # connection, missing file and parsing errors of several libraries
-        raise _hub_error(source, error) from None
+    tokenizer = _from_pretrained(AutoTokenizer, source, {})
     if not tokenizer.is_fast:
-        raise ConfigError(f"model {name}: its tokenizer has no fast version (tokenizer.json), which is needed here")
+        raise ConfigError(
+            f"model {tokenizer.name_or_path}: its tokenizer has no fast version (tokenizer.json), which is needed here"
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -118,7 +117,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
     import torch
     import transformers
 
-    head = getattr(transformers, HEADS[task.kind])
+    head = getattr(transformers, HEADS[task.kind][0])
     source = model_options.get("source", {})
     extra: dict[str, Any] = {}
     if task.kind in ("classification", "regression"):
@@ -132,11 +131,7 @@ def load_model(model_options: Mapping[str, Any], task: Task) -> Any:
             return head.from_config(config)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"model option source: a random {source['random']!r} cannot be built ({error})") from None
-    name, arguments = locate(source)
-    try:
-        model = head.from_pretrained(name, **arguments, **extra)
-    except Exception as error:  # connection, missing file and parsing errors of several libraries
-        raise _hub_error(source, error) from None
+    model = _from_pretrained(head, source, extra)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = model.config.eos_token_id
     return model.to(getattr(torch, model_options.get("dtype", "float32")))

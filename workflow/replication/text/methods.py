@@ -1,51 +1,117 @@
-"""What a method adds to full fine-tuning: TempBalance and low-rank adapters."""
+"""What a method consists of: its optimizer, sharpness-aware training, low-rank adapters and TempBalance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from transformers import TrainerCallback
+from transformers import Trainer
+from transformers.optimization import Adafactor
+from transformers.trainer_pt_utils import get_parameter_names
 
 from replication.errors import ConfigError
-from replication.settings.checks import validate
-from replication.settings.hyper import Lora
+from replication.settings.hyper import NlpHyper
+from replication.text.encoders import HEADS
 from replication.text.tasks import Task
-from tempbalance.balance import Diagnostics, TempBalance
+from tempbalance.balance import Diagnostics
 from tempbalance.integrations import TempBalanceCallback
 from tempbalance.spectra import find_layers, get_preset
 
-#: Kind of task -> its name in peft, which decides the head that is trained with the adapters.
-_PEFT_TASKS = {
-    "classification": "SEQ_CLS",
-    "regression": "SEQ_CLS",
-    "spans": "QUESTION_ANS",
-    "multiple_choice_lm": "CAUSAL_LM",
-}
+#: Parameters without weight decay: biases and normalisations (the Trainer's rule).
+NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+
+
+def _layer_depths(model: nn.Module) -> dict[str, int]:
+    """Parameter -> depth: 0 for embeddings, n + 1 for block n, one more than the last block for the rest."""
+    found = {name: re.search(r"\.(\d+)\.", name) for name, _ in model.named_parameters()}
+    top = max((int(match.group(1)) for match in found.values() if match), default=-1) + 2
+    return {name: int(match.group(1)) + 1 if match else 0 if "embed" in name else top for name, match in found.items()}
+
+
+def build_optimizer(model: nn.Module, method: Mapping[str, Any], hyper: NlpHyper) -> torch.optim.Optimizer:
+    """Adafactor with the given rate, or AdamW (0.9, 0.999, 1e-8), which SAM uses too.
+
+    Biases and normalisations have no weight decay. The method's ``layer_decay`` is the factor on the rate from one
+    block to the block below it.
+    """
+    layer_decay = method.get("layer_decay")
+    decaying = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
+    depths = _layer_depths(model) if layer_decay is not None else {}
+    top = max(depths.values(), default=0)
+    members: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            members.setdefault((depths.get(name, 0), name in decaying), []).append(parameter)
+    groups = [
+        {
+            "params": parameters,
+            "weight_decay": hyper.weight_decay if decays else 0.0,
+            "lr": hyper.lr * (layer_decay or 1.0) ** (top - depth),
+        }
+        for (depth, decays), parameters in sorted(members.items(), key=lambda item: (-item[0][0], not item[0][1]))
+    ]
+    if method["optimizer"] == "adafactor":
+        return Adafactor(groups, lr=hyper.lr, scale_parameter=False, relative_step=False)
+    return torch.optim.AdamW(groups, lr=hyper.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+
+class SharpnessAwareTrainer(Trainer):
+    """A Trainer that uses the gradient at the worst point within a radius ``rho`` (SAM, Foret et al. 2021).
+
+    ``adaptive`` scales the neighbourhood by the weights (ASAM), as the paper's released code does.
+    """
+
+    def __init__(self, *args: Any, rho: float, adaptive: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.args.gradient_accumulation_steps != 1:
+            raise ConfigError(
+                f"hyper-parameter gradient_accumulation: {self.args.gradient_accumulation_steps} is not valid with "
+                "SAM, which needs two gradients of the same whole batch; expected 1"
+            )
+        self.rho = rho
+        self.adaptive = adaptive
+        # As released, only the first gradient is clipped. As SAM uses only its direction, clipping has no effect.
+        self.args.max_grad_norm = 0.0
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Compute the gradient at ``w + e``, with ``e`` along the gradient at ``w``; returns the loss at ``w``."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        parameters: list[Any] = [p for p in model.parameters() if p.grad is not None]
+        before = [p.detach().clone() for p in parameters]
+        with torch.no_grad():
+            scales = [p.abs() if self.adaptive else torch.ones_like(p) for p in parameters]
+            norm = torch.stack([(s * p.grad).norm() for s, p in zip(scales, parameters, strict=True)]).norm()
+            for p, s in zip(parameters, scales, strict=True):
+                p.add_(s.square() * p.grad, alpha=float(self.rho / (norm + 1e-12)))
+                p.grad = None
+        super().training_step(model, inputs, num_items_in_batch)
+        with torch.no_grad():
+            for p, old in zip(parameters, before, strict=True):
+                p.copy_(old)
+        return loss
 
 
 def add_lora(model: nn.Module, options: Mapping[str, Any], task: Task) -> nn.Module:
     """Add LoRA adapters (Hu et al. 2022) with peft; only the adapters and the task's head are trained.
 
-    ``options`` are those of :class:`replication.settings.hyper.Lora`.
+    ``options`` are all those of :class:`replication.settings.hyper.Lora`.
 
-    Raises ConfigError for options that are not valid, for kinds of tasks that peft does not have, and for targets that
-    the model does not have.
+    Raises ConfigError for kinds of tasks that peft does not have, and for targets that the model does not have.
     """
     import peft
 
-    lora: Lora = validate(Lora, options, "method option lora")
-    if task.kind not in _PEFT_TASKS:
+    _, task_type = HEADS[task.kind]
+    if task_type is None:
         raise ConfigError(f"method option lora: not available for tasks of kind {task.kind!r}")
     config = peft.LoraConfig(
-        task_type=_PEFT_TASKS[task.kind],
-        r=lora.r,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # any number
-        lora_dropout=lora.dropout,
-        target_modules=None if lora.targets is None else list(lora.targets),
+        task_type=task_type,
+        r=options["r"],
+        lora_alpha=options["alpha"],
+        lora_dropout=options["dropout"],
+        target_modules=options["targets"],
     )
     try:
         return peft.get_peft_model(model, config)
@@ -65,35 +131,18 @@ def _adapted_only(model: nn.Module) -> dict[str, Any]:
     return {"exclude": (*preset.exclude, *frozen)}
 
 
-class Balancing:
-    """TempBalance through the Trainer's callback, or only its measurements if ``options`` is None."""
+def balancing(
+    model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None
+) -> tuple[list[TempBalanceCallback], Callable[[], Any]]:
+    """The Trainer's callback for TempBalance, if any, and a function that returns what measures the model's spectra.
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, options: Mapping[str, Any] | None) -> None:
-        self._callback: TempBalanceCallback | None = None
-        if options is None:
-            # Measured before a checkpoint is loaded, so that a resumed run has the initial spectra too.
-            self._diagnostics = Diagnostics(model, optimizer, preset="nlp")
-            self._diagnostics.measure()
-        else:
-            self._callback = TempBalanceCallback(**options, **_adapted_only(model))
-
-    @property
-    def callbacks(self) -> list[TrainerCallback]:
-        """Callbacks for the Trainer."""
-        return [] if self._callback is None else [self._callback]
-
-    @property
-    def _source(self) -> TempBalance | Diagnostics:
-        if self._callback is None:
-            return self._diagnostics
-        assert self._callback.balancer is not None  # noqa: S101 - called before training
-        return self._callback.balancer
-
-    def spectra(self, epoch: int, step: int) -> list[dict[str, Any]]:
-        """Rows of ``spectra.csv``: epoch, step, layer, block, alpha, lr."""
-        return [{"epoch": epoch, "step": step, **row} for row in self._source.rows()]
-
-    def eigenvalues(self) -> dict[str, Any]:
-        """Layer -> eigenvalues before training."""
-        found = self._source.initial_eigenvalues()
-        return {name: np.asarray(found[name], np.float32) for name in sorted(found)}
+    Without options that is a :class:`tempbalance.balance.Diagnostics`, otherwise the balancer, which the callback makes
+    when training begins.
+    """
+    if options is None:
+        diagnostics = Diagnostics(model, optimizer, preset="nlp")
+        # Measured before a checkpoint is loaded, so that a resumed run has the initial spectra too.
+        diagnostics.measure()
+        return [], lambda: diagnostics
+    callback = TempBalanceCallback(**options, **_adapted_only(model))
+    return [callback], lambda: callback.balancer

@@ -43,17 +43,9 @@ def _mean(predicted: Array, true: Array, of: Sequence[Metric]) -> float:
     return sum(metric(predicted, true) for metric in of) / len(of)
 
 
-def _rows_of(group: Sequence[str]) -> list[Array]:
-    names, members = np.unique(np.asarray(group), return_inverse=True)
-    return [members == number for number in range(len(names))]
-
-
-def _group_exact_match(predicted: Array, true: Array, group: Sequence[str]) -> float:
-    return float(np.mean([(predicted[rows] == true[rows]).all() for rows in _rows_of(group)]))
-
-
-def _group_f1(predicted: Array, true: Array, group: Sequence[str]) -> float:
-    return float(np.mean([_f1(predicted[rows], true[rows]) for rows in _rows_of(group)]))
+def _group_mean(predicted: Array, true: Array, group: Sequence[str], of: Metric) -> float:
+    names = np.asarray(group)
+    return float(np.mean([of(predicted[names == name], true[names == name]) for name in np.unique(names)]))
 
 
 #: Metrics of single rows, from predicted and true values.
@@ -70,8 +62,8 @@ ROW_METRICS: dict[str, Metric] = {
 }
 #: Metrics of groups of rows (MultiRC's questions).
 GROUP_METRICS: dict[str, Callable[[Array, Array, Sequence[str]], float]] = {
-    "group_f1": _group_f1,  # mean over groups, as released; 0 for a group without positive rows
-    "group_exact_match": _group_exact_match,  # fraction of groups with all rows correct
+    "group_f1": partial(_group_mean, of=_f1),  # mean over groups, as released; 0 for a group without positive rows
+    "group_exact_match": partial(_group_mean, of=np.array_equal),  # fraction of groups with all rows correct
 }
 #: Metrics of predicted spans (:mod:`replication.text.spans`).
 SPAN_METRICS = ("span_f1", "span_exact_match")
@@ -88,13 +80,10 @@ def known_metrics(kind: str, *, grouped: bool) -> list[str]:
 
 
 def score(names: Sequence[str], predicted: Array, true: Array, metadata: Mapping[str, Any]) -> dict[str, float]:
-    """Metric -> value.
+    """Metric -> value, for names of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
 
-    Args:
-        names: names of :data:`ROW_METRICS` and :data:`GROUP_METRICS`.
-        predicted: ``[rows]`` class numbers or values.
-        true: ``[rows]`` true class numbers or values.
-        metadata: ``group`` (a name per row), for group metrics.
+    ``predicted`` and ``true`` are class numbers or values ``[rows]``; ``metadata`` has a ``group`` per row for group
+    metrics.
     """
     return {
         name: ROW_METRICS[name](predicted, true)

@@ -9,27 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256, write_atomically
-from replication.text.readers import READABLE, Row, flatten, read_records
+from replication.text.readers import Row, flatten, read_records
 from replication.text.tasks import SPLITS, HeldOut, Task, parse_task
 
 MANIFEST = "manifest.json"
 #: Seed for drawing held-out rows, if the task has no shuffle seed.
 HELD_OUT_SEED = 0
-
-
-def _find_files(raw: Path, task: Task, name: str) -> list[Path]:
-    """The files of a split: the first alternative of which all files are there."""
-    # The plain names are always accepted: data from the hub are stored as <name>.parquet.
-    alternatives = (*task.files.get(name, ()), *((f"{name}{ending}",) for ending in READABLE))
-    for files in alternatives:
-        paths = [raw / file for file in files]
-        if all(path.is_file() for path in paths):
-            return paths
-    wanted = " or ".join(" + ".join(files) for files in alternatives)
-    raise DataError(f"{raw}: no file for {name!r}; put {wanted} there")
 
 
 def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]:
@@ -49,10 +40,18 @@ def _rename(rows: Sequence[Row], task: Task, path: Path) -> list[dict[str, Any]]
     return [{**row, **{name: row.get(column) for name, column in source.items()}} for row in kept]
 
 
-def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
-    """All rows of a split of the raw files. Raises DataError if files, columns or rows are missing."""
+def _read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
+    """All rows of a split: of the first alternative whose files are all there.
+
+    Raises DataError if files, columns or rows are missing.
+    """
+    alternatives = task.alternatives(name)
+    files = next((files for files in alternatives if all((raw / file).is_file() for file in files)), None)
+    if files is None:
+        wanted = " or ".join(" + ".join(files) for files in alternatives)
+        raise DataError(f"{raw}: no file for {name!r}; put {wanted} there")
     rows: list[dict[str, Any]] = []
-    for path in _find_files(raw, task, name):
+    for path in (raw / file for file in files):
         records = read_records(path, task.header, skip_ragged=task.skip_ragged)
         if task.split_column is not None and task.split_column in records[0]:
             records = [record for record in records if record.get(task.split_column) == name]
@@ -66,7 +65,7 @@ def read_split(raw: Path, task: Task, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def label_number(value: Any, task: Task, where: str) -> int:
+def _label_number(value: Any, task: Task, where: str) -> int:
     """The class number of a label: its index in the declared values, or the number itself."""
     text = str(value)
     for spelling in (text, text.lower(), text.capitalize()):  # JSON's true is Python's True
@@ -102,7 +101,7 @@ def _example(row: Row, task: Task, where: str) -> dict[str, Any]:
         if not np.isfinite(example["label"]):
             raise DataError(f"{where}: label {row[task.label]!r} is not finite")
     else:
-        example["label"] = label_number(row[task.label], task, where)
+        example["label"] = _label_number(row[task.label], task, where)
     if task.kind == "multiple_choice_lm":
         example["n_choices"] = int(row["n_choices"])
     if task.group is not None:
@@ -124,44 +123,31 @@ def _hold_out(rows: int, kept: int, count: int, seed: int, split: str) -> list[i
     return sorted((kept + generator.permutation(rows - kept)[:count]).tolist())
 
 
-def _without_copies(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first row of each text, because copies could be on both sides of a held-out split."""
-    first: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in pool:
-        first.setdefault(tuple(value for name, value in row.items() if name.startswith("text_")), row)
-    return list(first.values())
-
-
 def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     """Write ``train``, ``validation`` and ``test`` Parquet tables and ``manifest.json`` (checksums, rows, labels).
 
     Raises DataError for missing files or columns and for undeclared labels, ConfigError for options that do not fit the
     data.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     task = parse_task(options)
     examples: dict[str, list[dict[str, Any]]] = {}
     for split, source in task.splits:
         if isinstance(source, str):
-            rows = read_split(raw, task, source)
+            rows = _read_split(raw, task, source)
             examples[split] = [_example(row, task, f"{raw.name}/{source}, row {n}") for n, row in enumerate(rows)]
     pool = examples["train"]
-    if task.unique:
-        pool = _without_copies(pool)
+    if task.unique:  # copies could be on both sides of a held-out split
+        pool = [pool[row] for row in pd.DataFrame(pool).filter(like="text_").drop_duplicates().index]
     if task.shuffle is not None:
         pool = [pool[n] for n in np.random.default_rng(task.shuffle).permutation(len(pool))]
-    kept, total = len(pool) // 2, len(pool)
-    drawn: list[int] = []
+    total, drawn = len(pool), []
     for split in ("test", "validation"):
         source = getattr(task.splits, split)
         if isinstance(source, HeldOut):
             seed = HELD_OUT_SEED if task.shuffle is None else task.shuffle
-            drawn = _hold_out(len(pool), kept, source.count(total), seed, split)
+            drawn = _hold_out(len(pool), total // 2, source.count(total), seed, split)
             examples[split] = [pool[n] for n in drawn]
-            taken = set(drawn)
-            pool = [row for n, row in enumerate(pool) if n not in taken]
+            pool = [pool[n] for n in sorted(set(range(len(pool))) - set(drawn))]
     examples["train"] = pool
     # If the test rows are held out too, there is no published training set that ratios could refer to.
     held_out = [] if isinstance(task.splits.test, HeldOut) else drawn
@@ -170,12 +156,12 @@ def prepare(options: Mapping[str, Any], raw: Path, out_dir: Path) -> None:
     for split in SPLITS:
         path = out_dir / f"{split}.parquet"
         pq.write_table(pa.Table.from_pylist(examples[split]), path, compression="zstd")
-        manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
+        about = manifest["splits"][split] = {"rows": len(examples[split]), "sha256": sha256(path)}
         if split == "train":
-            manifest["splits"][split]["held_out"] = held_out
+            about["held_out"] = held_out
         if task.kind == "classification":
             counts = Counter(row["label"] for row in examples[split])
-            manifest["splits"][split]["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
+            about["labels"] = {label: counts[n] for n, label in enumerate(task.labels)}
             if split == "train" and len(counts) == 1:
                 raise DataError(
                     f"{raw}: every training row is of class {task.labels[min(counts)]!r}, so there is nothing to learn"
@@ -195,8 +181,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_table(folder: Path, split: str) -> Any:
     """The table (pyarrow) of a split, after its checksum is verified. Raises DataError if the file is damaged."""
-    import pyarrow.parquet as pq
-
     manifest = read_manifest(folder)
     path = folder / f"{split}.parquet"
     if not path.is_file() or sha256(path) != manifest["splits"][split]["sha256"]:

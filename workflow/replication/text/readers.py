@@ -5,87 +5,91 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from string import ascii_uppercase
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from replication.errors import DataError
 
 Row = Mapping[str, Any]
 
 
-def _delimited(path: Path, header: Sequence[str] | None, delimiter: str, *, skip_ragged: bool) -> list[Row]:
-    # GLUE's TSV files have unbalanced quotes, so quoting is off.
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+def _delimited(path: Path, header: Sequence[str] | None, *, skip_ragged: bool) -> list[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, quoting=quoting)
-        lines = [line for line in reader if line]
-    names = list(header) if header is not None else lines.pop(0) if lines else []
-    for number, line in enumerate(lines, start=1 if header is not None else 2):
-        if len(line) != len(names) and not skip_ragged:
-            raise DataError(f"{path}: line {number} has {len(line)} fields, expected {len(names)} ({', '.join(names)})")
-    return [dict(zip(names, line, strict=True)) for line in lines if len(line) == len(names)]
+        # GLUE's TSV files have unbalanced quotes, so quoting is off.
+        tabs = path.suffix == ".tsv"
+        reader = csv.reader(file, "excel-tab", quoting=csv.QUOTE_NONE) if tabs else csv.reader(file)
+        lines = (line for line in reader if line)
+        names = header or next(lines, [])
+        rows: list[Row] = []
+        for number, line in enumerate(lines, start=1 if header else 2):
+            if len(line) == len(names):
+                rows.append(dict(zip(names, line, strict=True)))
+            elif not skip_ragged:
+                raise DataError(
+                    f"{path}: line {number} has {len(line)} fields, expected {len(names)} ({', '.join(names)})"
+                )
+    return rows
 
 
 def _json(path: Path) -> list[Row]:
     """A list of records, an object of records by key, or one record per line."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json" and text.lstrip()[:1] in "[{":
-        try:
+    content = None
+    if path.suffix == ".json":
+        with suppress(ValueError):  # one record per line, despite the name
             content = json.loads(text)
-        except ValueError:
-            content = None  # one record per line, despite the name
-        if isinstance(content, list):
-            return content
-        if isinstance(content, dict) and isinstance(content.get("data"), list):
-            return content["data"]  # SQuAD's {"version": ..., "data": [...]}
-        if isinstance(content, dict) and all(isinstance(value, dict) for value in content.values()):
+    match content:
+        case list(records) | {"data": list(records)}:  # SQuAD's {"version": ..., "data": [...]}
+            return records
+        case dict() if all(isinstance(value, dict) for value in content.values()):
             return [{"_key": key, **value} for key, value in content.items()]
     rows = []
     # Not splitlines(): it also splits at U+2028 and other characters that a record may contain.
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise DataError(f"{path}: line {number} is not a JSON record ({error})") from None
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise DataError(f"{path}: line {number} is not a JSON record ({error})") from None
     return rows
 
 
 def _parquet(path: Path) -> list[Row]:
-    import pyarrow
-    import pyarrow.parquet as pq
-
     try:
         return pq.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({error}); copy or build it again") from None
 
 
 READABLE = (".tsv", ".csv", ".jsonl", ".json", ".txt", ".parquet")
 
 
+def check_suffix(path: Path) -> None:
+    """Raise DataError if a file has another suffix than those of :data:`READABLE`."""
+    if path.suffix not in READABLE:
+        raise DataError(f"{path}: unknown file type {path.suffix!r}; expected one of {', '.join(READABLE)}")
+
+
 def read_records(path: Path, header: Sequence[str] | None = None, *, skip_ragged: bool = False) -> list[Row]:
-    """The records of one file, whose suffix gives the format.
+    """The records of one file, whose suffix (of :data:`READABLE`; ``.txt`` is JSON lines) gives the format.
 
     Args:
-        path: ``.tsv``, ``.csv``, ``.json``, ``.jsonl``, ``.txt`` (JSON lines) or ``.parquet``.
         header: column names, if the file has none (CoLA).
         skip_ragged: leave out lines with too few or too many fields (the published QQP has some).
 
-    Raises DataError if the file is missing, empty or damaged.
+    Raises DataError if the file is empty, damaged or of another type.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    check_suffix(path)
     try:
         if path.suffix in (".tsv", ".csv"):
-            rows = _delimited(path, header, "\t" if path.suffix == ".tsv" else ",", skip_ragged=skip_ragged)
-        elif path.suffix == ".parquet":
-            rows = _parquet(path)
-        elif path.suffix in READABLE:
-            rows = _json(path)
+            rows = _delimited(path, header, skip_ragged=skip_ragged)
         else:
-            raise DataError(f"{path}: unknown file type {path.suffix!r}; expected one of {', '.join(READABLE)}")
+            rows = _parquet(path) if path.suffix == ".parquet" else _json(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a readable text file ({error}); copy it again as UTF-8") from None
     if not rows:
@@ -135,7 +139,7 @@ def _scienceqa(records: Sequence[Row]) -> Iterator[Row]:
     for record in records:
         if record.get("image"):
             continue
-        letters = [chr(ord("A") + number) for number in range(len(record["choices"]))]
+        letters = ascii_uppercase[: len(record["choices"])]
         options = "\n".join(f"({letter}) {choice}" for letter, choice in zip(letters, record["choices"], strict=True))
         yield {
             **record,
@@ -159,6 +163,5 @@ def flatten(records: Sequence[Row], layout: str, path: Path) -> list[Row]:
     try:
         return list(LAYOUTS[layout](records))
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(
-            f"{path}: a record does not have the {layout} layout ({type(error).__name__}: {error})"
-        ) from None
+        problem = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: a record does not have the {layout} layout ({problem})") from None

@@ -6,51 +6,42 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from replication.runs.epochs import BestEpoch, Metrics
+from replication.runs.epochs import BestEpoch, Metrics, outcome
 from replication.runs.rundir import RunDir
 from replication.settings.hyper import NlpHyper
 
-Tensors = dict[str, torch.Tensor]
 STATE = "recorder.json"
 BEST = "best.safetensors"
 
 
+@dataclass(eq=False)
 class Recorder(TrainerCallback):
     """Evaluates every epoch, keeps the weights of the best epoch, and writes the run's tables and checkpoints.
 
-    Args:
-        run: the run's folder.
-        hyper: the run's hyper-parameters.
-        primary: name of the metric that chooses the epoch; higher is better.
-        evaluate: ``"validation"`` or ``"test"`` -> metrics of the current weights.
-        spectra: (epoch, step) -> rows of ``spectra.csv`` for the current weights.
+    ``primary`` names the metric that chooses the epoch; higher is better. ``evaluate("validation")`` (or ``"test"``)
+    returns metrics of the current weights, ``monitor()`` what measures their spectra.
     """
 
-    def __init__(
-        self,
-        run: RunDir,
-        hyper: NlpHyper,
-        primary: str,
-        evaluate: Callable[[str], Metrics],
-        spectra: Callable[[int, int], list[dict[str, Any]]],
-    ) -> None:
-        self.run = run
-        self.hyper = hyper
-        self.primary = primary
-        self.evaluate = evaluate
-        self.spectra = spectra
-        self.losses: list[float] = []
-        self.selected = BestEpoch(primary, higher_is_better=True)
-        self.paper = BestEpoch(primary, higher_is_better=True)
-        self.last_val: Metrics = {}
-        self.diverged_epoch: int | None = None
+    run: RunDir
+    hyper: NlpHyper
+    primary: str
+    evaluate: Callable[[str], Metrics]
+    monitor: Callable[[], Any]
+    losses: list[float] = field(default_factory=list, init=False)
+    last_val: Metrics = field(default_factory=dict, init=False)
+    diverged_epoch: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.selected, self.paper = (BestEpoch(self.primary, higher_is_better=True) for _ in range(2))
 
     # ---- the Trainer's hooks -------------------------------------------------------------------------
 
@@ -58,7 +49,7 @@ class Recorder(TrainerCallback):
         """Report the start, and record the initial spectra, which a resumed run already has."""
         self.run.heartbeat(round(state.epoch or 0), self.hyper.epochs)
         if state.global_step == 0:
-            self.run.spectra(self.spectra(0, 0))
+            self._record_spectra(0, 0)
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Collect the loss of each step; stop if it is not finite."""
@@ -71,25 +62,28 @@ class Recorder(TrainerCallback):
 
     def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluate, record, and request a checkpoint if one is due."""
-        epoch = round(state.epoch or 0) if self.diverged_epoch is None else self.diverged_epoch
-        row: dict[str, Any] = {"epoch": epoch, "step": state.global_step}
-        row["train_loss"] = sum(self.losses) / max(1, len(self.losses))
+        epoch = self.diverged_epoch or round(state.epoch or 0)
+        train_loss = sum(self.losses) / max(1, len(self.losses))
         self.losses = []
+        row = {"epoch": epoch, "step": state.global_step, "train_loss": train_loss}
         if self.diverged_epoch is not None:
             self.run.history(**row)
             return
         self.last_val = self.evaluate("validation")
         row |= {f"val_{name}": value for name, value in self.last_val.items()}
-        self.selected.offer(epoch, self.last_val, lambda: trainable_weights(kwargs["model"]))
+        self.selected.offer(epoch, self.last_val, lambda: _trained_weights(kwargs["model"]))
         if self.hyper.evaluate_test_every and epoch % self.hyper.evaluate_test_every == 0:
             test = self.evaluate("test")
             row |= {f"test_{name}": value for name, value in test.items()}
             self.paper.offer(epoch, test)
-        self.run.spectra(self.spectra(epoch, state.global_step))
+        self._record_spectra(epoch, state.global_step)
         self.run.history(**row)
-        shown = {"loss": row["train_loss"], f"val_{self.primary}": self.last_val[self.primary]}
+        shown = {"loss": train_loss, f"val_{self.primary}": self.last_val[self.primary]}
         self.run.heartbeat(epoch, self.hyper.epochs, **shown)
         control.should_save = epoch < self.hyper.epochs and self.run.checkpoint_due(self.hyper.checkpoint_every_s)
+
+    def _record_spectra(self, epoch: int, step: int) -> None:
+        self.run.spectra([{"epoch": epoch, "step": step, **row} for row in self.monitor().rows()])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Move the Trainer's checkpoint into the run's checkpoints, and add this callback's state."""
@@ -110,7 +104,7 @@ class Recorder(TrainerCallback):
         finally:
             shutil.rmtree(written, ignore_errors=True)
 
-    # ---- resuming ------------------------------------------------------------------------------------
+    # ---- resuming and the end ------------------------------------------------------------------------
 
     def load(self, folder: Path) -> None:
         """Restore the state from a checkpoint."""
@@ -119,15 +113,29 @@ class Recorder(TrainerCallback):
         self.paper.load_state_dict(kept["paper"])
         self.last_val = kept["last_val"]
 
+    def finish(self, model: torch.nn.Module, n_train: int) -> None:
+        """Evaluate on the test set and write the record."""
+        eigenvalues = self.monitor().initial_eigenvalues()  # a checkpoint has them in another order
+        initial = {name: np.asarray(eigenvalues[name], np.float32) for name in sorted(eigenvalues)}
+        final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        ended = outcome(
+            self.selected,
+            self.paper,
+            self.last_val,
+            epochs=self.hyper.epochs,
+            diverged_epoch=self.diverged_epoch,
+            evaluate_test=lambda: self.evaluate("test"),
+            load_weights=lambda weights: model.load_state_dict(weights, strict=False),  # only the trained ones
+            final_epoch=self.hyper.test_final_epoch,
+        )
+        counts = {
+            "n_train": n_train,
+            "n_parameters": sum(p.numel() for p in model.parameters()),
+            "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        }
+        self.run.finish({**ended, **counts}, model=final_weights, initial_eigenvalues=initial)
 
-def trainable_weights(model: torch.nn.Module) -> Tensors:
-    """A copy on the CPU of the weights that are trained."""
+
+def _trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy on the CPU."""
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad}
-
-
-def put_weights(model: torch.nn.Module, weights: Tensors) -> None:
-    """Copy weights into a model."""
-    with torch.no_grad():
-        parameters = dict(model.named_parameters())
-        for name, value in weights.items():
-            parameters[name].copy_(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from replication.text.tasks import Task
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
+@dataclass(frozen=True)
 class _Watched(Dataset[Row]):
     """Rows that record the order in which they are read."""
 
-    def __init__(self, rows: TokenRows) -> None:
-        self.rows = rows
-        self.order: list[int] = []
+    rows: TokenRows
+    order: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,16 +36,13 @@ class _Watched(Dataset[Row]):
         return self.rows[index]
 
 
+@dataclass(frozen=True)
 class Evaluator:
-    """Metrics of the Trainer's model.
+    """Metrics of the Trainer's model. ``choice_tokens`` are those of A, B, ... (multiple choice by a causal model)."""
 
-    ``choice_tokens`` are the token ids of A, B, C, ... (multiple choice by a causal model).
-    """
-
-    def __init__(self, trainer: Trainer, task: Task, choice_tokens: Sequence[int] = ()) -> None:
-        self.trainer = trainer
-        self.task = task
-        self.choice_tokens = list(choice_tokens)
+    trainer: Trainer
+    task: Task
+    choice_tokens: Sequence[int] = ()
 
     def __call__(self, rows: TokenRows) -> dict[str, float]:
         """Metrics of the current weights, and the loss for tasks with a class or a value per row."""
@@ -65,9 +63,9 @@ class Evaluator:
         # The Trainer's own loader draws from torch's generator, on which later dropout depends. If training groups rows
         # by length, it reorders these too.
         seen = _Watched(rows)
-        found = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
-        order = seen.order[-len(rows) :]
-        return [out for _, out in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
+        outputs = [out.cpu() for batch in self.trainer.get_test_dataloader(seen) for out in self._output(model, batch)]
+        found = dict(zip(seen.order[-len(rows) :], outputs, strict=True))
+        return [found[row] for row in range(len(rows))]
 
     def _output(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
         with self.trainer.accelerator.autocast():
@@ -77,7 +75,7 @@ class Evaluator:
         if self.task.kind == "multiple_choice_lm":
             answers = (batch["labels"] != -100).int().argmax(dim=1)  # the logits before the answer predict it
             picked = output.logits[torch.arange(len(answers), device=answers.device), answers - 1]
-            return picked[:, self.choice_tokens].float()
+            return picked[:, list(self.choice_tokens)].float()
         return output.logits.float()
 
     def _score(self, logits: Tensor, rows: TokenRows) -> dict[str, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,54 +32,46 @@ def _windows(tokenizer: Any, max_length: int, columns: Columns) -> Any:
     )
 
 
-def _answer_tokens(encoded: Any, window: int, start: int, end: int) -> tuple[int, int]:
+def _answer_tokens(offsets: Sequence[Sequence[int]], start: int, end: int) -> tuple[int, int]:
     """First and last token of the characters [start, end) in a window; 0 (CLS) for both if they are not in it."""
-    offsets = encoded["offset_mapping"][window]
-    inside = [token for token, part in enumerate(encoded.sequence_ids(window)) if part == 1]
+    inside = [token for token, (first, _) in enumerate(offsets) if first >= 0]
     covered = [token for token in inside if offsets[token][0] < end and offsets[token][1] > start]
     if not covered or offsets[inside[0]][0] > start or offsets[inside[-1]][1] < end:
         return 0, 0
     return covered[0], covered[-1]
 
 
-def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[dict[str, list[Any]], int]:
+def encode_spans(tokenizer: Any, max_length: int, columns: Columns) -> tuple[Columns, int]:
     """Windows of question and context, with start and end token of the first answer.
 
     Returns the columns, and the number of rows with more than one window. ``row`` is the number of the question, and
     ``offsets`` are the characters of each context token ([-1, -1] for other tokens).
     """
     encoded = _windows(tokenizer, max_length, columns)
-    rows = encoded["overflow_to_sample_mapping"]
-    starts, ends, offsets = [], [], []
-    for window, row in enumerate(rows):
-        begin = columns["starts"][row][0] if columns["starts"][row] else 0
-        text = columns["answers"][row][0] if columns["answers"][row] else ""
-        first, last = _answer_tokens(encoded, window, begin, begin + len(text)) if text else (0, 0)
-        starts.append(first)
-        ends.append(last)
-        parts = encoded.sequence_ids(window)
-        characters = encoded["offset_mapping"][window]
-        offsets.append([list(pair) if part == 1 else [-1, -1] for pair, part in zip(characters, parts, strict=True)])
-    names = [name for name in encoded if name not in ("overflow_to_sample_mapping", "offset_mapping")]
+    rows, characters = encoded.pop("overflow_to_sample_mapping"), encoded.pop("offset_mapping")
+    parts = [encoded.sequence_ids(window) for window in range(len(rows))]
+    offsets = [
+        [list(pair) if part == 1 else [-1, -1] for pair, part in zip(*window, strict=True)]
+        for window in zip(characters, parts, strict=True)
+    ]
+    positions = []
+    for window, row in zip(offsets, rows, strict=True):
+        text = next(iter(columns["answers"][row]), "")
+        begin = columns["starts"][row][0] if text else 0
+        positions.append(_answer_tokens(window, begin, begin + len(text)))
+    starts, ends = zip(*positions, strict=True)
     truncated = sum(count > 1 for count in Counter(rows).values())
-    return {name: encoded[name] for name in names} | {
-        "start_positions": starts, "end_positions": ends, "row": list(rows), "offsets": offsets,
-    }, truncated  # fmt: skip
+    return {**encoded, "start_positions": starts, "end_positions": ends, "row": rows, "offsets": offsets}, truncated
 
 
-def _best_span(start: np.ndarray, end: np.ndarray, offsets: Sequence[Sequence[int]]) -> tuple[float, int, int]:
-    """The valid span with the highest sum of start and end logit: (score, first character, end character)."""
-    best = (-np.inf, 0, 0)
+def _spans(start: np.ndarray, end: np.ndarray, offsets: Sequence[Sequence[int]]) -> Iterator[tuple[float, int, int]]:
+    """Valid spans of a window: (sum of start and end logit, first character, end character)."""
     usable = [token for token, (first, _) in enumerate(offsets) if first >= 0]
     firsts = sorted(usable, key=lambda token: -start[token])[:N_BEST]
     lasts = sorted(usable, key=lambda token: -end[token])[:N_BEST]
-    for first in firsts:
-        for last in lasts:
-            if first <= last < first + MAX_ANSWER_TOKENS:
-                score = float(start[first] + end[last])
-                if score > best[0]:
-                    best = (score, offsets[first][0], offsets[last][1])
-    return best
+    for first, last in product(firsts, lasts):
+        if first <= last < first + MAX_ANSWER_TOKENS:
+            yield float(start[first] + end[last]), offsets[first][0], offsets[last][1]
 
 
 def answers_from_logits(
@@ -88,32 +81,23 @@ def answers_from_logits(
     offsets: Sequence[Any],
     contexts: Sequence[str],
 ) -> list[str]:
-    """The answer to each question: the best span over all of its windows.
+    """The answer to each question: the span with the highest score over all of its windows, or "" without windows.
 
-    Args:
-        start: start logits ``[tokens]`` of each window.
-        end: end logits ``[tokens]`` of each window.
-        rows: number of each window's question.
-        offsets: characters of each window's tokens.
-        contexts: context of each question.
+    ``start`` and ``end`` are the logits ``[tokens]`` of each window, ``rows`` the number of its question, ``offsets``
+    the characters of its tokens. ``contexts`` has one text per question.
     """
-    found: dict[int, tuple[float, int, int]] = {}
-    for window, row in enumerate(rows):
-        span = _best_span(start[window], end[window], offsets[window])
-        if row not in found or span[0] > found[row][0]:
-            found[row] = span
-    return [contexts[row][found[row][1] : found[row][2]] if row in found else "" for row in range(len(contexts))]
+    best = [(-np.inf, 0, 0)] * len(contexts)
+    for row, *window in zip(rows, start, end, offsets, strict=True):
+        for span in _spans(*window):
+            if span[0] > best[row][0]:
+                best[row] = span
+    return [context[first:end] for context, (_, first, end) in zip(contexts, best, strict=True)]
 
 
 def normalise(text: str) -> str:
     """Normalise an answer as SQuAD does: lower case, no punctuation, no articles, single spaces."""
     text = "".join(letter for letter in text.lower() if letter not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
-
-
-def exact_match(predicted: str, true: str) -> float:
-    """1 if the normalised answers are equal, otherwise 0."""
-    return float(normalise(predicted) == normalise(true))
 
 
 def token_f1(predicted: str, true: str) -> float:
@@ -126,8 +110,6 @@ def token_f1(predicted: str, true: str) -> float:
 def squad_scores(predicted: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
     """SQuAD v1.1's EM and F1 as fractions of 1: the mean over questions of the best score over accepted answers."""
     pairs = list(zip(predicted, answers, strict=True))
-
-    def mean_of_best(metric: Callable[[str, str], float]) -> float:
-        return float(np.mean([max((metric(text, a) for a in accepted), default=0.0) for text, accepted in pairs]))
-
-    return {"span_exact_match": mean_of_best(exact_match), "span_f1": mean_of_best(token_f1)}
+    exact = [normalise(text) in map(normalise, accepted) for text, accepted in pairs]
+    f1 = [max((token_f1(text, one) for one in accepted), default=0.0) for text, accepted in pairs]
+    return {"span_exact_match": float(np.mean(exact)), "span_f1": float(np.mean(f1))}

@@ -13,10 +13,9 @@ from pydantic_core import PydanticCustomError
 from replication.settings.checks import Model, Options, Text, validate
 from replication.settings.spec import LABELS
 from replication.text.metrics import known_metrics
+from replication.text.readers import READABLE
 
-SPAN_COLUMNS = ("id", "question", "context", "answers", "starts")
 SPLITS = ("train", "validation", "test")
-_DEFAULT_METRIC = {"spans": "span_f1", "regression": "pearson_spearman_mean"}
 
 _LISTED: Any = (BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Strict(False))
 #: One or several strings; a single one need not be a list.
@@ -103,17 +102,22 @@ class Task(Model):
         known = known_metrics(kind, grouped=info.data.get("group") is not None)
         if set(metrics) - set(known):
             raise PydanticCustomError("metrics", "names out of {known}", {"known": ", ".join(known)})
-        return metrics or (_DEFAULT_METRIC.get(kind, "accuracy"),)
+        return metrics or (known[0],)
 
     @property
     def primary(self) -> str:
         """Name of the primary metric."""
         return self.metrics[0]
 
+    def alternatives(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """The files that a split may be read from; those of one alternative are joined."""
+        # The plain names are always accepted: data from the hub are stored as <name>.parquet.
+        return (*self.files.get(name, ()), *((f"{name}{suffix}",) for suffix in READABLE))
+
     def needed_columns(self) -> list[str]:
         """Columns for the texts, the label and the group."""
         if self.kind == "spans":
-            return list(SPAN_COLUMNS)
+            return ["id", "question", "context", "answers", "starts"]
         names = [name for text in self.text for _, name, _, _ in Formatter().parse(text) if name]
         extra = [self.group] if self.group else []
         return list(dict.fromkeys([*names, self.label, *extra]))
@@ -122,5 +126,4 @@ class Task(Model):
 def parse_task(options: Mapping[str, Any]) -> Task:
     """A task from a data set's options. Raises ConfigError with the key, the value and what was expected."""
     read = {key: value for key, value in options.items() if key not in ("family", *LABELS)}
-    task: Task = validate(Task, read, "data set options")
-    return task
+    return validate(Task, read, "data set options")

@@ -8,11 +8,14 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from replication.errors import DataError
 from replication.runs.checkpoint import sha256, write_atomically
 from replication.text.encoders import load_tokenizer
 from replication.text.preparing import MANIFEST, read_manifest, read_table
-from replication.text.spans import encode_spans
+from replication.text.spans import Columns, encode_spans
 from replication.text.tasks import SPLITS, Task, parse_task
 
 #: Columns of the cache that are not model inputs.
@@ -24,43 +27,39 @@ def _truncated(encoded: Any) -> list[bool]:
     return [bool(row.overflowing) for row in encoded.encodings]
 
 
-def _encode_texts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+def _encode_texts(tokenizer: Any, task: Task, columns: Columns) -> tuple[Columns, int]:
     """Classification and regression: one or two texts per row. Returns columns, and the number of truncated rows."""
     texts = [columns[f"text_{number}"] for number in range(len(task.text))]
     encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
     return {**encoded, "labels": columns["label"]}, sum(_truncated(encoded))
 
 
-def _encode_choices(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+def _encode_choices(tokenizer: Any, task: Task, columns: Columns) -> tuple[Columns, int]:
     """Multiple choice: the first text paired with each choice; token lists have one more level."""
     stem, *choices = (columns[f"text_{number}"] for number in range(len(task.text)))
     encoded = [tokenizer(stem, choice, truncation=True, max_length=task.max_length) for choice in choices]
     truncated = sum(any(row) for row in zip(*map(_truncated, encoded), strict=True))
-    names = list(encoded[0])
-    return {name: [list(row) for row in zip(*(e[name] for e in encoded), strict=True)] for name in names} | {
-        "labels": columns["label"]
-    }, truncated
+    by_row = {name: [list(row) for row in zip(*(e[name] for e in encoded), strict=True)] for name in encoded[0]}
+    return {**by_row, "labels": columns["label"]}, truncated
 
 
-def _encode_prompts(tokenizer: Any, task: Task, columns: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], int]:
+def _encode_prompts(tokenizer: Any, task: Task, columns: Columns) -> tuple[Columns, int]:
     """Multiple choice by a causal model: prompt and answer letter as one sequence; only the letter has a label.
 
     A prompt that is too long is truncated at its beginning, because the choices are at its end.
     """
     letters = choice_tokens(tokenizer)
-    ids, labels, truncated = [], [], 0
-    for text, label in zip(columns["text_0"], columns["label"], strict=True):
-        prompt = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-        room = task.max_length - len(start) - 1
-        truncated += len(prompt) > room
-        prompt = start + prompt[-room:]
-        ids.append([*prompt, letters[label]])
-        labels.append([-100] * len(prompt) + [letters[label]])
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    room = task.max_length - len(start) - 1
+    whole = tokenizer(columns["text_0"], add_special_tokens=False, verbose=False)["input_ids"]
+    prompts = [start + prompt[-room:] for prompt in whole]
+    answers = [letters[label] for label in columns["label"]]
     return {
-        "input_ids": ids, "attention_mask": [[1] * len(row) for row in ids], "labels": labels,
+        "input_ids": [[*prompt, answer] for prompt, answer in zip(prompts, answers, strict=True)],
+        "attention_mask": [[1] * (len(prompt) + 1) for prompt in prompts],
+        "labels": [[-100] * len(prompt) + [answer] for prompt, answer in zip(prompts, answers, strict=True)],
         "answer": columns["label"],
-    }, truncated  # fmt: skip
+    }, sum(len(prompt) > room for prompt in whole)
 
 
 def choice_tokens(tokenizer: Any) -> list[int]:
@@ -75,9 +74,6 @@ def tokenize(options: Mapping[str, Any], model_options: Mapping[str, Any], data:
 
     Raises DataError if the prepared data or the tokenizer cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     task = parse_task(options)
     tokenizer = load_tokenizer(model_options)
     if read_manifest(data)["kind"] != task.kind:

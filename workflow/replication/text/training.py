@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,17 @@ from transformers.trainer_callback import PrinterCallback
 
 from replication.errors import ConfigError, DataError
 from replication.runs.checkpoint import sha256
-from replication.runs.epochs import outcome
 from replication.runs.rundir import RunDir
 from replication.runs.subset import check_rows
 from replication.settings.hyper import NlpHyper, parse_hyper, resolve
 from replication.settings.spec import RunSpec
 from replication.text.batches import collator, read_evaluation_rows, read_training_rows
 from replication.text.encoders import load_model, load_tokenizer
-from replication.text.methods import Balancing, add_lora
-from replication.text.optimizers import SharpnessAwareTrainer, build_optimizer
+from replication.text.methods import SharpnessAwareTrainer, add_lora, balancing, build_optimizer
 from replication.text.preparing import MANIFEST, count_training_rows, read_manifest
-from replication.text.recording import Recorder, put_weights
+from replication.text.recording import Recorder
 from replication.text.scoring import Evaluator
-from replication.text.tasks import Task, parse_task
-
-log = logging.getLogger(__name__)
+from replication.text.tasks import parse_task
 
 
 def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> TrainingArguments:
@@ -52,16 +47,12 @@ def _arguments(spec: RunSpec, hyper: NlpHyper, out: Path, device: str) -> Traini
         bf16=hyper.precision == "bf16",
         fp16=hyper.precision == "fp16",
         use_cpu=not device.startswith("cuda"),
-        logging_strategy="steps",
         logging_steps=1,
         # A loss that is not finite must not be averaged away: it ends the run as diverged.
         logging_nan_inf_filter=False,
-        eval_strategy="no",
         save_strategy="no",
-        report_to=[],  # _tracker adds a callback
         disable_tqdm=True,
         dataloader_pin_memory=device.startswith("cuda"),
-        log_level="error",
     )
 
 
@@ -77,26 +68,13 @@ def _tracker(run: RunDir) -> list[TrainerCallback]:
         raise ConfigError(f"key 'report_to' is {run.report_to!r}: {error}") from None
 
 
-def _check_cache(task: Task, data: Path, tokens: Path) -> None:
-    manifest = read_manifest(tokens)
-    if manifest["data_manifest"] != sha256(data / MANIFEST) or manifest["max_length"] != task.max_length:
-        raise DataError(f"{tokens}: it was made from other data or with another max_length; delete it and run again")
-
-
 def finetune(
     spec: RunSpec, *, data: Path, tokens: Path, indices: Sequence[int], run: RunDir, device: str = "cpu"
 ) -> None:
-    """Fine-tune a pretrained model on a subset of the training pool, and record the run.
+    """Fine-tune a pretrained model on rows ``indices`` of the training pool, and record the run.
 
-    Every epoch is evaluated on the validation set; :func:`replication.runs.epochs.outcome` chooses the epoch.
-
-    Args:
-        spec: the run.
-        data: folder of the prepared data.
-        tokens: the token cache of this task and model.
-        indices: rows of the training pool.
-        run: the run's folder.
-        device: torch device.
+    ``data`` is the folder of the prepared data, ``tokens`` the token cache of this task and model. Every epoch is
+    evaluated on the validation set; :func:`replication.runs.epochs.outcome` chooses the epoch.
 
     Raises ConfigError for options that are not valid, DataError for a subset or cache that cannot be used.
     """
@@ -104,7 +82,9 @@ def finetune(
     hyper = parse_hyper("nlp", spec.hyper)
     method, _ = resolve("nlp", spec.method_options, spec.hyper)
     check_rows(indices, count_training_rows(data), data)
-    _check_cache(task, data, tokens)
+    cache = read_manifest(tokens)
+    if cache["data_manifest"] != sha256(data / MANIFEST) or cache["max_length"] != task.max_length:
+        raise DataError(f"{tokens}: it was made from other data or with another max_length; delete it and run again")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if device.startswith("cuda"):
@@ -122,20 +102,21 @@ def finetune(
     scratch = run.folder / "trainer"
     shutil.rmtree(scratch, ignore_errors=True)
     optimizer = build_optimizer(model, method, hyper)
-    balancing = Balancing(model, optimizer, method["balance"])
-    is_sharp = method["optimizer"] == "sam"
-    kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"]) if is_sharp else Trainer
+    callbacks, monitor = balancing(model, optimizer, method["balance"])
+    kind: Any = Trainer
+    if method["optimizer"] == "sam":
+        kind = partial(SharpnessAwareTrainer, rho=method["rho"], adaptive=method["adaptive"])
     trainer = kind(
         model=model,
         args=_arguments(spec, hyper, scratch, device),
         data_collator=collator(task, load_tokenizer(spec.model_options)),
         train_dataset=rows["train"],
         optimizers=(optimizer, None),
-        callbacks=[*_tracker(run), *balancing.callbacks],
+        callbacks=[*_tracker(run), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
-    evaluate = Evaluator(trainer, task, read_manifest(tokens).get("choice_tokens", ()))
-    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), balancing.spectra)
+    evaluate = Evaluator(trainer, task, cache.get("choice_tokens", ()))
+    recorder = Recorder(run, hyper, task.primary, lambda split: evaluate(rows[split]), monitor)
     trainer.add_callback(recorder)
     if run.report_to != "none":
         run.track = lambda scalars, _epoch: trainer.log(scalars)
@@ -144,31 +125,4 @@ def finetune(
         recorder.load(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     shutil.rmtree(scratch, ignore_errors=True)
-    _finish(hyper, recorder, model, len(indices), balancing.eigenvalues())
-
-
-def _finish(
-    hyper: NlpHyper, recorder: Recorder, model: torch.nn.Module, n_train: int, initial: Mapping[str, Any]
-) -> None:
-    """Evaluate on the test set and write the record."""
-    final_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    ended = outcome(
-        recorder.selected,
-        recorder.paper,
-        recorder.last_val,
-        epochs=hyper.epochs,
-        diverged_epoch=recorder.diverged_epoch,
-        evaluate_test=lambda: recorder.evaluate("test"),
-        load_weights=lambda weights: put_weights(model, weights),
-        final_epoch=hyper.test_final_epoch,
-    )
-    recorder.run.finish(
-        {
-            **ended,
-            "n_train": n_train,
-            "n_parameters": sum(p.numel() for p in model.parameters()),
-            "n_trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        },
-        model=final_weights,
-        initial_eigenvalues=initial,
-    )
+    recorder.finish(model, len(indices))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,14 @@ from replication.text.tasks import parse_task
 
 
 def trivial_scores(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Scores of the majority class on the test rows of a prepared data set, with the metrics of its runs.
+    """(predictor, metric, value) of the majority class on the test rows of a prepared data set.
 
-    Returns (predictor, metric, value); none for spans and regression, which have no classes.
-
-    Raises DataError if a table is damaged.
+    There are none for spans and regression, which have no classes. Raises DataError if a table is damaged.
     """
     task = parse_task(options)
     if task.kind in ("spans", "regression"):
         return []
-    majority, _ = Counter(read_table(data, "train").column("label").to_pylist()).most_common(1)[0]
-    test = read_table(data, "test")
-    true = np.asarray(test.column("label").to_pylist())
-    metadata = {} if task.group is None else {"group": test.column("group").to_pylist()}
-    scores = score(task.metrics, np.full_like(true, majority), true, metadata)
+    train, test = (read_table(data, split).to_pydict() for split in ("train", "test"))
+    true = np.asarray(test["label"])
+    scores = score(task.metrics, np.full_like(true, mode(train["label"])), true, test)
     return [("majority", metric, value) for metric, value in scores.items()]

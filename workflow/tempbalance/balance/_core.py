@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
@@ -16,18 +16,13 @@ from tempbalance.balance._diagnostics import Diagnostics
 from tempbalance.balance._drift import Drift
 from tempbalance.balance._groups import GroupSplit
 from tempbalance.balance._schedules import grouped_rates, schedule_from
-from tempbalance.balance._values import at_start, metric_values
 from tempbalance.errors import InputError
-from tempbalance.spectra._layers import Layer, block_of
+from tempbalance.spectra._layers import block_of
 from tempbalance.spectra._metrics import LayerSpectrum
 from tempbalance.spectra._presets import Preset
 
-Scheduled = Literal["lr", "weight_decay", "both"]
-_KEYS: dict[str, tuple[str, ...]] = {
-    "lr": ("lr",),
-    "weight_decay": ("weight_decay",),
-    "both": ("lr", "weight_decay"),
-}
+#: Option ``scheduled`` -> the optimizer's options that are scaled.
+_KEYS = {"lr": ("lr",), "weight_decay": ("weight_decay",), "both": ("lr", "weight_decay")}
 
 
 def updates_every(steps_per_epoch: int) -> int:
@@ -35,25 +30,40 @@ def updates_every(steps_per_epoch: int) -> int:
     return min(100, max(1, steps_per_epoch // 10))
 
 
-def _layer_of(name: str, owner: Mapping[str, str]) -> str | None:
+def _layer_of(name: str, layers: Collection[str]) -> str | None:
     """The deepest layer on a parameter's path."""
     # Raw parameters are layers themselves, and in_proj_bias belongs to in_proj_weight.
-    parts = name.removesuffix("_weight").removesuffix("_bias").split(".")
-    for end in range(len(parts), 0, -1):
-        layer = owner.get(".".join(parts[:end]) + ".")
-        if layer is not None:
-            return layer
-    return None
+    path = name.removesuffix("_weight").removesuffix("_bias")
+    while path and path not in layers:
+        path = path.rpartition(".")[0]
+    return path or None
+
+
+def metric_values(spectra: Sequence[LayerSpectrum], preset: Preset) -> NDArray[np.float64]:
+    """``[L]`` values of layers that have an exponent, by ``preset.metric`` and ``preset.metric_scale``.
+
+    Schedules and tau are made for exponents. Stable ranks and spectral norms have other magnitudes, so they are scaled
+    to the exponents' mean and standard deviation, except with ``metric_scale="released"``.
+    """
+    raw = np.array([spectrum.value(preset.metric) for spectrum in spectra], dtype=np.float64)
+    if preset.metric in ("alpha", "farms") or preset.metric_scale == "released" or not len(raw):
+        return raw
+    alphas = np.array([spectrum.alpha for spectrum in spectra])
+    # A less trained layer has a larger stable rank, like its exponent, but a smaller norm.
+    sign = -1.0 if preset.metric == "spectral_norm" else 1.0
+    spread = raw.std()
+    centred = np.zeros_like(raw) if spread == 0 else sign * (raw - raw.mean()) / spread
+    return np.maximum(alphas.mean() + alphas.std() * centred, 1.0)  # like exponents; log2 needs this
 
 
 class TempBalance:
     """Layer-wise learning rates from heavy-tailed spectra (Liu et al., EMNLP 2024, section 3).
 
     Splits the optimizer's parameter groups so that every layer (or transformer block) has its own. The rate of a group
-    is the scheduler's rate times a factor. The factor is larger for under-trained layers, which have a larger exponent,
-    and smaller for the others. Parameters are matched by *name*. A bias has the rate of its layer. Normalization
-    parameters have the rate of their block if ``unit="block"``; otherwise the option ``norms`` decides. Embeddings,
-    other parameters, and layers without an exponent keep the scheduler's rate.
+    is the scheduler's rate times a factor, which is larger for under-trained layers: they have a larger exponent.
+    Parameters are matched by *name*. A bias has the rate of its layer. Normalization parameters have the rate of their
+    block if ``unit="block"``; otherwise ``norms`` decides. Other parameters, and layers without an exponent, keep the
+    scheduler's rate.
 
     Build it after the optimizer and before the scheduler (or pass ``scheduler=``). Then call this after every update
     (NLP) or epoch (SciML)::
@@ -65,13 +75,12 @@ class TempBalance:
 
     Args:
         model: the model, which may be wrapped by DDP or torch.compile.
-        optimizer: a torch optimizer of some or all of the model's parameters, which must support several groups. It
-            keeps its state.
+        optimizer: a torch optimizer of some or all of the model's parameters, with support for several groups.
         preset: ``"nlp"`` or ``"sciml"``, see :class:`tempbalance.spectra.Preset`; keywords change its options:
             ``unit``, ``metric``, ``xmin_pos``, ``conv1d``, ``min_count``, ``timing``, ``tail``, ...
         schedule: ``sigmoid`` (the paper's), ``linear``, ``sqrt``, ``log2``, ``exp``, ``rank``, or ``fixed`` (sigmoid
-            with the exponents at initialisation, "TB_Fix"). A schedule ignores those of the following parameters that
-            it does not have, so that schedules can be compared with one set of hyper-parameters.
+            with the exponents at initialisation, "TB_Fix"). It ignores those of the following parameters that it does
+            not have, so that one set of hyper-parameters serves all schedules.
         s_min: strength for exponents below the mean (sigmoid and exp; the paper's s1); default 1.
         s_max: strength for exponents above the mean (sigmoid and exp; the paper's s2); default 1.
         tau: steepness of the sigmoid; default 10.
@@ -83,11 +92,10 @@ class TempBalance:
         normalize: scale the factors so that their mean over layers is 1.
         scheduler: a scheduler that was already built on this optimizer.
         tolerance: skip a layer's measurement while its exponent cannot have changed by more than this fraction
-            (:func:`tempbalance.balance.hill_interval` gives a bound). This saves eigenvalue problems and costs a copy
-            of the weights. 0: always measure. Only Hill exponents that set the rates (``tail="hill"``,
-            ``metric="alpha"``) can be skipped.
+            (:func:`tempbalance.balance.hill_interval` gives a bound); this costs a copy of the weights. 0: always
+            measure. Only Hill exponents that set the rates (``tail="hill"``, ``metric="alpha"``) can be skipped.
         groups: ``split``: the groups stay split. ``per_step``: they are split only inside ``optimizer.step()``, so
-            schedulers and checkpoints see the original groups (the transformers callback uses this).
+            schedulers and checkpoints see the original groups.
 
     Raises InputError for unknown options, for an optimizer without any of the model's layers, and for weights that
     cannot be read (shards, meta tensors).
@@ -123,7 +131,7 @@ class TempBalance:
         min_ratio: float | None = None,
         slope: float | None = None,
         every: int | None = 1,
-        scheduled: Scheduled = "lr",
+        scheduled: Literal["lr", "weight_decay", "both"] = "lr",
         normalize: bool = False,
         scheduler: Any = None,
         tolerance: float = 0.0,
@@ -150,15 +158,19 @@ class TempBalance:
         self._keys = _KEYS[scheduled]
         self._diagnostics = Diagnostics(model, optimizer, preset=preset, **changes)
         self.preset = self._diagnostics.preset
+        found, exclude = self._diagnostics.layers, self.preset.exclude
+        self._layers = {layer.name: layer for layer in found if not any(part in layer.name for part in exclude)}
         self._groups = GroupSplit(optimizer, self._units())
-        self._check_groups()
-        self._drift = Drift(self._layers(), self.preset, tolerance) if tolerance and self.every else None
+        self._check_groups(has_scheduler=scheduler is not None or groups == "per_step")
+        layers = list(self._layers.values())
+        self._drift = Drift(layers, self.preset, tolerance) if tolerance and self.every else None
+        #: Layer -> the value that the schedule maps to a rate; NaN without an exponent.
         self._values: dict[str, float] = {}
         self._steps = 0
         self._factors: dict[str, float] = {}
         self._hooks: list[RemovableHandle] = []
         if groups == "split":
-            self._split_now(scheduler)
+            self._groups.split([] if scheduler is None else [scheduler])
         else:
             self._hooks = [
                 optimizer.register_step_pre_hook(lambda *_: self._enter_step()),
@@ -168,7 +180,7 @@ class TempBalance:
         if self.preset.timing == "fresh":
             self._activate()
 
-    def _check_groups(self) -> None:
+    def _check_groups(self, *, has_scheduler: bool) -> None:
         if not self._groups.units:
             raise InputError(
                 f"the optimizer trains no {self.preset.unit} that the preset {self.preset.name!r} finds in the model; "
@@ -180,25 +192,23 @@ class TempBalance:
                     f"the optimizer's groups have no {key!r} to scale (an Adafactor that sets its own rate has none: "
                     "give it lr=..., relative_step=False)"
                 )
+        if not has_scheduler and hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
+            raise InputError(
+                "a scheduler was built on this optimizer before TempBalance; build TempBalance first, or pass the "
+                "scheduler: TempBalance(..., scheduler=scheduler)"
+            )
 
     # ---- the unit of each parameter --------------------------------------------------------------------
 
-    def _layers(self) -> list[Layer]:
-        return [
-            layer for layer in self._diagnostics.layers if not any(part in layer.name for part in self.preset.exclude)
-        ]
-
     def _units(self) -> dict[int, str]:
         """id(parameter) -> unit, matched by name."""
-        layers = self._layers()
-        owner = {f"{layer.name}.": layer.name for layer in layers}
-        blocks = {layer.block for layer in layers if layer.block is not None}
+        blocks = {layer.block for layer in self._layers.values()}
         units: dict[int, str] = {}
         preceding: dict[str, str] = {}
         for name, parameter in self._diagnostics.tensors().items():
             block = block_of(name.rpartition(".")[0])
             block = block if block in blocks else None
-            unit = block if self.preset.unit == "block" else _layer_of(name, owner)
+            unit = block if self.preset.unit == "block" else _layer_of(name, self._layers)
             if block is not None and self.preset.norms == "preceding":
                 unit = unit or preceding.get(block)
                 if unit is not None:
@@ -220,14 +230,12 @@ class TempBalance:
         due = self.every is not None and self._steps % self.every == 0
         if self._drift is not None and not due:
             self._drift.track(self._diagnostics.tensors())
+        if self.preset.timing == "lagged":
+            self._activate()
+        if due:
+            self.update()
         if self.preset.timing == "fresh":
-            if due:
-                self.update()
             self._activate()
-        else:
-            self._activate()
-            if due:
-                self.update()
 
     def update(self) -> None:
         """Measure the exponents now; rates follow at the next :meth:`step`."""
@@ -236,38 +244,33 @@ class TempBalance:
         else:
             self._drift.track(self._diagnostics.tensors())
             due = self._drift.due()
-            # A full measurement also serves rows().
-            is_full = len(due) == len(self._drift.layers)
-            spectra = self._diagnostics.measure() if is_full else self._diagnostics.measure_some(due)
+            some = len(due) < len(self._layers)  # a full measurement also serves rows()
+            spectra = self._diagnostics.measure_some(due) if some else self._diagnostics.measure()
             self._drift.measured(spectra)
         #: Layers that the last update measured: all, or (with a tolerance) those that had moved too far.
         self.measured = [spectrum.layer.name for spectrum in spectra]
-        self._values |= self._measured_values(spectra)
+        used = [spectrum for spectrum in spectra if spectrum.layer.name in self._layers and spectrum.reason is None]
+        preset = self.preset
+        if not self._steps and preset.metric == "stable_rank_released":
+            preset = replace(preset, metric="stable_rank")  # at initialisation of the whole spectrum
+        names = [spectrum.layer.name for spectrum in used]
+        self._values |= dict.fromkeys(self.measured, float("nan"))
+        self._values |= zip(names, map(float, metric_values(used, preset)), strict=True)
         self._pending = self._new_factors()
 
     def _activate(self) -> None:
         self._factors = self._pending
         self._groups.apply(self._factors, self._keys)
 
-    def _measured_values(self, spectra: Sequence[LayerSpectrum]) -> dict[str, float]:
-        """Layer -> the value that the schedule maps to a rate; NaN without an exponent."""
-        counted = {layer.name for layer in self._layers()}
-        used = [spectrum for spectrum in spectra if spectrum.layer.name in counted and spectrum.reason is None]
-        preset = self.preset if self._steps else at_start(self.preset)
-        found = zip(used, metric_values(used, preset), strict=True)
-        values = {spectrum.layer.name: float("nan") for spectrum in spectra}
-        return values | {spectrum.layer.name: float(value) for spectrum, value in found}
-
     def _new_factors(self) -> dict[str, float]:
-        used = [layer for layer in self._layers() if np.isfinite(self._values[layer.name])]
-        names, blocks = [layer.name for layer in used], [layer.block for layer in used]
-        values = [self._values[name] for name in names]
+        used = [layer for layer in self._layers.values() if np.isfinite(self._values[layer.name])]
+        values, blocks = [self._values[layer.name] for layer in used], [layer.block for layer in used]
         rates = grouped_rates(
             values, blocks, 1.0, self.schedule, unit=self.preset.unit, normalize=self.normalize, **self._inner_map
         )  # with a base rate of 1 these are factors: every schedule is proportional to its base rate
-        factors = dict(zip(names, map(float, rates), strict=True))
+        factors = {layer.name: float(rate) for layer, rate in zip(used, rates, strict=True)}
         for block in dict.fromkeys(block for block in blocks if block is not None):
-            inside = [factors[name] for name, other in zip(names, blocks, strict=True) if other == block]
+            inside = [factors[layer.name] for layer in used if layer.block == block]
             factors.setdefault(block, float(np.mean(inside)))
         return factors
 
@@ -287,14 +290,6 @@ class TempBalance:
         self._hooks = []
         self._diagnostics.detach()
         self._groups.merge()
-
-    def _split_now(self, scheduler: Any) -> None:
-        if scheduler is None and hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
-            raise InputError(
-                "a scheduler was built on this optimizer before TempBalance; build TempBalance first, or pass the "
-                "scheduler: TempBalance(..., scheduler=scheduler)"
-            )
-        self._groups.split([] if scheduler is None else [scheduler])
 
     # ---- records -------------------------------------------------------------------------------------------
 
@@ -335,9 +330,8 @@ class TempBalance:
             diagnostics = state["diagnostics"]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not a TempBalance state ({error!r}); save it with balancer.state_dict()") from None
-        known = {layer.name for layer in self._diagnostics.layers} | {layer.block for layer in self._diagnostics.layers}
-        unexpected = sorted({*factors, *pending} - known)
-        if unexpected:
+        known = {name for layer in self._diagnostics.layers for name in (layer.name, layer.block)}
+        if unexpected := sorted({*factors, *pending} - known):
             raise InputError(
                 f"the TempBalance state belongs to another model: it has {unexpected[0]!r}, which this model lacks"
             )
@@ -347,5 +341,4 @@ class TempBalance:
             # A state that was saved without a tolerance has no distances, so all layers are measured again.
             self._drift.load_state_dict(state.get("drift", {}), self._diagnostics.tensors())
             self._values |= state.get("values", {})
-        with torch.no_grad():
-            self._groups.apply(self._factors, self._keys)
+        self._groups.apply(self._factors, self._keys)

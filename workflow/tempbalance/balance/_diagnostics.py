@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,25 +17,13 @@ from tempbalance.spectra._metrics import LayerSpectrum, eigenvalues_by_layer, sp
 from tempbalance.spectra._presets import Preset, get_preset
 
 
-class _StepCount:
-    """Counts an optimizer's steps. It has no reference to a model, so the hook keeps none alive."""
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.count = 0
-        self.hook = optimizer.register_step_post_hook(self)
-
-    def __call__(self, *_: Any) -> None:
-        self.count += 1
-
-
 class Diagnostics:
     """Spectra of a model during training, without balancing, for a baseline run.
 
     Args:
         model: the model.
         optimizer: the optimizer that trains it.
-        preset: ``"nlp"`` or ``"sciml"``, and keywords that change its options, as in
-            :func:`tempbalance.spectra.layer_metrics`.
+        preset: ``"nlp"`` or ``"sciml"``; keywords change its options (:func:`tempbalance.spectra.layer_metrics`).
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, preset: str | Preset = "nlp", **changes: Any) -> None:
@@ -46,7 +35,9 @@ class Diagnostics:
             raise InputError(f"{type(model).__name__} has no weight matrix for the preset {self.preset.name!r}")
         self._initial: dict[str, NDArray[np.floating]] | None = None
         # Optimizers that write through `.data` do not change torch's version counters, so steps are counted too.
-        self._optimizer_steps = _StepCount(optimizer)
+        # The hook refers to the counter only, so it does not keep the model alive.
+        self._optimizer_steps = counter = Counter[str]()
+        self._hook = optimizer.register_step_post_hook(lambda *_: counter.update(["steps"]))
         self._latest: tuple[Any, list[LayerSpectrum]] | None = None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -74,18 +65,18 @@ class Diagnostics:
     def _weights_version(self) -> Any:
         """Changes whenever an optimizer step or a torch operation writes a layer's weight."""
         tensors = self.tensors()
-        used = [tensors[name] for layer in self.layers for name in _names(layer)]
-        return self._optimizer_steps.count, [(tensor_identity(tensor), tensor._version) for tensor in used]
+        used = [tensors[name] for layer in self.layers for name in layer.tensors]
+        return self._optimizer_steps["steps"], [(tensor_identity(tensor), tensor._version) for tensor in used]
 
     def detach(self) -> None:
         """Stop counting the optimizer's steps."""
-        self._optimizer_steps.hook.remove()
+        self._hook.remove()
 
     def rows(self, rates: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
         """One dict per layer: ``layer``, ``block``, ``alpha`` (NaN without an exponent), ``lr`` (NaN if frozen).
 
-        Exponents are those of the current weights. They are measured only if a weight has changed since the last
-        measurement. ``rates`` (parameter name -> rate) are the optimizer's by default.
+        Exponents are those of the current weights, measured only if a weight has changed since the last measurement.
+        ``rates`` (parameter name -> rate) are the optimizer's by default.
         """
         tensors = self.tensors()
         if rates is None:
@@ -95,8 +86,8 @@ class Diagnostics:
         for spectrum in self.latest():
             layer = spectrum.layer
             # The weight's rate, or the adapters' if the weight is frozen.
-            trained = [rates[name] for name in _names(layer) if tensors[name].requires_grad and name in rates]
-            lr = trained[0] if trained else float("nan")
+            trained = (rates[name] for name in layer.tensors if tensors[name].requires_grad and name in rates)
+            lr = next(trained, float("nan"))
             rows.append({"layer": layer.name, "block": layer.block, "alpha": spectrum.alpha, "lr": lr})
         return rows
 
@@ -117,14 +108,7 @@ class Diagnostics:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the first measurement. Raises InputError for anything else than a :meth:`state_dict`."""
         try:
-            values: dict[str, NDArray[np.floating]] = {
-                name: np.asarray(v, dtype=state["dtypes"][name]) for name, v in state["initial_eigenvalues"].items()
-            }
+            dtypes = state["dtypes"]
+            self._initial = {name: np.asarray(v, dtypes[name]) for name, v in state["initial_eigenvalues"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"not a Diagnostics state ({error!r})") from None
-        self._initial = values
-
-
-def _names(layer: Layer) -> list[str]:
-    adapters = [name for adapter in layer.adapters for name in (adapter.a, adapter.b)]
-    return [*([] if layer.weight is None else [layer.weight]), *adapters]

@@ -77,7 +77,7 @@ def reach(spectrum: LayerSpectrum, tolerance: float) -> float:
 
     Within this distance the exponent stays within ``tolerance`` times itself (:func:`hill_interval`), and the filter
     drops the same eigenvalues: by Weyl no singular value moves further than the weight, so none crosses
-    ``sqrt(min_eigenvalue)``. The number of eigenvalues, and with it the tail start, is then the same.
+    ``sqrt(min_eigenvalue)``, and the tail start is the same.
 
     Returns -1 (always measure) for a layer without an exponent, and if the exponent is not a single Hill fit of the
     layer's own matrices (other tails, ``farms``, ``per_mode``) or does not set the rates (other metrics).
@@ -108,14 +108,8 @@ def reach(spectrum: LayerSpectrum, tolerance: float) -> float:
 class Drift:
     """Which layers have moved too far since their exponents were measured.
 
-    Keeps one copy of the layers' weights, from the last :meth:`track`, and for each layer one number: how far it may
-    still move. The distances between calls add up. Layers with adapters, and weights that are sharded over processes,
-    are always measured.
-
-    Args:
-        layers: the layers.
-        preset: how they are measured.
-        tolerance: largest relative error of an exponent.
+    Keeps a copy of the layers' weights from the last :meth:`track`, and for each layer how far it may still move. The
+    distances between calls add up. Layers with adapters, and weights sharded over processes, are always measured.
     """
 
     def __init__(self, layers: Sequence[Layer], preset: Preset, tolerance: float) -> None:
@@ -143,8 +137,7 @@ class Drift:
         """Norm of the layer's matrices over the norm of its weight; sqrt(0.5) for a convolution."""
         if layer.kind != "matrix":
             return 1.0
-        one = torch.ones([1] * weight.ndim)
-        return float(unfold(one, conv1d=self.preset.conv1d).norm())
+        return float(unfold(torch.ones([1] * weight.ndim), conv1d=self.preset.conv1d).norm())
 
     def due(self) -> list[Layer]:
         """Layers whose exponents can be off by more than the tolerance."""
@@ -154,8 +147,8 @@ class Drift:
     def measured(self, spectra: Sequence[LayerSpectrum]) -> None:
         """Record that these layers were measured with the weights of the last :meth:`track`."""
         for spectrum in spectra:
-            known = spectrum.layer.name in self._weights
-            self._left[spectrum.layer.name] = reach(spectrum, self.tolerance) if known else -1.0
+            if spectrum.layer.name in self._weights:
+                self._left[spectrum.layer.name] = reach(spectrum, self.tolerance)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers: how far each layer may still move."""

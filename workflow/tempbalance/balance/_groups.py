@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import torch
@@ -12,7 +13,10 @@ from torch.optim import Optimizer
 from tempbalance.errors import InputError
 
 Group = dict[str, Any]
+Members = dict[str, list[int]]
 
+#: Entries of a group that have one value per parameter.
+_PER_PARAMETER = ("params", "param_names")
 #: Per-group lists that torch's schedulers keep; they grow with the groups.
 _PER_GROUP = (
     "base_lrs", "lr_lambdas", "_last_lr", "min_lrs", "max_lrs", "base_momentums", "max_momentums",
@@ -35,107 +39,94 @@ class GroupSplit:
         if isinstance(optimizer, torch.optim.LBFGS):
             raise InputError("LBFGS supports only one parameter group, so its layers cannot have different rates")
         self.optimizer = optimizer
-        #: For each original group, its units and the positions of their parameters. Groups that add_param_group adds
-        #: later follow after these and are left alone.
-        self._sizes: list[list[tuple[str | None, list[int]]]] = []
-        for group in optimizer.param_groups:
-            members: dict[str | None, list[int]] = {None: []}
-            for position, parameter in enumerate(group["params"]):
-                members.setdefault(units.get(id(parameter)), []).append(position)
-            self._sizes.append(list(members.items()))
         self.is_split = False
+        #: Each original group: unit -> positions of its parameters; "", for those of no unit, comes first. Groups that
+        #: add_param_group adds later follow after these and are left alone.
+        self._members: list[Members] = []
+        for group in optimizer.param_groups:
+            members: Members = {"": []}
+            for position, parameter in enumerate(group["params"]):
+                members.setdefault(units.get(id(parameter), ""), []).append(position)
+            self._members.append(members)
+        trained = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+        self._unit_of = {key: units[key] for key in trained if key in units}
 
     @property
     def units(self) -> list[str]:
         """Units that the optimizer trains, in group order."""
-        return list(dict.fromkeys(unit for parent in self._sizes for unit, _ in parent if unit is not None))
+        return list(dict.fromkeys(self._unit_of.values()))
 
     def split(self, schedulers: Iterable[Any] = ()) -> None:
         """Split the groups, and extend the per-group lists of existing schedulers."""
         if self.is_split:
             return
         groups = self.optimizer.param_groups
-        parents, others = groups[: len(self._sizes)], groups[len(self._sizes) :]
         layout: list[Group] = []
         origin: list[int] = []
-        for index, (parent, members) in enumerate(zip(parents, self._sizes, strict=True)):
-            whole = list(parent["params"])
-            names = parent.get("param_names")
-            for unit, positions in members:
-                group = parent if unit is None else _options(parent)
-                group["params"] = [whole[position] for position in positions]
-                if names is not None:
-                    group["param_names"] = [names[position] for position in positions]
-                if unit is not None:
-                    group["unit"] = unit
+        for index, (parent, members) in enumerate(zip(groups, self._members, strict=False)):
+            whole = {key: parent[key] for key in _PER_PARAMETER if key in parent}
+            for unit, positions in members.items():
+                group = _options(parent) | {"unit": unit} if unit else parent
+                group |= {key: [values[position] for position in positions] for key, values in whole.items()}
                 layout.append(group)
                 origin.append(index)
         for scheduler in schedulers:
             _extend(scheduler, origin, len(groups))
-        groups[:] = [*layout, *others]
+        groups[: len(self._members)] = layout
         self.is_split = True
 
     def merge(self) -> None:
         """Undo :meth:`split`: restore the original groups, with the parents' options."""
         if not self.is_split:
             return
-        groups = self.optimizer.param_groups
-        count = self._count()
-        layout, merged = iter(groups[:count]), []
-        for members in self._sizes:
-            whole: list[tuple[int, Any, Any]] = []
-            parent: Group = {}
-            for unit, positions in members:
-                group = next(layout)
-                names = group.get("param_names", [None] * len(positions))
-                whole += zip(positions, group["params"], names, strict=True)
-                if unit is None:
-                    parent = group
-            whole.sort(key=lambda entry: entry[0])
-            parent["params"] = [parameter for _, parameter, _ in whole]
-            if "param_names" in parent:
-                parent["param_names"] = [name for _, _, name in whole]
+        merged = []
+        for members, family in self._families():
+            positions = [position for inside in members.values() for position in inside]
+            parent = family[0]
+            for key in _PER_PARAMETER:
+                if key in parent:
+                    values = [value for group in family for value in group[key]]
+                    restored = dict(zip(positions, values, strict=True))
+                    parent[key] = [restored[position] for position in range(len(restored))]
             merged.append(parent)
-        groups[:] = [*merged, *groups[count:]]
+        self.optimizer.param_groups[: self._count()] = merged
         self.is_split = False
 
     def apply(self, factors: Mapping[str, float], keys: Iterable[str]) -> None:
         """Set the options ``keys`` of each child to the parent's value times the unit's factor (default 1)."""
         if not self.is_split:
             return
-        groups = iter(self.optimizer.param_groups[: self._count()])
-        for members in self._sizes:
-            parent: Group = {}
-            for unit, _ in members:
-                group = next(groups)
-                if unit is None:
-                    parent = group
-                    continue
+        for (_, *units), (parent, *children) in self._families():
+            for unit, child in zip(units, children, strict=True):
                 for key in keys:
-                    _set(group, key, float(parent[key]) * factors.get(unit, 1.0))
+                    _set(child, key, float(parent[key]) * factors.get(unit, 1.0))
 
     def rates(self, factors: Mapping[str, float]) -> dict[int, float]:
         """id(parameter) -> its rate in a step; applies ``factors`` if the groups are merged between steps."""
-        groups = self.optimizer.param_groups
-        rates = {id(p): float(group["lr"]) for group in groups for p in group["params"]}
+        rates = {id(p): float(group["lr"]) for group in self.optimizer.param_groups for p in group["params"]}
         if not self.is_split:
-            for parent, members in zip(groups, self._sizes, strict=False):
-                for unit, positions in members:
-                    for position in positions:
-                        rates[id(parent["params"][position])] *= factors.get(unit or "", 1.0)
+            for key, unit in self._unit_of.items():
+                rates[key] *= factors.get(unit, 1.0)
         return rates
 
     def check(self) -> None:
         """Raise InputError if groups were removed, or a state dict with other groups was loaded."""
-        expected = self._count() if self.is_split else len(self._sizes)
-        if len(self.optimizer.param_groups) < expected:
+        found, expected = len(self.optimizer.param_groups), self._count()
+        if found < expected:
             raise InputError(
-                f"the optimizer has {len(self.optimizer.param_groups)} parameter groups, TempBalance made {expected}; "
+                f"the optimizer has {found} parameter groups, TempBalance made {expected}; "
                 "do not replace param_groups after TempBalance is built"
             )
 
     def _count(self) -> int:
-        return sum(len(members) for members in self._sizes)
+        """Number of the groups that are split, or that :meth:`split` made."""
+        return sum(map(len, self._members)) if self.is_split else len(self._members)
+
+    def _families(self) -> Iterator[tuple[Members, list[Group]]]:
+        """Members of each original group, and its parent and children."""
+        groups = iter(self.optimizer.param_groups)
+        for members in self._members:
+            yield members, list(islice(groups, len(members)))
 
 
 def _options(parent: Group) -> Group:
@@ -143,7 +134,7 @@ def _options(parent: Group) -> Group:
     return {
         key: value.clone() if isinstance(value, Tensor) else value
         for key, value in parent.items()
-        if key not in ("params", "param_names")
+        if key not in _PER_PARAMETER
     }
 
 

@@ -31,16 +31,12 @@ def _finite(alphas: ArrayLike) -> Rates:
     return values
 
 
-def _check_map(name: str, min_ratio: float, slope: float, equal: str) -> None:
-    if min_ratio < 0 or slope < 0:
-        raise InputError(f"{name} schedule: expected min_ratio >= 0 and slope >= 0, got {min_ratio}, {slope}")
+def _check(schedule: str, equal: str = "base", **parameters: float) -> None:
+    if min(parameters.values()) < 0:
+        expected = " and ".join(f"{name} >= 0" for name in parameters)
+        raise InputError(f"{schedule} schedule: expected {expected}, got {', '.join(map(str, parameters.values()))}")
     if equal not in ("base", "released"):
-        raise InputError(f"{name} schedule: equal is {equal!r}, expected 'base' or 'released'")
-
-
-def _check_strengths(name: str, s_min: float, s_max: float) -> None:
-    if s_min < 0 or s_max < 0:
-        raise InputError(f"{name} schedule: expected s_min >= 0 and s_max >= 0, got {s_min}, {s_max}")
+        raise InputError(f"{schedule} schedule: equal is {equal!r}, expected 'base' or 'released'")
 
 
 def sigmoid_schedule(
@@ -66,15 +62,12 @@ def sigmoid_schedule(
         >>> sigmoid_schedule([2.0, 2.5, 3.0], 1e-3, s_min=1.0, s_max=1.0).round(6)  # [L] -> [L]
         array([0.000321, 0.001   , 0.003114])
     """
-    _check_strengths("sigmoid", s_min, s_max)
+    _check("sigmoid", s_min=s_min, s_max=s_max)
     if tau <= 0:
         raise InputError(f"sigmoid schedule: expected tau > 0, got {tau}")
     values = _finite(alphas)
-    if not len(values):
-        return values
-    mean = values.mean()
     # Rounding can make the mean of equal numbers differ from them; that must not change a rate.
-    distance = np.zeros_like(values) if _all_equal(values) else values - mean
+    distance = np.zeros_like(values) if _all_equal(values) else values - values.mean()
     # tanh, unlike exp, does not overflow.
     share = 0.5 * np.tanh(tau * distance / 2)
     return base_lr * 10 ** (np.where(distance > 0, s_max, s_min) * share)
@@ -108,7 +101,7 @@ def linear_schedule(
         >>> linear_schedule([2.0, 2.5, 3.0], 1e-3, min_ratio=0.5, slope=1.0)  # [L] -> [L]
         array([0.0005, 0.001 , 0.0015])
     """
-    _check_map("linear", min_ratio, slope, equal)
+    _check("linear", equal, min_ratio=min_ratio, slope=slope)
     values = _finite(alphas)
     if _all_equal(values):
         return np.full(len(values), base_lr * (1.0 if equal == "base" else min_ratio + slope))
@@ -117,12 +110,15 @@ def linear_schedule(
 
 def sqrt_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
     """Rates proportional to sqrt(alpha), with the base rate as their mean: ``base * sqrt(a_i) / mean sqrt(a)``."""
-    return _proportional(np.sqrt(_positive(alphas)), base_lr)
+    values = _finite(alphas)
+    if (values <= 0).any():
+        raise InputError(f"sqrt schedule: expected positive numbers, got {values.min():g}")
+    return _proportional(np.sqrt(values), base_lr)
 
 
 def log2_schedule(alphas: ArrayLike, base_lr: float) -> Rates:
     """Rates proportional to log2(alpha): ``base * log2(a_i) / mean log2(a)``. Raises InputError below 1."""
-    values = _positive(alphas)
+    values = _finite(alphas)
     if (values < 1).any():
         raise InputError(f"log2 schedule: expected values of 1 or more, got {values.min():g}")
     return _proportional(np.log2(values), base_lr)
@@ -133,12 +129,11 @@ def exp_schedule(alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max
 
     ``base * exp(z_i) / mean exp(z)`` with ``z = (alpha - mean) / standard deviation``, clipped to
     ``[base * 10^(-s_min / 2), base * 10^(s_max / 2)]``. The paper's review thread has results for a schedule of this
-    name, but neither it nor the released code defines it. Exponents are standardised because exp(alpha), with alpha
-    between 2 and 6, would give nearly all of the rate to a few layers.
+    name, but nothing defines it. exp(alpha) itself, with alpha from 2 to 6, would give nearly all to a few layers.
 
     Raises InputError for exponents that are not finite or parameters out of range.
     """
-    _check_strengths("exp", s_min, s_max)
+    _check("exp", s_min=s_min, s_max=s_max)
     values = _finite(alphas)
     if _all_equal(values):
         return np.full(len(values), base_lr)
@@ -146,13 +141,6 @@ def exp_schedule(alphas: ArrayLike, base_lr: float, *, s_min: float = 1.0, s_max
     return np.clip(
         _proportional(np.exp(standardised), base_lr), base_lr * 10 ** (-s_min / 2), base_lr * 10 ** (s_max / 2)
     )
-
-
-def _positive(alphas: ArrayLike) -> Rates:
-    values = _finite(alphas)
-    if (values <= 0).any():
-        raise InputError(f"alphas: expected positive numbers, got {values.min():g}")
-    return values
 
 
 def _proportional(values: Rates, base_lr: float) -> Rates:
@@ -171,22 +159,18 @@ def rank_schedule(
 ) -> Rates:
     """Rates by rank: ``base * (min_ratio + slope * rank / L)``, rank 0 for the smallest exponent.
 
-    Equal exponents have their mean rank; if all are equal, they get the base rate. With ``equal="released"``, ties are
-    broken by order, as in the released code.
+    Equal exponents have their mean rank; if all are equal, they get the base rate. ``equal="released"`` breaks ties by
+    order, like the released code.
     """
-    _check_map("rank", min_ratio, slope, equal)
+    _check("rank", equal, min_ratio=min_ratio, slope=slope)
     values = _finite(alphas)
     if equal == "base" and _all_equal(values):
         return np.full(len(values), base_lr)
-
-    ranks = _mean_ranks(values) if equal == "base" else np.argsort(np.argsort(values, kind="stable"))
+    ranks: NDArray[Any] = np.argsort(np.argsort(values, kind="stable"))
+    if equal == "base":  # mean ranks (scipy's rankdata takes half a second to import)
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(counts) - (counts + 1) / 2)[inverse]
     return base_lr * (min_ratio + slope * ranks / max(len(values), 1))
-
-
-def _mean_ranks(values: Rates) -> Rates:
-    """Ranks from 0; equal values have their mean rank (scipy's rankdata takes half a second to import)."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
 
 
 SCHEDULES: dict[str, Callable[..., Rates]] = {
@@ -206,13 +190,11 @@ def get_schedule(name: str, **parameters: Any) -> Schedule:
     """
     if name not in SCHEDULES:
         raise InputError(f"schedule: {name!r} is unknown, expected one of {[*SCHEDULES, 'fixed']}")
-    function = SCHEDULES[name]
     given = {key: value for key, value in parameters.items() if value is not None}
-    allowed = set(function.__kwdefaults__ or {})
-    unknown = sorted(set(given) - allowed)
-    if unknown:
-        raise InputError(f"schedule {name!r} takes no {unknown[0]!r}, expected {sorted(allowed) or 'no parameters'}")
-    return partial(function, **given)
+    allowed = sorted(SCHEDULES[name].__kwdefaults__ or {})
+    if unknown := sorted(set(given).difference(allowed)):
+        raise InputError(f"schedule {name!r} takes no {unknown[0]!r}, expected {allowed or 'no parameters'}")
+    return partial(SCHEDULES[name], **given)
 
 
 def schedule_from(name: str, **parameters: Any) -> Schedule:
@@ -239,9 +221,9 @@ def grouped_rates(
         blocks: ``[L]`` block of each layer. A layer without one (None) keeps the base rate if the unit needs a block.
         base_lr: the base rate.
         schedule: from :func:`get_schedule`.
-        unit: ``block``: the schedule is applied to blocks, whose exponents are means over their layers. ``layer``:
-            it is applied to layers. ``layer_in_block`` (the released NLP code's "layer"): the block's rate times a
-            linear map of the layer's exponent within its block.
+        unit: what the schedule is applied to: ``block`` (the mean exponent of its layers) or ``layer``.
+            ``layer_in_block`` (the released NLP code's "layer"): the block's rate times a linear map of the layer's
+            exponent within its block.
         min_ratio: smallest factor of that linear map.
         slope: its largest factor minus its smallest factor.
         normalize: scale all rates, including base rates, so that their mean is the base rate.

@@ -1,23 +1,20 @@
-"""Hooks for training frameworks, imported when first used."""
+"""Hooks for training frameworks."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tempbalance.integrations._neuraloperator import balance_trainer as balance_trainer
-    from tempbalance.integrations._transformers import TempBalanceCallback as TempBalanceCallback
+from tempbalance.integrations._neuraloperator import balance_trainer
 
-_HOME = {
-    "TempBalanceCallback": "tempbalance.integrations._transformers",
-    "balance_trainer": "tempbalance.integrations._neuraloperator",
-}
+if TYPE_CHECKING:
+    from tempbalance.integrations._transformers import TempBalanceCallback
 
 __all__ = ["TempBalanceCallback", "balance_trainer"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name == "TempBalanceCallback":  # the only one that needs transformers
+        from tempbalance.integrations._transformers import TempBalanceCallback
+
+        return TempBalanceCallback
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,8 +22,8 @@ class TempBalanceCallback(TrainerCallback, ExportableState):
     """Balances the Trainer's own optimizer: ``Trainer(..., callbacks=[TempBalanceCallback(s_min=1, s_max=1)])``.
 
     The optimizer's groups are split only inside ``optimizer.step()``, so the Trainer's scheduler, logs (which show
-    the unbalanced rate) and checkpoints are those of a run without it. The Trainer's checkpoints include the
-    balancer's state, and ``trainer.train(resume_from_checkpoint=...)`` continues bit for bit.
+    the unbalanced rate) and checkpoints are as without it. The checkpoints include the balancer's state, and
+    ``trainer.train(resume_from_checkpoint=...)`` continues bit for bit.
 
     Args:
         every: updates between measurements. ``auto``: as many as in the released code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,6 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     lora_scale: float = 1.0
 
-    @property
-    def n_parameters(self) -> int:
-        """Number of values in all floating-point and complex tensors."""
-        return sum(t.numel() for t in self.tensors.values() if t.is_floating_point() or t.is_complex())
-
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a safetensors file, a transformers or adapter folder, or a torch state dict.
@@ -58,16 +53,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _read_folder(folder: Path) -> Checkpoint:
-    for name in _FOLDER_FILES:
-        path = folder / name
-        if path.is_file():
-            tensors = _read_shards(path) if name.endswith(".index.json") else _read_file(path)
-            return Checkpoint(folder, tensors, _lora_scale(folder / "adapter_config.json"))
-    candidates = sorted([*folder.glob("*.safetensors"), *(p for p in folder.iterdir() if p.suffix in PICKLES)])
-    if len(candidates) == 1:
-        return Checkpoint(folder, _read_file(candidates[0]), _lora_scale(folder / "adapter_config.json"))
-    found = f"{len(candidates)} weight files ({candidates[0].name}, ...)" if candidates else "no weight file"
-    raise DataError(f"{folder}: has {found}; give one file, or a folder with one of {', '.join(_FOLDER_FILES)}")
+    files = [folder / name for name in _FOLDER_FILES if (folder / name).is_file()]
+    if not files:
+        files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", *PICKLES))
+        if len(files) != 1:
+            found = f"{len(files)} weight files ({files[0].name}, ...)" if files else "no weight file"
+            raise DataError(f"{folder}: has {found}; give one file, or a folder with one of {', '.join(_FOLDER_FILES)}")
+    tensors = _read_shards(files[0]) if files[0].suffix == ".json" else _read_file(files[0])
+    return Checkpoint(folder, tensors, _lora_scale(folder / "adapter_config.json"))
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -84,9 +77,8 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     weight_map = _read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DataError(f"{index}: has no 'weight_map' from tensor names to files")
-    files: Iterable[Any] = dict.fromkeys(weight_map.values())
     tensors: dict[str, Tensor] = {}
-    for name in files:
+    for name in dict.fromkeys(weight_map.values()):
         if not isinstance(name, str) or Path(name).name != name:
             raise DataError(f"{index}: names the file {name!r}, expected a plain file name in the same folder")
         if not (index.parent / name).is_file():

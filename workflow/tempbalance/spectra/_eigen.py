@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -50,6 +51,34 @@ def unfold(weight: Tensor, *, conv1d: Conv1d = "matrix") -> Tensor:
     raise InputError(f"a weight of shape {tuple(weight.shape)} is not a matrix, expected 2 to 5 axes")
 
 
+def _starts(length: int, window: int) -> list[int]:
+    """Evenly spaced starts of the fewest windows that cover the length."""
+    count = math.ceil(length / window)
+    return [round(index * (length - window) / max(count - 1, 1)) for index in range(count)]
+
+
+def farms_windows(matrices: Tensor, *, aspect_ratio: float = 1.0) -> Tensor:
+    """Windows of one aspect ratio that cover each matrix; their eigenvalues are pooled (FARMS, arXiv 2506.06280).
+
+    The exponent of pure noise depends on the shape of the matrix (2.1 for 768 x 768, 3.5 for 3072 x 768). With windows
+    of one aspect ratio (longer over shorter side) it does not, so layers of different shapes can be compared. Windows
+    are as large as possible, and overlap if they do not divide the matrix evenly.
+
+    Maps ``[matrices, rows, columns]`` to ``[matrices * windows, longer, shorter]``.
+    """
+    if matrices.shape[-2] < matrices.shape[-1]:
+        matrices = matrices.mT
+    rows, columns = matrices.shape[-2:]
+    short = max(1, min(columns, int(rows / aspect_ratio)))
+    long = min(rows, max(1, round(short * aspect_ratio)))
+    windows = [
+        matrices[:, top : top + long, left : left + short]
+        for top in _starts(rows, long)
+        for left in _starts(columns, short)
+    ]
+    return torch.cat(windows)
+
+
 def promoted(matrices: Tensor) -> Tensor:
     """Convert half, bfloat16 and float8 (also complex) to single precision; leave single and double as they are."""
     if matrices.dtype in (torch.float64, torch.complex128, torch.float32, torch.complex64):
@@ -69,10 +98,6 @@ def _gram(matrices: Tensor) -> Tensor:
     return gram
 
 
-def _double(matrices: Tensor) -> Tensor:
-    return matrices.to(torch.complex128 if matrices.is_complex() else torch.float64)
-
-
 def _solve(matrices: Tensor) -> Tensor:
     # The released code computes singular values. The eigenvalues of W^T W are their squares, at half the cost or less.
     return torch.linalg.eigvalsh(_gram(matrices), UPLO="L").clamp_min(0)
@@ -83,21 +108,21 @@ def _needs_double(values: Tensor, min_eigenvalue: float | None) -> Tensor:
     largest = values[..., -1]
     needed = values[..., values.shape[-1] // 2] < FLOAT32_SAFE_SPREAD * largest
     if min_eigenvalue is not None:
-        noise = FLOAT32_NOISE * largest
-        near = (values - min_eigenvalue).abs() <= noise.unsqueeze(-1)
+        near = (values - min_eigenvalue).abs() <= FLOAT32_NOISE * largest.unsqueeze(-1)
         needed |= near.any(dim=-1)
     return needed
 
 
+@torch.no_grad()  # here, because grad mode is per thread
 def _spectrum(matrices: Tensor, min_eigenvalue: float | None) -> Tensor:
     """Ascending eigenvalues ``[matrices, n]`` of one batch, in the precision that its conditioning needs."""
-    real = torch.float64 if matrices.dtype in (torch.float64, torch.complex128) else torch.float32
-    if min(matrices.shape[-2:]) <= SMALL or real == torch.float64:
-        return _solve(_double(matrices)).to(real)
+    real, double = matrices.dtype.to_real(), torch.promote_types(matrices.dtype, torch.float64)
+    if min(matrices.shape[-2:]) <= SMALL or matrices.dtype == double:
+        return _solve(matrices.to(double)).to(real)
     values = _solve(matrices)
     again = _needs_double(values, min_eigenvalue)
     if again.any():
-        values[again] = _solve(_double(matrices[again])).to(real)
+        values[again] = _solve(matrices[again].to(double)).to(real)
     return values
 
 
@@ -109,44 +134,39 @@ def batched_eigenvalues(batches: Sequence[Tensor], *, min_eigenvalue: float | No
         min_eigenvalue: the filter that will be applied later. If an eigenvalue is too close to it for float32, the
             matrix is solved in float64.
 
-    Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device. Rows are ascending; the
-    type is float64 for a float64 weight and float32 otherwise. On a GPU, weights of equal shape are solved
-    together. On a CPU with several torch threads, weights are distributed over threads.
+    Returns one tensor ``[matrices, min(rows, columns)]`` for each batch, on its device: rows ascending, float64 for a
+    float64 weight and float32 otherwise. A GPU solves weights of equal shape together; a CPU uses its torch threads.
     """
-    with torch.no_grad():
-        batches = [promoted(batch.detach()) for batch in batches]
-        if any(batch.device.type != "cpu" for batch in batches):
-            return _by_shape(batches, min_eigenvalue)
-        workers = min(torch.get_num_threads(), len(batches))
-        if workers <= 1:
-            return [_spectrum(batch, min_eigenvalue) for batch in batches]
-        return _threaded(batches, min_eigenvalue, workers)
+    batches = [promoted(batch.detach()) for batch in batches]
+    solve = partial(_spectrum, min_eigenvalue=min_eigenvalue)
+    if any(batch.device.type != "cpu" for batch in batches):
+        return in_groups(batches, lambda batch: (batch.shape[1:], batch.dtype, batch.device), solve)
+    workers = min(torch.get_num_threads(), len(batches))
+    return list(map(solve, batches)) if workers <= 1 else _threaded(batches, solve, workers)
 
 
-def _by_shape(batches: Sequence[Tensor], min_eigenvalue: float | None) -> list[Tensor]:
-    kinds: dict[tuple, list[int]] = {}
-    for index, batch in enumerate(batches):
-        kinds.setdefault((batch.shape[1:], batch.dtype, batch.device), []).append(index)
-    results: list[Tensor] = [torch.empty(0)] * len(batches)
+def in_groups(
+    tensors: Sequence[Tensor], key: Callable[[Tensor], Hashable], function: Callable[[Tensor], Tensor]
+) -> list[Tensor]:
+    """Apply a function to tensors with equal keys at once, concatenated along their first axis."""
+    kinds: dict[Hashable, list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        kinds.setdefault(key(tensor), []).append(index)
+    results: dict[int, Tensor] = {}
     for indices in kinds.values():
-        values = _spectrum(torch.cat([batches[index] for index in indices]), min_eigenvalue)
-        for index, part in zip(indices, values.split([len(batches[index]) for index in indices]), strict=True):
-            results[index] = part
-    return results
+        values = function(torch.cat([tensors[index] for index in indices]))
+        results |= zip(indices, values.split([len(tensors[index]) for index in indices]), strict=True)
+    return [results[index] for index in range(len(tensors))]
 
 
-def _threaded(batches: Sequence[Tensor], min_eigenvalue: float | None, workers: int) -> list[Tensor]:
-    def solve(index: int) -> Tensor:
-        with torch.no_grad():  # grad mode is per thread
-            return _spectrum(batches[index], min_eigenvalue)
-
+def _threaded(batches: Sequence[Tensor], solve: Callable[[Tensor], Tensor], workers: int) -> list[Tensor]:
     # Largest first, so that no thread starts a large matrix last.
     order = sorted(range(len(batches)), key=lambda index: -min(batches[index].shape[-2:]))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more threads in a solver gain little, and compete with the pool
     try:
         with ThreadPoolExecutor(workers) as pool:
-            solved = dict(zip(order, pool.map(solve, order), strict=True))
+            solved = dict(zip(order, pool.map(solve, [batches[index] for index in order]), strict=True))
     finally:
         torch.set_num_threads(threads)
     return [solved[index] for index in range(len(batches))]
@@ -178,11 +198,12 @@ def esd(weight: Tensor, *, conv1d: Conv1d = "matrix", min_eigenvalue: float | No
     if not torch.isfinite(weight.detach()).all():
         raise InputError(f"a weight of shape {tuple(weight.shape)} has values that are not finite (NaN or infinity)")
     (values,) = batched_eigenvalues([unfold(weight, conv1d=conv1d)], min_eigenvalue=min_eigenvalue)
-    values = values.flatten().sort().values
-    return values if min_eigenvalue is None else drop_small(values, min_eigenvalue)
+    return drop_small(values.flatten().sort().values, min_eigenvalue)
 
 
-def drop_small(eigenvalues: Values, min_eigenvalue: float) -> Values:
-    """Eigenvalues above ``min_eigenvalue``; all of them if none is above."""
+def drop_small(eigenvalues: Values, min_eigenvalue: float | None) -> Values:
+    """Eigenvalues above ``min_eigenvalue``; all of them if none is above, or without a minimum."""
+    if min_eigenvalue is None:
+        return eigenvalues
     kept = eigenvalues[eigenvalues > min_eigenvalue]
     return kept if len(kept) else eigenvalues

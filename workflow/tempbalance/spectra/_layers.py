@@ -14,16 +14,12 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from tempbalance.errors import InputError
 from tempbalance.spectra._presets import Preset
 
-Kind = Literal["matrix", "spectral"]
-
 #: Prefixes that wrappers add to names: torch.compile, FSDP1 and activation checkpointing.
 _WRAPPER = re.compile(r"(^|(?<=\.))(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _BLOCK = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
 _EMBEDDING = re.compile(r"^(\w*embeddings?|embed_\w+|wte|wpe|relative_attention_bias|shared)$", re.IGNORECASE)
 _NORM = re.compile(r"(norm|^ln(_\w+)?$|^bn\d*$)", re.IGNORECASE)
 _LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.(?P<adapter>[^.]+))?\.weight$")
-
-
 SHARD = (
     "{name}: this process holds only a shard of the weight; use FSDP2 (fully_shard), which is gathered for you, or "
     "measure inside FSDP.summon_full_params or deepspeed.zero.GatheredParameters"
@@ -53,9 +49,15 @@ class Layer:
 
     name: str
     weight: str | None
-    kind: Kind = "matrix"
+    kind: Literal["matrix", "spectral"] = "matrix"
     block: str | None = None
     adapters: tuple[Adapter, ...] = ()
+
+    @property
+    def tensors(self) -> list[str]:
+        """Names of the weight and the adapters' tensors."""
+        adapters = [name for adapter in self.adapters for name in (adapter.a, adapter.b)]
+        return adapters if self.weight is None else [self.weight, *adapters]
 
 
 def clean_name(name: str) -> str:
@@ -71,13 +73,9 @@ def block_of(name: str) -> str | None:
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The model inside DistributedDataParallel, DataParallel or torch.compile."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
+    is_parallel = isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel)
+    inner = getattr(model, "module" if is_parallel else "_orig_mod", None)
+    return unwrapped(inner) if isinstance(inner, nn.Module) else model
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -87,11 +85,9 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def gathered(tensor: Tensor, name: str) -> Tensor:
-    """The whole tensor, even if this process holds only a shard of it.
+    """The whole tensor: DTensors (FSDP2, tensor parallelism) are gathered, by a call that every process must make.
 
-    DTensors (FSDP2, tensor parallelism) are gathered, by a collective call that every process must make.
-
-    Raises InputError for shards that only their framework can gather (FSDP1, DeepSpeed ZeRO-3).
+    Raises InputError for shards that only their framework can gather (DeepSpeed ZeRO-3), and for meta tensors.
     """
     if hasattr(tensor, "full_tensor"):
         return tensor.full_tensor()
@@ -102,14 +98,14 @@ def gathered(tensor: Tensor, name: str) -> Tensor:
     return tensor
 
 
-def _split(name: str) -> tuple[str, str]:
-    path, _, leaf = name.rpartition(".")
-    return path, leaf
+def _module_of(name: str) -> str:
+    """The last part of the path of a parameter's module."""
+    return name.rpartition(".")[0].rpartition(".")[2]
 
 
 def _layer_name(name: str) -> str | None:
     """The layer that a weight's name belongs to; None if it is not the name of a weight."""
-    path, leaf = _split(name)
+    path, _, leaf = name.rpartition(".")
     if leaf == "weight":
         return path.removesuffix(".base_layer") or name
     if leaf == "tensor" and path.endswith(".weight"):  # neuraloperator's factorised tensors
@@ -121,28 +117,23 @@ def _layer_name(name: str) -> str | None:
     return None
 
 
-def _kind(name: str, tensor: Tensor) -> Kind | None:
+def _kind(name: str, tensor: Tensor) -> Literal["matrix", "spectral"] | None:
     """The kind of a tensor by name and shape; None if it is not a layer's weight."""
     if tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex()):
         return None
     if tensor.is_complex():
         return "spectral"
     if _layer_name(name) is not None:
-        return "matrix" if tensor.ndim <= 5 and not _NORM.search(_split(_split(name)[0])[1]) else None
+        return "matrix" if tensor.ndim <= 5 and not _NORM.search(_module_of(name)) else None
     # AFNO stores its block-diagonal complex maps as real parameters [2, blocks, in, out].
     return "spectral" if tensor.ndim == 4 and tensor.shape[0] == 2 else None
-
-
-def _is_embedding(name: str, tensor: Tensor) -> bool:
-    return tensor.ndim == 2 and _EMBEDDING.match(_split(_split(name)[0])[1]) is not None
 
 
 def _adapters(tensors: Mapping[str, Tensor], scales: Mapping[str, float]) -> dict[str, tuple[Adapter, ...]]:
     """LoRA pairs by layer. ``scales`` is keyed by ``<layer>|<adapter>``."""
     sides: dict[tuple[str, str], dict[str, str]] = {}
     for name in tensors:
-        match = _LORA.match(name)
-        if match:
+        if match := _LORA.match(name):
             sides.setdefault((match["layer"], match["adapter"] or ""), {})[match["side"]] = name
     found: dict[str, tuple[Adapter, ...]] = {}
     for (layer, adapter), pair in sides.items():
@@ -168,9 +159,9 @@ def _find(
     seen: set[tuple] = set()
     for name, tensor in tensors.items():
         kind = _kind(name, tensor)
-        if kind is None or _LORA.match(name) or ".original_module." in name:
+        if kind is None or (kind == "spectral" and preset.spectral == "skip"):
             continue
-        if kind == "spectral" and preset.spectral == "skip":
+        if _LORA.match(name) or ".original_module." in name:
             continue
         identity = tensor_identity(tensor)
         # A head that is tied to an embedding table is an embedding.
@@ -213,32 +204,30 @@ def find_layers_in_state_dict(tensors: Mapping[str, Tensor], preset: Preset, *, 
 
     ``lora_scale`` is alpha / r of LoRA pairs, which a state dict does not contain.
     """
-    embeddings = [name for name, tensor in tensors.items() if _is_embedding(name, tensor)]
+    embeddings = [name for name, tensor in tensors.items() if tensor.ndim == 2 and _EMBEDDING.match(_module_of(name))]
     return _find(tensors, preset, embeddings, {"": lora_scale if preset.lora == "scaled" else 1.0})
 
 
+@torch.no_grad()
 def layer_weight(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
     """The weight of a layer as the forward pass uses it: ``W + scale * B @ A`` with adapters.
 
     Raises InputError for a shard that cannot be gathered, and for an adapter that does not fit its weight.
     """
-    with torch.no_grad():
-        weight = None if layer.weight is None else gathered(tensors[layer.weight], layer.weight).detach()
-        for adapter in layer.adapters:
-            a = gathered(tensors[adapter.a], adapter.a).detach()
-            b = gathered(tensors[adapter.b], adapter.b).detach()
-            if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
-                raise InputError(
-                    f"{layer.name}: LoRA factors of shapes {tuple(b.shape)} and {tuple(a.shape)} do not multiply"
-                )
-            product = adapter.scale * (b.float() @ a.float())
-            if weight is not None and weight.shape not in (product.shape, product.T.shape):
-                raise InputError(
-                    f"{layer.name}: a LoRA product of shape {tuple(product.shape)} does not fit its weight "
-                    f"{tuple(weight.shape)}"
-                )
-            if weight is not None and product.shape != weight.shape:
-                product = product.T  # transformers' Conv1D stores (in, out)
-            weight = product if weight is None else weight.float() + product
+    weight = None if layer.weight is None else gathered(tensors[layer.weight], layer.weight).detach()
+    for adapter in layer.adapters:
+        a, b = (gathered(tensors[name], name).detach() for name in (adapter.a, adapter.b))
+        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+            shapes = f"{tuple(b.shape)} and {tuple(a.shape)}"
+            raise InputError(f"{layer.name}: LoRA factors of shapes {shapes} do not multiply")
+        product = adapter.scale * (b.float() @ a.float())
+        if weight is None:
+            weight = product
+            continue
+        if weight.shape not in (product.shape, product.T.shape):
+            shapes = f"{tuple(product.shape)} does not fit its weight {tuple(weight.shape)}"
+            raise InputError(f"{layer.name}: a LoRA product of shape {shapes}")
+        # transformers' Conv1D stores (in, out)
+        weight = weight.float() + (product if product.shape == weight.shape else product.T)
     assert weight is not None  # noqa: S101 - a layer has a weight or an adapter
     return weight

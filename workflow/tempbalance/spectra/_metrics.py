@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tempbalance.errors import InputError
-from tempbalance.spectra._eigen import batched_eigenvalues, drop_small, promoted, unfold
-from tempbalance.spectra._farms import farms_windows
+from tempbalance.spectra._eigen import batched_eigenvalues, drop_small, farms_windows, in_groups, promoted, unfold
 from tempbalance.spectra._layers import Layer, find_layers, find_layers_in_state_dict, layer_weight, named_tensors
 from tempbalance.spectra._presets import Preset, get_preset
 from tempbalance.spectra._tail import TailFit, fit_tail, spectral_norm, stable_rank
@@ -37,8 +36,7 @@ class LayerSpectrum:
     Attributes:
         layer: the layer.
         shape: shape of its weight.
-        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``. Empty if the weight
-            has no spectrum.
+        spectra: ``[spectra, n]`` ascending, unfiltered; one row unless ``spectral="per_mode"``; empty without one.
         preset: options of the metrics.
         problem: why there is no spectrum, or None.
     """
@@ -55,8 +53,6 @@ class LayerSpectrum:
         return np.sort(self.spectra, axis=None)
 
     def _filtered(self) -> list[NDArray[np.floating]]:
-        if self.preset.min_eigenvalue is None:
-            return list(self.spectra)
         return [drop_small(row, self.preset.min_eigenvalue) for row in self.spectra]
 
     @cached_property
@@ -80,8 +76,12 @@ class LayerSpectrum:
     @property
     def alpha(self) -> float:
         """The heavy-tail exponent (for ``per_mode`` the mean over modes); NaN if it has none (:attr:`reason`)."""
+        return self._mean("alpha")
+
+    def _mean(self, name: str) -> float:
+        """Mean over the fits; NaN without one."""
         fits = self._fits[0]
-        return float(np.mean([fit.alpha for fit in fits])) if fits else float("nan")
+        return float(np.mean([getattr(fit, name) for fit in fits])) if fits else float("nan")
 
     def value(self, metric: str) -> float:
         """The value that a schedule maps to a rate; NaN for a layer without an exponent."""
@@ -98,7 +98,6 @@ class LayerSpectrum:
 
     def row(self) -> dict[str, Any]:
         """The layer's row of the metrics table."""
-        fits, reason = self._fits
         values = self.eigenvalues
         usable = len(values) >= 2 and values[-1] > 0
         return {
@@ -107,11 +106,11 @@ class LayerSpectrum:
             "shape": "x".join(map(str, self.shape)),
             "n_eigs": len(values),
             "alpha": self.alpha,
-            "ks_distance": float(np.mean([fit.ks_distance for fit in fits])) if fits else float("nan"),
+            "ks_distance": self._mean("ks_distance"),
             "stable_rank": stable_rank(values) if usable else float("nan"),
             "spectral_norm": spectral_norm(values) if usable else float("nan"),
-            "lambda_min": float(np.mean([fit.xmin for fit in fits])) if fits else float("nan"),
-            "reason": reason,
+            "lambda_min": self._mean("xmin"),
+            "reason": self.reason,
         }
 
 
@@ -140,39 +139,26 @@ def _problem(matrices: Tensor, largest: float, preset: Preset) -> str | None:
 
 def _to_host(tensors: Sequence[Tensor]) -> list[NDArray[np.floating]]:
     """Tensors as arrays, with one copy per device and type, because every copy from a GPU synchronises."""
-    kinds: dict[tuple, list[int]] = {}
-    for index, tensor in enumerate(tensors):
-        kinds.setdefault((tensor.device, tensor.dtype), []).append(index)
-    arrays: dict[int, NDArray[np.floating]] = {}
-    for indices in kinds.values():
-        flat = torch.cat([tensors[index].flatten() for index in indices]).cpu().numpy()
-        parts = np.split(flat, np.cumsum([tensors[index].numel() for index in indices])[:-1])
-        arrays |= {index: part.reshape(tensors[index].shape) for index, part in zip(indices, parts, strict=True)}
-    return [arrays[index] for index in range(len(tensors))]
+    flat = in_groups([tensor.flatten() for tensor in tensors], lambda part: (part.device, part.dtype), Tensor.cpu)
+    return [part.view(tensor.shape).numpy() for part, tensor in zip(flat, tensors, strict=True)]
 
 
-def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
+def _portions(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> Iterator[Sequence[Layer]]:
     """Groups of consecutive layers with at most :data:`PORTION` values in all; a larger layer is a group of its own."""
-    portion: list[Layer] = []
-    size = 0
-    for layer in layers:
+    first = size = 0
+    for index, layer in enumerate(layers):
         own = tensors[layer.weight].numel() if layer.weight is not None else 0
-        if portion and size + own > PORTION:
-            yield portion
-            portion, size = [], 0
-        portion.append(layer)
+        if index > first and size + own > PORTION:
+            yield layers[first:index]
+            first, size = index, 0
         size += own
-    if portion:
-        yield portion
+    yield layers[first:]
 
 
+@torch.no_grad()
 def spectra_of(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> list[LayerSpectrum]:
-    """Spectra of layers whose tensors are given by name.
-
-    The layers are solved in portions, so that their weights are not all gathered and copied at once.
-    """
-    with torch.no_grad():
-        return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
+    """Spectra of layers, solved in portions, so that their weights are not all gathered and copied at once."""
+    return [spectrum for some in _portions(layers, tensors) for spectrum in _portion_spectra(some, tensors, preset)]
 
 
 def _portion_spectra(layers: Sequence[Layer], tensors: Mapping[str, Tensor], preset: Preset) -> Iterator[LayerSpectrum]:
@@ -223,8 +209,7 @@ def layer_metrics(model: nn.Module, *, preset: str | Preset = "sciml", **changes
 
     Args:
         model: any torch model; it may be wrapped by DDP or torch.compile.
-        preset: ``"nlp"`` or ``"sciml"`` (:class:`Preset`). Keywords change its options
-            (``xmin_pos=1.5``, ``tail="ks"``, ``conv1d="released"``, ``min_count=2``, ...).
+        preset: ``"nlp"`` or ``"sciml"``; keywords change its options (:class:`Preset`), such as ``xmin_pos=1.5``.
 
     Returns a table indexed by layer name, with columns block, shape, n_eigs, alpha, ks_distance, stable_rank,
     spectral_norm, lambda_min (the eigenvalue where the tail starts) and reason (why alpha is NaN, otherwise missing).

@@ -8,14 +8,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from tempbalance.errors import InputError
 
 Conv1d = Literal["matrix", "released"]
-Transposed = Literal["matrix", "skip"]
-Spectral = Literal["skip", "per_mode", "pooled"]
-Lora = Literal["scaled", "unscaled"]
-Unit = Literal["block", "layer", "layer_in_block"]
-Norms = Literal["base", "preceding"]
-Timing = Literal["fresh", "lagged"]
-Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
-MetricScale = Literal["alpha", "released"]
 Tail = Literal["hill", "xmin_peak", "ks"]
 
 
@@ -31,17 +23,14 @@ class Preset:
             block times a linear map within the block; "layer" in the released NLP code).
         norms: unless the unit is the block, the rate of a block's parameters that belong to no layer (LayerNorm): the
             ``base`` rate, or that of the ``preceding`` layer in the block, as in the released NLP code.
-        timing: ``fresh``: rates follow the current weights, and the first update is balanced (SciML code). ``lagged``:
-            rates follow the exponents from before the last forward pass, so the first update is not balanced (NLP
-            code).
-        exclude: layers whose name contains one of these strings keep the base rate, and the mean exponent is over the
-            others.
-        conv1d: ``matrix`` treats a Conv1d like any convolution; ``released`` repeats the released code
-            (:func:`tempbalance.spectra.unfold`).
+        timing: rates follow the current weights (``fresh``, SciML code), or the exponents from before the last forward
+            pass (``lagged``, NLP code), so that the first update is not balanced.
+        exclude: layers whose name contains one of these strings keep the base rate and count in no mean.
+        conv1d: ``matrix``: a Conv1d is like any convolution; ``released``: :func:`tempbalance.spectra.unfold`.
         transposed: ``matrix`` treats a transposed convolution like any convolution; ``skip`` leaves it out, like the
             released code. A state dict does not show which convolutions are transposed, so there all count.
-        spectral: complex weights of spectral convolutions: ``skip`` leaves them out, ``pooled`` pools the eigenvalues
-            of all modes into one spectrum, ``per_mode`` uses the mean of the exponents of the modes.
+        spectral: complex weights of spectral convolutions: ``skip`` leaves them out, ``pooled`` pools all modes into
+            one spectrum, ``per_mode`` uses the mean of the modes' exponents.
         lora: whether an adapter's product is multiplied by its scale alpha / r.
         tail: how the start of the tail is chosen.
         metric: the value that the schedule maps to a rate. ``farms`` is the exponent of windows of one aspect ratio
@@ -58,17 +47,17 @@ class Preset:
     xmin_pos: float
     min_eigenvalue: float | None
     min_count: int
-    unit: Unit
-    timing: Timing
-    norms: Norms = "base"
+    unit: Literal["block", "layer", "layer_in_block"]
+    timing: Literal["fresh", "lagged"]
+    norms: Literal["base", "preceding"] = "base"
     exclude: tuple[str, ...] = ()
     conv1d: Conv1d = "matrix"
-    transposed: Transposed = "matrix"
-    spectral: Spectral = "skip"
-    lora: Lora = "scaled"
+    transposed: Literal["matrix", "skip"] = "matrix"
+    spectral: Literal["skip", "per_mode", "pooled"] = "skip"
+    lora: Literal["scaled", "unscaled"] = "scaled"
     tail: Tail = "hill"
-    metric: Metric = "alpha"
-    metric_scale: MetricScale = "alpha"
+    metric: Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"] = "alpha"
+    metric_scale: Literal["alpha", "released"] = "alpha"
     farms_ratio: float = 1.0
     embeddings: bool = False
 
@@ -102,11 +91,10 @@ def get_preset(preset: str | Preset, **changes: Any) -> Preset:
             raise InputError(f"preset: {preset!r} is unknown, expected one of {sorted(PRESETS)}")
         preset = PRESETS[preset]
     changes = {key: value for key, value in changes.items() if value is not None}
-    unknown = sorted(set(changes) - set(Preset.__dataclass_fields__))
+    options = list(Preset.__dataclass_fields__)
+    unknown = sorted(set(changes) - set(options))
     if unknown:
-        raise InputError(
-            f"preset option {unknown[0]!r} is unknown, expected one of {list(Preset.__dataclass_fields__)}"
-        )
+        raise InputError(f"preset option {unknown[0]!r} is unknown, expected one of {options}")
     for key, allowed in _CHOICES.items():
         if key in changes and changes[key] not in allowed:
             raise InputError(f"{key}: {changes[key]!r} is unknown, expected one of {list(allowed)}")
@@ -116,7 +104,5 @@ def get_preset(preset: str | Preset, **changes: Any) -> Preset:
     if not result.farms_ratio >= 1:
         raise InputError(f"farms_ratio: {result.farms_ratio!r} is out of range, expected 1 or more")
     if not result.min_count >= 2:
-        raise InputError(
-            f"min_count: {result.min_count!r} is out of range, expected 2 or more (a tail needs two points)"
-        )
+        raise InputError(f"min_count: {result.min_count!r} is out of range, expected 2 or more")
     return result

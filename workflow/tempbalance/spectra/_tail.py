@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,16 +71,7 @@ def pl_alpha_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> float:
         >>> round(pl_alpha_hill(esd(weight), xmin_pos=1.5), 1)  # pure noise
         2.9
     """
-    return fit_hill(eigenvalues, xmin_pos=xmin_pos).alpha
-
-
-def fit_hill(eigenvalues: Eigenvalues, *, xmin_pos: float = 2.0) -> TailFit:
-    """:func:`pl_alpha_hill` with its tail start and KS distance."""
-    if not xmin_pos > 1:
-        raise InputError(f"xmin_pos: {xmin_pos!r} is out of range, expected a number above 1")
-    values = _ascending(eigenvalues)
-    start = int(len(values) / xmin_pos)
-    return _fit(values, start)
+    return fit_tail(eigenvalues, xmin_pos=xmin_pos).alpha
 
 
 def _fit(values: NDArray[np.float64], start: int) -> TailFit:
@@ -101,14 +93,14 @@ def _best_start(values: NDArray[np.float64], starts: NDArray[np.intp]) -> TailFi
     logs = np.log(values, where=values > 0, out=np.zeros_like(values))
     sums = np.cumsum(logs[::-1])[::-1]
     counts = len(values) - np.arange(len(values))
-    best: tuple[float, int] = (np.inf, usable[0])
-    for start in usable:
+
+    def distance(start: int) -> float:
         count = counts[start]
         alpha = 1 + count / (sums[start] - count * logs[start])
         model = 1 - np.exp((1 - alpha) * (logs[start:] - logs[start]))
-        distance = float(np.abs(model - np.arange(count) / count).max())
-        best = min(best, (distance, start))
-    return _fit(values, best[1])
+        return float(np.abs(model - np.arange(count) / count).max())
+
+    return _fit(values, min(usable, key=distance))
 
 
 def alpha_ks_search(eigenvalues: Eigenvalues) -> TailFit:
@@ -133,21 +125,21 @@ def alpha_xmin_peak(eigenvalues: Eigenvalues) -> TailFit:
     return _best_start(values, np.flatnonzero(inside))
 
 
-_FITS: dict[str, Callable[[Eigenvalues, float], TailFit]] = {
-    "hill": lambda values, xmin_pos: fit_hill(values, xmin_pos=xmin_pos),
-    "xmin_peak": lambda values, _: alpha_xmin_peak(values),
-    "ks": lambda values, _: alpha_ks_search(values),
-}
-
-
 def fit_tail(eigenvalues: Eigenvalues, *, tail: Tail = "hill", xmin_pos: float = 2.0) -> TailFit:
     """Fit a tail; ``hill`` (with ``xmin_pos``), ``xmin_peak`` or ``ks`` chooses its start.
 
     Raises InputError for an unknown ``tail`` and for a spectrum without an exponent.
     """
-    if tail not in _FITS:
-        raise InputError(f"tail: {tail!r} is unknown, expected one of {list(_FITS)}")
-    return _FITS[tail](eigenvalues, xmin_pos)
+    if tail == "ks":
+        return alpha_ks_search(eigenvalues)
+    if tail == "xmin_peak":
+        return alpha_xmin_peak(eigenvalues)
+    if tail != "hill":
+        raise InputError(f"tail: {tail!r} is unknown, expected one of {list(get_args(Tail))}")
+    if not xmin_pos > 1:
+        raise InputError(f"xmin_pos: {xmin_pos!r} is out of range, expected a number above 1")
+    values = _ascending(eigenvalues)
+    return _fit(values, int(len(values) / xmin_pos))
 
 
 def stable_rank(eigenvalues: Eigenvalues) -> float:
