@@ -21,7 +21,8 @@ from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import PAGE, save, style
 from replication.settings.artifacts import Artifact
-from replication.statistics.overview import gain_table, measured_table, read_overview
+from replication.statistics.cells import read_table
+from replication.statistics.overview import gain_table, measured_table
 from synthetic_tables import (
     shipped_index,
     synthetic_layers,
@@ -472,7 +473,7 @@ def test_a_forest_without_cells_says_so(tmp_path):
     runs = synthetic_runs()
     gains = gain_table(runs[runs["method"] == "ft"], pd.DataFrame(columns=["artifact"]), [])
     gains.to_csv(tmp_path / "gains.csv", index=False)
-    assert "no cell" in draw_forest(read_overview(tmp_path / "gains.csv")).texts[0].get_text()
+    assert "no cell" in draw_forest(read_table(tmp_path / "gains.csv")).texts[0].get_text()
 
 
 # ---- files, style, small things --------------------------------------------------------------------------
