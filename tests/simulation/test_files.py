@@ -104,7 +104,7 @@ def test_a_killed_simulation_resumes_and_ends_with_the_same_bytes(tmp_path, monk
 
     def counted(settings, sample):
         again.append(sample)
-        return simulation._flow(settings, sample, 1)
+        return simulation._flow(settings, sample)
 
     monkeypatch.setattr(simulation, "PDES", {"cfd1d": counted})
     simulate(options, path)
