@@ -77,8 +77,7 @@ def burgers(start: Array, viscosity: float, times: Array) -> Array:
         u, v, ux, uy, vx, vy = np.fft.irfft2(
             np.stack([*spectrum, *(1j * k * one for one in spectrum for k in (kx, ky))]), s=start.shape[-2:]
         )
-        change: Spectrum = kept * np.fft.rfft2(-np.stack([u * ux + v * uy, u * vx + v * vy]))
-        return change
+        return kept * np.fft.rfft2(-np.stack([u * ux + v * uy, u * vx + v * vy]))
 
     return evolve(start, np.broadcast_to(-viscosity * (kx**2 + ky**2), (2, *kept.shape)), advected, times, 0.01)
 
@@ -90,8 +89,7 @@ def reaction(start: Array, times: Array) -> Array:
 
     def reacted(spectrum: Spectrum) -> Spectrum:
         u, v = np.fft.irfft2(spectrum, s=start.shape[-2:])
-        change: Spectrum = kept * np.fft.rfft2(np.stack([u - u**3 - THRESHOLD - v, u - v]))
-        return change
+        return kept * np.fft.rfft2(np.stack([u - u**3 - THRESHOLD - v, u - v]))
 
     return evolve(start, -np.multiply.outer(DIFFUSION, kx**2 + ky**2), reacted, times, 0.05)
 
