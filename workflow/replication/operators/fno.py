@@ -50,11 +50,7 @@ class FNO(nn.Module):
         self.fc1 = nn.Linear(width, HIDDEN)
         self.fc2 = nn.Linear(HIDDEN, out_channels)
         self._fixed: list[Tensor] = []
-        self._draw_spectral_weights(width)
-
-    def _draw_spectral_weights(self, width: int) -> None:
-        """The released initialisation: real and imaginary parts uniform in [0, 1 / width^2)."""
-        with torch.no_grad():
+        with torch.no_grad():  # the released initialisation: real and imaginary parts uniform in [0, 1 / width^2)
             for layer in self._spectral():
                 weight = layer.get_parameter("weight.tensor")
                 weight.copy_(torch.rand_like(weight) / width**2)
@@ -98,10 +94,8 @@ class FNO(nn.Module):
         modes = tuple(spectral[0].for_grid(points).shape[2:])
         if not products_pay(points, modes):
             return [partial(fft_layer, weights=weights, local=w) for weights, w in zip(spectral, self.w, strict=True)]
-        weights = self._fixed or self._real_weights(points)
-        return [
-            partial(fourier_layer, weights=real, local=w, modes=modes) for real, w in zip(weights, self.w, strict=True)
-        ]
+        pairs = zip(self._fixed or self._real_weights(points), self.w, strict=True)
+        return [partial(fourier_layer, weights=weights, local=w, modes=modes) for weights, w in pairs]
 
     def _project(self, x: Tensor) -> Tensor:
         x = x[(slice(None, -PADDING),) * self.ndim]

@@ -100,11 +100,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
     tensors = tensors.get("model", tensors) if isinstance(tensors, Mapping) else {}
     wanted = model.state_dict()
     for name, tensor in wanted.items():
-        if not isinstance(tensors.get(name), torch.Tensor) or tensors[name].shape != tensor.shape:
-            found = f"has {list(tensors[name].shape)}" if isinstance(tensors.get(name), torch.Tensor) else "lacks it"
+        shape = getattr(tensors.get(name), "shape", None)
+        if shape != tensor.shape:
+            found = "lacks it" if shape is None else f"has {list(shape)}"
             raise DataError(f"{path}: the model needs tensor '{name}' {list(tensor.shape)}, the file {found}")
-    unexpected = sorted(set(tensors) - set(wanted))
-    if unexpected:
+    if unexpected := sorted(set(tensors) - set(wanted)):
         raise DataError(f"{path}: unexpected tensor '{unexpected[0]}', which the model does not have")
     model.load_state_dict(tensors)
 
