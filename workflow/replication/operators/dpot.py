@@ -86,10 +86,9 @@ class TimeAggregation(nn.Module):
 class DPOT(nn.Module):
     """The network of DPOT (denoising operator transformer) for fine-tuning, without the denoising.
 
+    Shapes: :func:`replication.operators.models.build_model`, with ``ndim`` 2.
+
     Args:
-        in_channels: channels of all initial steps together; all channels of a step follow each other.
-        out_channels: channels of a frame.
-        ndim: 2.
         width: channels of the hidden layers (Tiny 512, Small 1024).
         depth: blocks (Tiny 4, Small 6).
         heads: blocks of channels of the Fourier attention (Tiny 4, Small 8).
@@ -154,13 +153,7 @@ class DPOT(nn.Module):
         )
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
-        """Predict a frame.
-
-        Args:
-            frames: ``[batch, x, y, in_channels]``; each axis a multiple of the patch.
-            grid: not used; the network makes its own coordinates, from 0 to 1 inclusive.
-
-        Returns ``[batch, x, y, out_channels]``.
+        """Predict a frame; ``grid`` is not used, as the network makes its own coordinates, from 0 to 1 inclusive.
 
         Raises ConfigError if the patches do not fill the grid.
         """

@@ -30,13 +30,8 @@ def examples(
     """Arrays to save.
 
     ``target`` and ``prediction`` are ``[sample, x, (y), frames, channel]`` in physical units, ``grid`` is
-    ``[x, (y), ndim]``. ``channels``, ``times`` and ``samples`` (rows of the data file) label the axes.
-
-    Args:
-        model: the trained model; None for a run that diverged, whose ``prediction`` has no samples.
-        fields: the test set.
-        scale: the standardisation of the training.
-        labels: from :func:`example_labels`.
+    ``[x, (y), ndim]``. ``labels`` (:func:`example_labels`) name the axes. Without a model, for a run that diverged,
+    ``prediction`` has no samples.
     """
     few = fields.part(slice(COUNT))
     prediction = few.target[:0] if model is None else predict(model.eval(), few, scale)

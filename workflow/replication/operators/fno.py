@@ -31,12 +31,8 @@ class FNO(nn.Module):
     Fourier layers are computed by matrix products (:mod:`replication.operators.spectral`), or by neuraloperator's layer
     and its FFT if products are slower (:func:`replication.operators.spectral.products_pay`).
 
-    Args:
-        in_channels: channels of all initial steps together, without the grid.
-        out_channels: channels of the predicted frame.
-        ndim: space dimensions, 1 or 2.
-        modes: positive Fourier modes kept along each axis; as many negative ones, except along the last axis.
-        width: channels of the hidden layers.
+    ``modes`` is the number of positive Fourier modes kept along each axis (and of negative ones, except along the last
+    axis), ``width`` that of the hidden layers' channels. Shapes: :func:`replication.operators.models.build_model`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, ndim: int, *, modes: int = 12, width: int = 20) -> None:
@@ -71,14 +67,7 @@ class FNO(nn.Module):
         return [layer for layer in self.conv if isinstance(layer, SpectralWeights)]
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
-        """Predict a frame.
-
-        Args:
-            frames: ``[batch, x, (y), in_channels]``.
-            grid: coordinates ``[batch, x, (y), ndim]``.
-
-        Returns ``[batch, x, (y), out_channels]``.
-        """
+        """Predict a frame."""
         x = self.fc0(torch.cat((frames.movedim(0, -2), grid.movedim(0, -2)), dim=-1))
         x = functional.pad(x, (0, 0, 0, 0) + (0, PADDING) * self.ndim).float()
         with torch.autocast(x.device.type, enabled=False):  # the transform needs float32

@@ -21,19 +21,12 @@ from replication.simulation.data import PDEFile
 
 @dataclass(frozen=True)
 class Fields:
-    """Samples in memory.
+    """Samples in memory."""
 
-    Attributes:
-        inputs: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame.
-        target: frames to predict ``[sample, x, (y), frames, channel]``.
-        grid: coordinates ``[x, (y), ndim]``.
-        steady: whether ``inputs`` is not part of the solution (Darcy).
-    """
-
-    inputs: Tensor
-    target: Tensor
-    grid: Tensor
-    steady: bool
+    inputs: Tensor  #: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame
+    target: Tensor  #: frames to predict ``[sample, x, (y), frames, channel]``
+    grid: Tensor  #: coordinates ``[x, (y), ndim]``
+    steady: bool  #: whether ``inputs`` is not part of the solution (Darcy)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -124,14 +117,10 @@ class Scale(NamedTuple):
 
 
 def rollout(model: nn.Module, inputs: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
-    """Predict frame by frame. The input of each frame is as many preceding frames as there are initial steps.
+    """Predict ``steps`` frames, each from as many preceding ones as there are initial steps.
 
-    Args:
-        model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
-        inputs: initial steps ``[batch, x, (y), frames, channel]``.
-        grid: coordinates ``[x, (y), ndim]``.
-        steps: number of frames to predict.
-        unroll: number of last frames to backpropagate through; 0: all.
+    The arguments ``inputs`` and ``grid`` are those of :class:`Fields`. The gradient goes through the last ``unroll``
+    frames; 0: all.
 
     Returns ``[batch, x, (y), steps, channel]``, float32.
     """

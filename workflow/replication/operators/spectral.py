@@ -146,13 +146,9 @@ def real_weights(weight: Tensor) -> Tensor:
 
 
 def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int, ...]) -> Tensor:
-    """Spectral convolution plus 1x1 convolution.
+    """Spectral convolution plus the 1x1 convolution ``local`` of ``[x, (y), batch, channel]``, float32, contiguous.
 
-    Args:
-        x: ``[x, (y), batch, channel]``, float32, contiguous.
-        weights: from :func:`real_weights`.
-        local: the 1x1 convolution.
-        modes: modes kept along each axis.
+    ``weights`` come from :func:`real_weights`; ``modes`` are kept along each axis.
     """
     matrices = transform(tuple(x.shape[:-2]), modes, x.device)
     weight, bias = local.get_parameter("weight"), local.get_parameter("bias")

@@ -79,16 +79,10 @@ def train_epoch(
     loss_name: str = "mse",
     noise: float = 0.0,
 ) -> float:
-    """Train for one epoch; returns the sum of the losses of the batches.
+    """Train for one epoch on batches, given by the indices of their samples; returns the sum of their losses.
 
-    Args:
-        model: the operator.
-        optimizer: its optimizer.
-        fields: training samples.
-        batches: indices of the samples of each batch.
-        unroll: see :func:`replication.operators.rollout.rollout`.
-        loss_name: key of :data:`replication.operators.rollout.LOSSES`.
-        noise: ``share`` in :func:`replication.operators.rollout.with_noise`.
+    ``loss_name`` is a key of :data:`replication.operators.rollout.LOSSES`. For ``unroll`` and ``noise`` see ``rollout``
+    and ``with_noise`` there.
     """
     model.train()
     total = 0.0
@@ -125,13 +119,8 @@ def train(
     on the validation set, and the test set is evaluated with the chosen and the final weights. With
     ``evaluate_test_every``, the released protocol (best epoch on the test set) is recorded too.
 
-    Args:
-        spec: the run.
-        data: HDF5 file in PDEBench's layout.
-        indices: rows of the training pool.
-        run: the run's folder.
-        device: torch device.
-        weights: state dict to start from; None: the model as built from its options.
+    ``data`` is an HDF5 file in PDEBench's layout, ``indices`` are rows of its training pool. ``weights`` is the state
+    dict to start from; None: the model as built from its options.
 
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """

@@ -173,18 +173,16 @@ def _diffuse(state: Array, dt: float, width: float, normal: float, tangential: f
     """Set ``new`` to the state after its velocities have diffused for ``dt``."""
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     new[:] = state
+    rho = state[0]
     for k in range(1, 3):
+        v = state[k]
         along_x = 0.5 * dt * (normal if k == 1 else tangential) / (width * width) if nx > 1 else 0.0
         along_y = 0.5 * dt * (tangential if k == 1 else normal) / (width * width) if ny > 1 else 0.0
         for i in range(GHOSTS, nx + GHOSTS):
             for j in range(GHOSTS, ny + GHOSTS):
-                r, w = state[0, i, j], state[k, i, j]
-                across = (r + state[0, i + 1, j]) * (state[k, i + 1, j] - w) - (r + state[0, i - 1, j]) * (
-                    w - state[k, i - 1, j]
-                )
-                up = (r + state[0, i, j + 1]) * (state[k, i, j + 1] - w) - (r + state[0, i, j - 1]) * (
-                    w - state[k, i, j - 1]
-                )
+                r, w = rho[i, j], v[i, j]
+                across = (r + rho[i + 1, j]) * (v[i + 1, j] - w) - (r + rho[i - 1, j]) * (w - v[i - 1, j])
+                up = (r + rho[i, j + 1]) * (v[i, j + 1] - w) - (r + rho[i, j - 1]) * (w - v[i, j - 1])
                 new[k, i, j] = w + (along_x * across + along_y * up) / r
     _wrap(new)
 
@@ -244,16 +242,10 @@ def _evolve(start: Array, width: float, times: Array, eta: float, zeta: float) -
 
 
 def evolve(start: Array, width: float, times: Array, eta: float, zeta: float) -> Array:
-    """States at the given times.
+    """States ``[len(times), 4, nx, ny]`` at ascending times, for ``start`` ``[4, nx, ny]`` at the first one.
 
-    Args:
-        start: ``[4, nx, ny]`` at ``times[0]``.
-        width: cell width along both axes.
-        times: ascending; steps are shortened to end at each of them.
-        eta: shear viscosity (kinematic).
-        zeta: bulk viscosity (kinematic).
-
-    Returns ``[len(times), 4, nx, ny]``.
+    ``width`` is that of a cell, ``eta`` and ``zeta`` are the kinematic shear and bulk viscosities. Steps are shortened
+    to end at each of the times.
     """
     if start.shape[2] > 1:
         return _evolve(start, width, times, eta, zeta)

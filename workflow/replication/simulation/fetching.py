@@ -87,10 +87,8 @@ def _receive(response: Any, part: Path, start: int) -> None:
 def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) -> None:
     """Store a published file, or the user's own, as ``out``, check it, and write its manifest ``<out>.json``.
 
-    Args:
-        options: ``file``, ``url`` and ``md5`` of the published file; or ``source: file`` and the user's ``file``.
-        out: path to store the file at.
-        folder: folder with a copy of the published file, which is then not downloaded.
+    ``options`` are ``file``, ``url`` and ``md5`` of the published file, or ``source: file`` and the user's ``file``. If
+    ``folder`` has a copy of the published file, it is not downloaded.
 
     Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
     """

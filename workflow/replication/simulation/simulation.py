@@ -41,40 +41,27 @@ REPORT_EVERY_S = 5.0
 class Simulation:
     """Options of a simulated data set.
 
-    Attributes:
-        pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes), ``darcy``, ``advection2d``, ``burgers2d``,
-            ``reaction2d`` (diffusion-reaction), or ``mixture``. The last four are stored as 2-D flow.
-        samples: number of samples; sample k depends only on ``seed`` and k.
-        cells: grid cells of the solver along each axis.
-        stored_cells: stored grid cells along each axis, as means over ``cells / stored_cells`` cells; 0: all.
-        frames: number of stored times, from 0 to ``t_end`` (not darcy).
-        t_end: last time (not darcy).
-        seed: seed of the initial fields.
-        eta: shear viscosity (flow), viscosity (burgers2d).
-        zeta: bulk viscosity (flow).
-        mach: Mach number of the initial velocity (cfd2d).
-        lowest_level: lower limit of the mean density and temperature (cfd2d).
-        highest_level: upper limit of the mean density and temperature (cfd2d).
-        beta: constant source (darcy).
-        solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
-            GPU). They agree to 1e-8 but not bit for bit, so the solver is an option of the data set.
-        parts: simulations of which a mixture takes one sample each in turn, as options that differ from the mixture's.
+    ``pde`` is ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes), ``darcy``, ``advection2d``, ``burgers2d``,
+    ``reaction2d`` (diffusion-reaction), or ``mixture``. The last four are stored as 2-D flow.
     """
 
     pde: str
-    samples: StrictInt = Field(ge=1)
-    cells: StrictInt = Field(ge=8)
-    stored_cells: StrictInt = Field(0, ge=0)
-    frames: StrictInt = Field(21, ge=2)
+    samples: StrictInt = Field(ge=1)  #: sample k depends only on ``seed`` and k
+    cells: StrictInt = Field(ge=8)  #: grid cells of the solver along each axis
+    stored_cells: StrictInt = Field(0, ge=0)  #: stored cells, as means over ``cells / stored_cells`` cells; 0: all
+    frames: StrictInt = Field(21, ge=2)  #: stored times, from 0 to ``t_end`` (not darcy)
     t_end: StrictFloat = Field(1.0, gt=0, lt=1e6)
     seed: StrictInt = Field(0, ge=0)
-    eta: StrictFloat = Field(0.01, ge=0, le=10)
-    zeta: StrictFloat = Field(0.01, ge=0, le=10)
-    mach: StrictFloat = Field(0.1, gt=0, lt=1e6)
-    lowest_level: StrictFloat = Field(0.1, gt=0, le=1e3)
-    highest_level: StrictFloat = Field(10.0, gt=0, le=1e3)
-    beta: StrictFloat = 100.0
+    eta: StrictFloat = Field(0.01, ge=0, le=10)  #: shear viscosity (flow), viscosity (burgers2d)
+    zeta: StrictFloat = Field(0.01, ge=0, le=10)  #: bulk viscosity (flow)
+    mach: StrictFloat = Field(0.1, gt=0, lt=1e6)  #: Mach number of the initial velocity (cfd2d)
+    lowest_level: StrictFloat = Field(0.1, gt=0, le=1e3)  #: lower limit of the mean density and temperature (cfd2d)
+    highest_level: StrictFloat = Field(10.0, gt=0, le=1e3)  #: upper limit of both
+    beta: StrictFloat = 100.0  #: constant source (darcy)
+    #: ``numba`` is compiled, with one core per worker; ``torch`` (flow only) computes a batch of samples at once, for a
+    #: GPU. They agree to 1e-8 but not bit for bit, so the solver is an option of the data set.
     solver: Literal["numba", "torch"] = "numba"
+    #: A mixture takes one sample from each of these in turn; they are options that differ from the mixture's.
     parts: tuple[dict[str, Any], ...] = ()
 
     @classmethod
@@ -342,11 +329,8 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device:
     Samples are first stored as part files in ``<out>.parts-<hash>``, so that a killed simulation can be resumed. The
     file has the same bytes for any number of workers and interruptions. Meanwhile it needs twice its size on disk.
 
-    Args:
-        options: options of :class:`Simulation`; other keys are ignored.
-        out: the HDF5 file.
-        workers: worker processes of the compiled solver, each on one thread.
-        device: torch device of the batched solver.
+    ``options`` are those of :class:`Simulation`; other keys are ignored. The compiled solver has ``workers`` processes,
+    each on one thread; the batched solver uses ``device``.
 
     Raises ConfigError for options that are not valid, DataError if a sample is not finite.
     """
