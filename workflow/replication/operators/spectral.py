@@ -46,14 +46,11 @@ class SpectralWeights(nn.Module):
 
 
 class Transform(NamedTuple):
-    """A truncated Fourier transform as real matrices: for the last axis, and in 2-D also for the first.
+    """A truncated Fourier transform as real matrices: for the last axis, and in 2-D also for the first."""
 
-    Attributes:
-        analysis: from a field to the real and imaginary parts of its kept modes.
-        synthesis: from the four products of real and imaginary parts of modes and weights to a field.
-    """
-
+    #: From a field to the real and imaginary parts of its kept modes.
     analysis: list[Tensor]
+    #: From the four products of real and imaginary parts of modes and weights to a field.
     synthesis: list[Tensor]
 
 

@@ -52,13 +52,8 @@ class State:
     def save(self, folder: Path) -> None:
         """Write the state into a folder."""
         values: dict[str, Any] = {name: getattr(self, name).state_dict() for name in PARTS}
-        values |= {
-            "shuffler": self.shuffler.get_state(),
-            "rng": torch.get_rng_state(),
-            "last_val": self.last_val,
-            "epoch": self.epoch,
-        }
-        torch.save(values, folder / "state.pt")
+        values |= {"shuffler": self.shuffler.get_state(), "rng": torch.get_rng_state()}
+        torch.save({**values, "last_val": self.last_val, "epoch": self.epoch}, folder / "state.pt")
 
     def load(self, folder: Path) -> None:
         """Restore the state from a folder."""

@@ -13,9 +13,8 @@ Array = NDArray[np.float64]
 def operator(coefficient: Array) -> sparse.csc_matrix:
     """The five-point finite-volume operator of ``-div(a grad .)`` for cell averages.
 
-    Args:
-        coefficient: ``[n, n]``, positive. A face has the harmonic mean of its two cells, so that the flux is continuous
-            across a jump. Boundary faces are half a cell from the cell's centre.
+    A face has the harmonic mean of its two cells' coefficients (``[n, n]``, positive), so that the flux is continuous
+    across a jump. Boundary faces are half a cell from the cell's centre.
 
     Returns ``[n*n, n*n]``, symmetric positive definite.
     """

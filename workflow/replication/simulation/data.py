@@ -21,14 +21,8 @@ Array = NDArray[np.float32]
 class PDEFile:
     """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``); a context manager.
 
-    Opening it reads only the shapes.
-
-    Attributes:
-        fields: names of the channels, in order.
-        ndim: space dimensions.
-        rows: number of samples.
-        frames: number of times (1 for Darcy).
-        steady: whether the file maps a coefficient to a solution (Darcy).
+    Opening it reads only the shapes: ``ndim`` space dimensions, ``rows`` samples, ``frames`` (1 for Darcy). ``fields`` are
+    the channels' names, in order. ``steady``: the file maps a coefficient to a solution (Darcy).
 
     Raises DataError if the file is missing, damaged or not HDF5, if it lacks a data set, or if shapes differ.
     """
@@ -173,13 +167,10 @@ def split(rows: int, options: Mapping[str, Any]) -> Split:
             f"{max(rows - test - validation, 0)} of {rows} rows to train on; at least 2 are needed"
         )
     pool = np.arange(test, rows)
-    candidates = pool[1::2] if _is_published(options) and len(pool) >= 2 * validation else pool
+    every_second = options.get("source") == "pdebench" and len(pool) >= 2 * validation
+    candidates = pool[1::2] if every_second else pool
     held_out = candidates[:validation]
     return Split(np.arange(test), held_out, np.setdiff1d(pool, held_out))
-
-
-def _is_published(options: Mapping[str, Any]) -> bool:
-    return options.get("source") == "pdebench"
 
 
 def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
@@ -190,7 +181,7 @@ def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
 
 def held_out_rows(data: Path, options: Mapping[str, Any]) -> list[int]:
     """Positions in the published training set of the samples held out for validation; none if simulated."""
-    if not _is_published(options):
+    if options.get("source") != "pdebench":
         return []
     with PDEFile(data) as file:
         parts = split(file.rows, options)

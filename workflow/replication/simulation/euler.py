@@ -7,10 +7,8 @@ fluxes are multiplied by the density, so momentum is conserved. Viscous heating 
 pressure is larger by orders of magnitude.
 
 State arrays are ``[4, nx, ny]`` float64: density, velocity along x, velocity along y, pressure. In one space dimension,
-``ny = 1``.
-
-Internally, arrays have two ghost cells on each side. The inner loops are branch-free, along the last axis, and in
-blocks of a fixed length, so that compilers vectorise them.
+``ny = 1``. Internally, arrays have two ghost cells on each side. The inner loops are branch-free, along the last axis,
+and in blocks of a fixed length, so that compilers vectorise them.
 """
 
 from __future__ import annotations

@@ -31,16 +31,10 @@ def wavenumbers(points: int) -> tuple[Array, Array]:
 def evolve(
     start: Array, linear: Spectrum | Array, nonlinear: Term | None, times: Array, largest_step: float = 1.0
 ) -> Array:
-    """States at the given times.
+    """States ``[len(times), field, n, n]`` at ascending times, for ``start`` ``[field, n, n]`` at the first one.
 
-    Args:
-        start: ``[field, n, n]`` at ``times[0]``.
-        linear: the multiplier ``L``, ``[field, n, n / 2 + 1]``.
-        nonlinear: function from the spectra of the fields to those of ``N``; None: no such term.
-        times: ascending.
-        largest_step: largest time step of the nonlinear term.
-
-    Returns ``[len(times), field, n, n]``.
+    ``linear`` is the multiplier ``L``, ``[field, n, n / 2 + 1]``. ``nonlinear`` maps the spectra of the fields to those
+    of ``N``, in steps of at most ``largest_step``; None: no such term.
     """
     spectrum = np.fft.rfft2(start)
     frames = [start]
