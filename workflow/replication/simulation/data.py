@@ -21,8 +21,8 @@ Array = NDArray[np.float32]
 class PDEFile:
     """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``); a context manager.
 
-    Opening it reads only the shapes: ``ndim`` space dimensions, ``rows`` samples, ``frames`` (1 for Darcy). ``fields`` are
-    the channels' names, in order. ``steady``: the file maps a coefficient to a solution (Darcy).
+    Opening it reads only the shapes: ``ndim`` space dimensions, ``rows`` samples, ``frames`` (1 for Darcy). ``fields``
+    are the channels' names, in order. ``steady``: the file maps a coefficient to a solution (Darcy).
 
     Raises DataError if the file is missing, damaged or not HDF5, if it lacks a data set, or if shapes differ.
     """
