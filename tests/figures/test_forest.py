@@ -8,7 +8,8 @@ from synthetic_figures import figure_data, labels, published_table
 
 from replication.figures.agreement import draw_agreement
 from replication.figures.forest import draw_forest
-from replication.statistics.overview import gain_table, measured_table, read_overview
+from replication.statistics.cells import read_table
+from replication.statistics.overview import gain_table, measured_table
 from synthetic_tables import synthetic_runs
 
 
@@ -72,4 +73,4 @@ def test_a_forest_without_cells_says_so(tmp_path):
     runs = synthetic_runs()
     gains = gain_table(runs[runs["method"] == "ft"], pd.DataFrame(columns=["artifact"]), [])
     gains.to_csv(tmp_path / "gains.csv", index=False)
-    assert "no cell" in draw_forest(read_overview(tmp_path / "gains.csv")).texts[0].get_text()
+    assert "no cell" in draw_forest(read_table(tmp_path / "gains.csv")).texts[0].get_text()

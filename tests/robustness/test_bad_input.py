@@ -245,7 +245,7 @@ def test_a_file_that_is_not_there(refuse):
 
 
 def test_a_folder_in_place_of_a_file(refuse):
-    refuse("experiments", "folder", config="experiments")
+    refuse("experiments", "Is a directory", config="experiments")
 
 
 def test_a_link_to_itself(repository, refuse):

@@ -73,6 +73,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"models": {"net": {"title": 3}}}, "title"),
     ({"models": {"net": {"title": ""}}}, "title"),
     ({"models": None}, "mapping"),
+    ({"models": {"net": {"family": ["sciml"]}}}, "one of nlp, sciml"),
     ({"methods": {"tb": {"balance": {"tau": "hot"}}}}, "tau"),
     ({"methods": {"tb": {"balance": {"temperature": 1}}}}, "unknown key 'temperature'"),
     ({"methods": {"tb": {"balance": {"schedule": "cosine"}}}}, "schedule"),

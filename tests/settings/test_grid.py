@@ -251,10 +251,13 @@ def test_a_pretraining_is_resolved_and_part_of_what_starts_from_it(repository):
     [
         (
             {"dataset": "mixtur"},
-            "model 'fno': model option 'pretrain' names the unknown dataset 'mixtur' .did you mean 'mixture'",
+            "model 'fno': model option 'pretrain': unknown dataset 'mixtur' .did you mean 'mixture'",
         ),
         ({"epochs": 3}, "model 'fno': model option 'pretrain': unknown key 'epochs'"),
-        ({"hyper": {"epochs": 3}}, "model 'fno': hyper-parameters: key 'batch_size' is missing"),
+        (
+            {"hyper": {"epochs": 3}},
+            "model 'fno': model option 'pretrain': key 'batch_size' is missing below key 'hyper'",
+        ),
     ],
 )
 def test_mistakes_in_a_pretraining_are_named(repository, changes, words):

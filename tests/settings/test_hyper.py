@@ -73,7 +73,7 @@ def test_resolving_twice_changes_nothing_and_defaults_are_filled_in():
     assert resolve("sciml", method, hyper)[0]["balance"] == method["balance"]
 
 
-def test_hyper_parameters_overrule_the_method_and_the_sides_overrule_s():
+def test_hyper_parameters_override_the_method_and_the_sides_override_s():
     method = {"optimizer": "sam", "rho": 0.1, "balance": {"s_min": 0.1, "tau": 5}}
     resolved = resolved_hyper("nlp", method, {**HYPER_NLP, "rho": 0.2, "s": 1.0, "s_max": 2.0})
     assert resolved["rho"] == 0.2
@@ -103,7 +103,7 @@ def test_a_method_that_does_not_balance_or_reads_other_options_ignores_the_rest(
         ("sciml", {"epochs": 2.0}, "key 'epochs' is 2.0, expected a whole number"),
         ("sciml", {"standardise": 1}, "key 'standardise' is 1, expected true or false"),
         ("sciml", {"precision": "fp16"}, "key 'precision' is 'fp16', expected one of fp32, tf32, bf16"),
-        ("nlp", {"lr": float("nan")}, "key 'lr' is nan, a finite number was expected"),
+        ("nlp", {"lr": float("nan")}, "key 'lr' is nan, expected a finite number"),
     ],
 )
 def test_hyper_parameters_that_are_not_valid_are_named(family, changes, words):

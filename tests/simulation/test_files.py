@@ -104,7 +104,7 @@ def test_a_killed_simulation_resumes_and_ends_with_the_same_bytes(tmp_path, monk
 
     def counted(settings, sample):
         again.append(sample)
-        return simulation._flow(settings, sample, 1)
+        return simulation._flow(settings, sample)
 
     monkeypatch.setattr(simulation, "PDES", {"cfd1d": counted})
     simulate(options, path)
@@ -298,36 +298,36 @@ class Server:
         return Response()
 
 
-def test_a_download_is_resumed_and_checked(flow, tmp_path):
+def test_a_download_is_resumed_and_checked(flow, tmp_path, monkeypatch):
     content = flow.read_bytes()
     md5 = hashlib.md5(content).hexdigest()
     target = tmp_path / "file.h5"
+    monkeypatch.setattr(requests, "get", Server(content, breaks_at=1000))
     with pytest.raises(DataError, match=r"cannot be downloaded \(ConnectionError\)"):
-        download("https://x", target, md5, get=Server(content, breaks_at=1000))
+        download("https://x", target, md5)
     server = Server(content)
-    download("https://x", target, md5, get=server)
+    monkeypatch.setattr(requests, "get", server)
+    download("https://x", target, md5)
     assert server.asked == ["bytes=1000-"]
     assert target.read_bytes() == content
 
 
-def test_a_server_without_ranges_starts_again(flow, tmp_path):
+def test_a_server_without_ranges_starts_again(flow, tmp_path, monkeypatch):
     content = flow.read_bytes()
     (tmp_path / "file.h5.partial").write_bytes(b"half")
-    download(
-        "https://x",
-        tmp_path / "file.h5",
-        hashlib.md5(content).hexdigest(),
-        get=Server(content, ranges=False, status=200),
-    )
+    monkeypatch.setattr(requests, "get", Server(content, ranges=False, status=200))
+    download("https://x", tmp_path / "file.h5", hashlib.md5(content).hexdigest())
     assert (tmp_path / "file.h5").read_bytes() == content
 
 
-def test_a_wrong_checksum_and_a_refusal_are_errors(tmp_path):
+def test_a_wrong_checksum_and_a_refusal_are_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(requests, "get", Server(b"content"))
     with pytest.raises(DataError, match=r"expected 00; it was deleted"):
-        download("https://x", tmp_path / "file.h5", "00", get=Server(b"content"))
+        download("https://x", tmp_path / "file.h5", "00")
     assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(requests, "get", Server(b"", status=404))
     with pytest.raises(DataError, match="answered 404"):
-        download("https://x", tmp_path / "file.h5", "00", get=Server(b"", status=404))
+        download("https://x", tmp_path / "file.h5", "00")
 
 
 def test_a_file_of_the_users_own_is_copied_and_not_linked(flow, tmp_path):

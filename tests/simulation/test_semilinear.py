@@ -19,7 +19,7 @@ MIXTURE = {
 
 
 def field(seed: int) -> np.ndarray:
-    return initial_fields.random_field(32, 4, np.random.default_rng(seed))
+    return initial_fields.random_field(32, np.random.default_rng(seed))
 
 
 def test_advection_shifts_a_field_and_comes_back():

@@ -217,7 +217,7 @@ def test_damaged_inputs_are_named(tmp_path, sources) -> None:
     copy.write_bytes(b"PK broken")
     with pytest.raises(DataError, match="not a file of eigenvalues"):
         browser_data(sources.runs, sources.layers, sources.spectra, sources.history, [copy], budget=10**9)
-    with pytest.raises(DataError, match="a file of a run was expected"):
+    with pytest.raises(DataError, match="not the file of a run"):
         browser_data(
             sources.runs, sources.layers, sources.spectra, sources.history, [Path("elsewhere/eigenvalues.npz")],
             budget=10**9,

@@ -37,14 +37,8 @@ def _options(value: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"options are not JSON: {error}") from None
     if not isinstance(options, dict):
-        raise InputError(f"options are {value!r}, a JSON object was expected")
+        raise InputError(f"options are {value!r}, expected a JSON object")
     return options
-
-
-def _existing(path: Path, what: str) -> Path:
-    if not path.exists():
-        raise InputError(f"{path}: no such {what}")
-    return path
 
 
 # ---- data ------------------------------------------------------------------------------------------------
@@ -93,7 +87,7 @@ def prepare(options: Options, raw: Path, out: Path) -> None:
     from replication.runs.seals import seal
     from replication.text.preparing import prepare as prepare_text
 
-    prepare_text(_options(options), _existing(raw, "folder"), out)
+    prepare_text(_options(options), raw, out)
     seal(out)
 
 
@@ -103,7 +97,7 @@ def tokenize(options: Options, model_options: Annotated[str, typer.Option()], da
     from replication.runs.seals import seal
     from replication.text.tokens import tokenize as tokenize_text
 
-    tokenize_text(_options(options), _options(model_options), _existing(data, "folder"), out)
+    tokenize_text(_options(options), _options(model_options), data, out)
     seal(out)
 
 
@@ -213,12 +207,11 @@ def plan(
 ) -> None:
     """What the configuration, or its part that `only` keeps, would train: runs, hours, disk space, data and weights."""
     from replication.runs.plan import needs_table, plan_table, read_finished
-    from replication.settings.config import Config
+    from replication.settings.config import read_config
     from replication.settings.grid import load_grid
     from replication.settings.yamlfile import read_yaml
 
-    content = read_yaml(config) | ({"scale": scale} if scale else {})
-    grid = load_grid(root, Config.from_mapping(content, root, str(config)))
+    grid = load_grid(root, read_config(config, root, {"scale": scale} if scale else {}))
     results, rules = Path(grid.config.results_dir), read_yaml(root / "profiles/resources.yaml")["rules"]
     limits = {rule: rules[rule][grid.config.scale]["runtime"] for rule in ("train_nlp", "train_sciml", "pretrain")}
     table = plan_table(grid, read_finished(grid, results), limits)
@@ -244,7 +237,7 @@ def learned(results: Annotated[Path, typer.Argument(help="a results folder")] = 
     from replication.statistics.cells import read_results, title_of
     from replication.statistics.trivial import learned_lines
 
-    runs = read_results(_existing(results, "folder"))
+    runs = read_results(results)
     print("\n".join(learned_lines(runs, partial(title_of, runs))))
 
 
@@ -260,7 +253,7 @@ def compare(
     from replication.statistics.compare import compare as compare_results
     from replication.statistics.compare import comparison_lines
 
-    table = compare_results(_existing(a, "folder"), _existing(b, "folder"))
+    table = compare_results(a, b)
     if csv is not None:
         table.to_csv(csv, index=False)
     if html is not None:

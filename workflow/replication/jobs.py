@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,6 @@ from replication.runs.tracking import check_tracker
 from replication.settings.paths import RUNS, RunPath
 from replication.settings.spec import RunSpec, digest
 
-Trainer = Callable[[RunSpec, list[int], RunDir, str], None]
-
 
 def train_runs(
     spec: str,
@@ -29,7 +29,7 @@ def train_runs(
     data: Path,
     subset: Path,
     tokens: Path | None = None,
-    unseen: Mapping[str, Any] | None = None,
+    unseen: Mapping[str, Any] = {},
     device: str = "auto",
     jobs_per_gpu: int = 1,
     keep_models: bool = True,
@@ -37,22 +37,14 @@ def train_runs(
 ) -> None:
     """Train the runs that the records name, each from its last checkpoint, and publish them when all are finished.
 
-    Args:
-        spec: settings that the runs share (:meth:`RunSpec.to_json`).
-        records: ``<results>/runs/<run>/metrics.json`` of each run; the path names the seed.
-        data: HDF5 file, or folder of a prepared text data set.
-        subset: file written by ``replication subset``.
-        tokens: folder written by ``replication tokenize`` (text).
-        unseen: hyper-parameters that affect no number; they override those of ``spec``.
-        device, jobs_per_gpu: see :func:`replication.runs.devices.acquire_device`.
-        keep_models: whether trained weights are kept.
-        report_to: tracker that shows the trainings while they run.
+    The arguments are those of ``replication train``. The path of a record names its run's seed; the hyper-parameters in
+    ``unseen`` replace those of ``spec`` (:meth:`RunSpec.to_json`).
 
     If a run fails, the others are trained all the same; its error is raised at the end. Raises InputError if a record's
     path does not belong to the settings.
     """
     check_tracker(report_to)
-    specs = [_spec_of(spec, record, unseen or {}) for record in records]
+    specs = [_spec_of(spec, record, unseen) for record in records]
     rows = read_subset(subset)
     results = records[0].parents[len(Path(specs[0].path).parts) + 1]
     pretrained = _pretrained(specs[0], results)
@@ -70,7 +62,7 @@ def train_runs(
                         print(f"{one.path}  already finished with these settings and inputs", file=sys.stderr)
                     else:
                         run.report_to = report_to
-                        train(one, rows, run, chosen)
+                        train(one, indices=rows, run=run, device=chosen)
             except TerminatedError:
                 raise
             except TempBalanceError as error:
@@ -117,28 +109,22 @@ def _weights(spec: RunSpec, pretrained: Path | None) -> dict[str, str]:
     return found if pretrained is None else {**found, "weights": sha256(pretrained)}
 
 
-def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | None) -> Trainer:
+def _trainer(spec: RunSpec, data: Path, tokens: Path | None, weights: Path | None) -> Callable[..., None]:
     if spec.family == "nlp":
         from replication.text.training import finetune
 
         if tokens is None:
             raise InputError(f"{spec.path}: --tokens is missing; a text run needs it")
-        cache = tokens
-        return lambda spec, rows, run, device: finetune(
-            spec, data=data, tokens=cache, indices=rows, run=run, device=device
-        )
+        return partial(finetune, data=data, tokens=tokens)
     from replication.operators.training import train
 
-    return lambda spec, rows, run, device: train(spec, data=data, indices=rows, run=run, device=device, weights=weights)
+    return partial(train, data=data, weights=weights)
 
 
 def data_hash(data: Path) -> str:
     """Hash of a data set's manifest, which has the hashes of its files, so that no run reads 55 GB to hash them."""
     manifest = data / "manifest.json" if data.is_dir() else data.with_name(data.name + ".json")
-    try:
-        good = isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        good = False
-    if not good:
-        raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")
-    return sha256(manifest)
+    with suppress(OSError, ValueError):
+        if isinstance(json.loads(manifest.read_text(encoding="utf-8")), dict):
+            return sha256(manifest)
+    raise InputError(f"{manifest}: missing or damaged, so {data} is not a finished data set; make the data again")

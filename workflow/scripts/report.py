@@ -11,7 +11,6 @@ from replication.runs.seals import seal
 from replication.settings.artifacts import Index
 from replication.settings.paths import RUNS
 from replication.statistics.cells import read_runs, read_stacked, read_table
-from replication.statistics.overview import read_overview
 
 
 def by_artifact(paths, ending):
@@ -28,9 +27,9 @@ sources = Sources(
     spectra=read_stacked(inputs.spectra),
     history=read_stacked(inputs.history),
     verdicts=read_table(inputs.verdicts),
-    gains=read_overview(inputs.gains),
-    measured=read_overview(inputs.measured),
-    estimates=read_overview(inputs.estimates),
+    gains=read_table(inputs.gains),
+    measured=read_table(inputs.measured),
+    estimates=read_table(inputs.estimates),
     trivial=read_stacked(inputs.trivial),
     forest=Path(inputs.forest),
     agreement=Path(inputs.agreement),

@@ -6,6 +6,7 @@ The Tiny and Small sizes have as many parameters as the published models.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +14,16 @@ from torch.nn import functional
 
 from replication.errors import ConfigError
 
-NDIM = 2
 #: Our files have the channels density, pressure, Vx, Vy; the published weights expect Vx, Vy, density, pressure. This
 #: permutation is its own inverse.
 FLOW_ORDER = (2, 3, 0, 1)
 
 
 class FourierMixer(nn.Module):
-    """Fourier attention: a two-layer complex network, shared by all kept modes, in blocks of channels.
+    """Fourier attention: a two-layer complex network, shared by all kept modes.
 
-    Args:
-        width: channels.
-        heads: blocks of channels, which are not mixed.
-        modes: wavenumbers kept along each axis; the others only pass the residual connection.
+    The ``width`` channels form ``heads`` blocks, which are not mixed. ``modes`` wavenumbers are kept along each axis;
+    the others only pass the residual connection.
     """
 
     def __init__(self, width: int, heads: int, modes: int) -> None:
@@ -53,20 +51,6 @@ class FourierMixer(nn.Module):
         """A complex linear map within each head; ``x`` is ``[batch, head, channel, kx, ky]``."""
         out = torch.einsum("bhixy,hio->bhoxy", x, torch.complex(weight[0].float(), weight[1].float()))
         return out + torch.complex(bias[0].float(), bias[1].float())[None, :, :, None, None]
-
-
-class PatchEmbedding(nn.Module):
-    """Embed each square patch of a frame as a vector."""
-
-    def __init__(self, channels: int, width: int, patch: int, hidden: int) -> None:
-        super().__init__()
-        self.proj = nn.Sequential(
-            nn.Conv2d(channels, hidden, patch, stride=patch), nn.GELU(), nn.Conv2d(hidden, width, 1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[batch, channels, x, y]`` to ``[batch, width, x / patch, y / patch]``."""
-        return self.proj(x)
 
 
 class Block(nn.Module):
@@ -102,10 +86,9 @@ class TimeAggregation(nn.Module):
 class DPOT(nn.Module):
     """The network of DPOT (denoising operator transformer) for fine-tuning, without the denoising.
 
+    Shapes: :func:`replication.operators.models.build_model`, with ``ndim`` 2.
+
     Args:
-        in_channels: channels of all initial steps together; all channels of a step follow each other.
-        out_channels: channels of a frame.
-        ndim: 2.
         width: channels of the hidden layers (Tiny 512, Small 1024).
         depth: blocks (Tiny 4, Small 6).
         heads: blocks of channels of the Fourier attention (Tiny 4, Small 8).
@@ -139,7 +122,7 @@ class DPOT(nn.Module):
         classes: int = 12,
         normalise: bool = False,
     ) -> None:
-        if ndim != NDIM:
+        if ndim != 2:
             raise ConfigError(f"DPOT works in 2 space dimensions, the data has {ndim}; use fno or unet")
         if width % heads or width % 8 or size % patch:
             raise ConfigError(
@@ -149,7 +132,11 @@ class DPOT(nn.Module):
         self.channels, self.patch, self.normalise = out_channels, patch, normalise
         frames = in_channels // out_channels
         # The input of a frame includes its coordinates x, y and t.
-        self.patch_embed = PatchEmbedding(out_channels + 3, width, patch, hidden=out_channels * patch + 3)
+        hidden = out_channels * patch + 3
+        project = nn.Sequential(
+            nn.Conv2d(out_channels + 3, hidden, patch, stride=patch), nn.GELU(), nn.Conv2d(hidden, width, 1)
+        )
+        self.patch_embed = nn.Sequential(OrderedDict(proj=project))  # the published weights' name
         self.pos_embed = nn.Parameter(torch.empty(1, width, size // patch, size // patch))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.time_agg_layer = TimeAggregation(frames, width)
@@ -166,13 +153,7 @@ class DPOT(nn.Module):
         )
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
-        """Predict a frame.
-
-        Args:
-            frames: ``[batch, x, y, in_channels]``; each axis a multiple of the patch.
-            grid: not used; the network makes its own coordinates, from 0 to 1 inclusive.
-
-        Returns ``[batch, x, y, out_channels]``.
+        """Predict a frame; ``grid`` is not used, as the network makes its own coordinates, from 0 to 1 inclusive.
 
         Raises ConfigError if the patches do not fill the grid.
         """

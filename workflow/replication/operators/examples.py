@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,45 +17,25 @@ from replication.simulation.data import PDEFile
 COUNT = 2
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The saved samples, without predictions.
+def example_labels(file: PDEFile, rows: NDArray[np.int64], options: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Channels, times of all frames (empty if the file has none), and rows in the file of the saved test samples."""
+    times = file.times(options.get("reduced_resolution_t", 1))
+    return {"channels": np.array(file.fields), "times": times, "samples": rows[:COUNT]}
 
-    Attributes:
-        fields: the samples, in physical units.
-        channels: names of the channels, in order.
-        times: times of the predicted frames ``[frames]``; empty if the file has none.
-        rows: row of each sample in the data file ``[sample]``.
+
+@torch.inference_mode()
+def examples(
+    model: nn.Module | None, fields: Fields, scale: Scale, labels: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Arrays to save.
+
+    ``target`` and ``prediction`` are ``[sample, x, (y), frames, channel]`` in physical units, ``grid`` is
+    ``[x, (y), ndim]``. ``labels`` (:func:`example_labels`) name the axes. Without a model, for a run that diverged,
+    ``prediction`` has no samples.
     """
-
-    fields: Fields
-    channels: tuple[str, ...]
-    times: NDArray[np.floating]
-    rows: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, file: PDEFile, rows: NDArray[np.int64], fields: Fields, options: Mapping[str, Any]) -> Examples:
-        """The first samples of a test set with the given rows and fields; ``options`` are the data set's."""
-        times = file.times(options.get("reduced_resolution_t", 1))[-fields.target.shape[-2] :]
-        # Indexing copies. A slice would keep the whole test set in memory after it was copied to the device.
-        few = fields.part(torch.arange(min(COUNT, len(fields))))
-        return cls(few, file.fields, times, rows[:COUNT])
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays to save for a run that diverged; ``prediction`` has no samples.
-
-        ``target`` and ``prediction`` are ``[sample, x, (y), frames, channel]`` in physical units, ``grid`` is
-        ``[x, (y), ndim]``. ``channels``, ``times`` and ``samples`` (rows of the data file) label the axes.
-        """
-        target = self.fields.target.cpu().numpy()
-        return {
-            "target": target, "prediction": target[:0], "grid": self.fields.grid.cpu().numpy(),
-            "channels": np.array(self.channels), "times": self.times, "samples": self.rows,
-        }  # fmt: skip
-
-    @torch.inference_mode()
-    def predicted(self, model: nn.Module, scale: Scale) -> dict[str, NDArray[Any]]:
-        """The same arrays with the model's predictions."""
-        model.eval()
-        prediction = predict(model, self.fields.to(str(scale.target_mean.device)), scale)
-        return {**self.arrays(), "prediction": prediction.cpu().numpy()}
+    few = fields.part(slice(COUNT))
+    prediction = few.target[:0] if model is None else predict(model.eval(), few, scale)
+    return {
+        "target": few.target.cpu().numpy(), "prediction": prediction.cpu().numpy(), "grid": few.grid.cpu().numpy(),
+        **labels, "times": labels["times"][-few.target.shape[-2] :],
+    }  # fmt: skip

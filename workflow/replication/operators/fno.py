@@ -31,12 +31,8 @@ class FNO(nn.Module):
     Fourier layers are computed by matrix products (:mod:`replication.operators.spectral`), or by neuraloperator's layer
     and its FFT if products are slower (:func:`replication.operators.spectral.products_pay`).
 
-    Args:
-        in_channels: channels of all initial steps together, without the grid.
-        out_channels: channels of the predicted frame.
-        ndim: space dimensions, 1 or 2.
-        modes: positive Fourier modes kept along each axis; as many negative ones, except along the last axis.
-        width: channels of the hidden layers.
+    ``modes`` is the number of positive Fourier modes kept along each axis (and of negative ones, except along the last
+    axis), ``width`` that of the hidden layers' channels. Shapes: :func:`replication.operators.models.build_model`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, ndim: int, *, modes: int = 12, width: int = 20) -> None:
@@ -50,11 +46,7 @@ class FNO(nn.Module):
         self.fc1 = nn.Linear(width, HIDDEN)
         self.fc2 = nn.Linear(HIDDEN, out_channels)
         self._fixed: list[Tensor] = []
-        self._draw_spectral_weights(width)
-
-    def _draw_spectral_weights(self, width: int) -> None:
-        """The released initialisation: real and imaginary parts uniform in [0, 1 / width^2)."""
-        with torch.no_grad():
+        with torch.no_grad():  # the released initialisation: real and imaginary parts uniform in [0, 1 / width^2)
             for layer in self._spectral():
                 weight = layer.get_parameter("weight.tensor")
                 weight.copy_(torch.rand_like(weight) / width**2)
@@ -75,14 +67,7 @@ class FNO(nn.Module):
         return [layer for layer in self.conv if isinstance(layer, SpectralWeights)]
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
-        """Predict a frame.
-
-        Args:
-            frames: ``[batch, x, (y), in_channels]``.
-            grid: coordinates ``[batch, x, (y), ndim]``.
-
-        Returns ``[batch, x, (y), out_channels]``.
-        """
+        """Predict a frame."""
         x = self.fc0(torch.cat((frames.movedim(0, -2), grid.movedim(0, -2)), dim=-1))
         x = functional.pad(x, (0, 0, 0, 0) + (0, PADDING) * self.ndim).float()
         with torch.autocast(x.device.type, enabled=False):  # the transform needs float32
@@ -98,10 +83,8 @@ class FNO(nn.Module):
         modes = tuple(spectral[0].for_grid(points).shape[2:])
         if not products_pay(points, modes):
             return [partial(fft_layer, weights=weights, local=w) for weights, w in zip(spectral, self.w, strict=True)]
-        weights = self._fixed or self._real_weights(points)
-        return [
-            partial(fourier_layer, weights=real, local=w, modes=modes) for real, w in zip(weights, self.w, strict=True)
-        ]
+        pairs = zip(self._fixed or self._real_weights(points), self.w, strict=True)
+        return [partial(fourier_layer, weights=weights, local=w, modes=modes) for weights, w in pairs]
 
     def _project(self, x: Tensor) -> Tensor:
         x = x[(slice(None, -PADDING),) * self.ndim]

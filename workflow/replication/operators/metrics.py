@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,49 +16,38 @@ class Errors:
 
     ``nrmse`` is the mean over all ``T`` frames, as in PDEBench. The initial steps have no error, so they dilute it by
     ``(T - initial_steps) / T``. ``nrmse_rollout`` is the mean over the predicted frames only.
-
-    Args:
-        initial_steps: number of initial steps.
     """
 
     def __init__(self, initial_steps: int = 0) -> None:
         self.initial_steps = initial_steps
         self._count = 0
-        self._sums: dict[str, Tensor] = {}
-        self._largest: Tensor | None = None
+        self._sums: defaultdict[str, Any] = defaultdict(float)
+        self._largest: Any = 0.0
 
     def update(self, predicted: Tensor, target: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            predicted: ``[batch, x, (y), t, channel]``.
-            target: the same shape.
-        """
+        """Add a batch; both are ``[batch, x, (y), t, channel]``."""
         # [batch, channel, t, x, (y)]
         p, t = (tensor.movedim((-1, -2), (1, 2)).double() for tensor in (predicted, target))
         space = tuple(range(3, p.ndim))
         error = p - t
         rms = error.square().mean(space).sqrt()
-        relative = rms / t.square().mean(space).sqrt()
-        self._add("rmse", rms)
-        self._add("nrmse", relative)
-        self._add("boundary", _boundary(error))
-        self._add("conserved", error.mean(space).square())
-        self._add("spectrum", _spectrum(error))
-        largest = error.abs().amax((0, *space))
-        self._largest = largest if self._largest is None else torch.maximum(self._largest, largest)
+        values = {
+            "rmse": rms,
+            "nrmse": rms / t.square().mean(space).sqrt(),
+            "boundary": _boundary(error),
+            "conserved": error.mean(space).square(),
+            "spectrum": _spectrum(error),
+        }
+        for name, one in values.items():
+            self._sums[name] += one.sum(0)
+        self._largest = error.abs().amax((0, *space)).clamp_min(self._largest)
         self._count += len(p)
-
-    def _add(self, name: str, values: Tensor) -> None:
-        total = values.sum(0)
-        self._sums[name] = self._sums[name] + total if name in self._sums else total
 
     def result(self) -> dict[str, float]:
         """The metrics: ``rmse, nrmse, nrmse_rollout, crmse, max, brmse, frmse_low, frmse_mid, frmse_high``.
 
         The metric of a Fourier band that the grid does not have is NaN.
         """
-        assert self._largest is not None  # noqa: S101 - a caller's mistake, not a user's
         means = {name: total / self._count for name, total in self._sums.items()}
         spectrum = means["spectrum"].sqrt()  # [channel, t, wavenumber]
         bands = {"low": spectrum[..., :LOW], "mid": spectrum[..., LOW:HIGH], "high": spectrum[..., HIGH:]}

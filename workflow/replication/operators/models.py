@@ -40,7 +40,9 @@ def build_model(options: Mapping[str, Any], in_channels: int, out_channels: int,
     """A new operator ``model(frames, grid) -> frame``, with the weights of the option ``weights``, if it is there.
 
     ``options`` are ``kind`` and the builder's arguments. ``in_channels`` is the number of channels of all initial steps
-    together, ``out_channels`` that of one predicted frame.
+    together (all channels of a step follow each other), ``out_channels`` that of one predicted frame. ``frames`` are
+    ``[batch, x, (y), in_channels]``, ``grid`` has the coordinates ``[batch, x, (y), ndim]``, and ``frame`` is
+    ``[batch, x, (y), out_channels]``.
 
     Raises ConfigError for an unknown kind or argument, or a size below 1.
     """
@@ -79,10 +81,9 @@ def weights_file(options: Mapping[str, Any]) -> Path:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load pretrained weights into a model.
+    """Load a state dict from ``.safetensors`` or ``torch.save``, alone or under the key ``model``, into a model.
 
-    The file is a state dict, as ``.safetensors`` or from ``torch.save``, alone or under the key ``model``. Only
-    tensors, plain containers and an ``argparse.Namespace`` are unpickled.
+    Only tensors, plain containers and an ``argparse.Namespace`` are unpickled.
 
     Raises DataError if the file cannot be read or its tensors do not fit the model.
     """
@@ -100,11 +101,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
     tensors = tensors.get("model", tensors) if isinstance(tensors, Mapping) else {}
     wanted = model.state_dict()
     for name, tensor in wanted.items():
-        if not isinstance(tensors.get(name), torch.Tensor) or tensors[name].shape != tensor.shape:
-            found = f"has {list(tensors[name].shape)}" if isinstance(tensors.get(name), torch.Tensor) else "lacks it"
+        shape = getattr(tensors.get(name), "shape", None)
+        if shape != tensor.shape:
+            found = "lacks it" if shape is None else f"has {list(shape)}"
             raise DataError(f"{path}: the model needs tensor '{name}' {list(tensor.shape)}, the file {found}")
-    unexpected = sorted(set(tensors) - set(wanted))
-    if unexpected:
+    if unexpected := sorted(set(tensors) - set(wanted)):
         raise DataError(f"{path}: unexpected tensor '{unexpected[0]}', which the model does not have")
     model.load_state_dict(tensors)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,41 +21,28 @@ from replication.simulation.data import PDEFile
 
 @dataclass(frozen=True)
 class Fields:
-    """Samples in memory.
+    """Samples in memory."""
 
-    Attributes:
-        inputs: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame.
-        target: frames to predict ``[sample, x, (y), frames, channel]``.
-        grid: coordinates ``[x, (y), ndim]``.
-        steady: whether ``inputs`` is not part of the solution (Darcy).
-    """
-
-    inputs: Tensor
-    target: Tensor
-    grid: Tensor
-    steady: bool
+    inputs: Tensor  #: initial steps ``[sample, x, (y), frames, channel]``; for Darcy the coefficient, as one frame
+    target: Tensor  #: frames to predict ``[sample, x, (y), frames, channel]``
+    grid: Tensor  #: coordinates ``[x, (y), ndim]``
+    steady: bool  #: whether ``inputs`` is not part of the solution (Darcy)
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @property
-    def ndim(self) -> int:
-        """Space dimensions."""
-        return self.grid.shape[-1]
+    def initial_steps(self) -> int:
+        """Initial steps that are part of the solution."""
+        return 0 if self.steady else self.inputs.shape[-2]
 
-    @property
-    def in_channels(self) -> int:
-        """Channels of a model's input."""
-        return self.inputs.shape[-1] * self.inputs.shape[-2]
+    def whole(self, frames: Tensor) -> Tensor:
+        """The frames after the initial steps, if these are part of the solution."""
+        return frames if self.steady else torch.cat((self.inputs, frames), dim=-2)
 
-    @property
-    def out_channels(self) -> int:
-        """Channels of a model's output."""
-        return self.target.shape[-1]
-
-    def part(self, which: slice | Tensor) -> Fields:
+    def part(self, which: slice) -> Fields:
         """Some of the samples."""
-        return Fields(self.inputs[which], self.target[which], self.grid, self.steady)
+        return replace(self, inputs=self.inputs[which], target=self.target[which])
 
     def to(self, device: str) -> Fields:
         """The same samples on a device."""
@@ -67,11 +54,8 @@ def read_fields(
 ) -> Fields:
     """Read samples from a file.
 
-    Args:
-        file: the file.
-        rows: row numbers of the samples.
-        options: ``reduced_resolution`` and ``reduced_resolution_t`` (strides; 1 by default).
-        initial_steps: number of initial steps of a flow; Darcy has one.
+    ``options`` may have ``reduced_resolution`` and ``reduced_resolution_t`` (strides, 1 by default). ``initial_steps``
+    counts the initial steps of a flow; Darcy has one.
 
     Raises ConfigError for a stride below 1, and if no frame is left to predict.
     """
@@ -90,8 +74,7 @@ def read_fields(
     return Fields(values[..., :initial_steps, :], values[..., initial_steps:, :], grid, steady=False)
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """Channel-wise standardisation: mean and standard deviation of ``inputs`` and ``target``."""
 
     input_mean: Tensor
@@ -109,7 +92,7 @@ class Scale:
 
         if fields.steady:
             return cls(*moments(fields.inputs), *moments(fields.target))
-        both = moments(torch.cat((fields.inputs, fields.target), dim=-2))
+        both = moments(fields.whole(fields.target))
         return cls(*both, *both)
 
     @classmethod
@@ -120,13 +103,13 @@ class Scale:
 
     def to(self, device: str) -> Scale:
         """The same numbers on a device."""
-        return Scale(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        return Scale(*(values.to(device) for values in self))
 
     def apply(self, fields: Fields) -> Fields:
         """Standardised samples."""
         inputs = (fields.inputs - self.input_mean) / self.input_std
         target = (fields.target - self.target_mean) / self.target_std
-        return Fields(inputs, target, fields.grid, fields.steady)
+        return replace(fields, inputs=inputs, target=target)
 
     def restore(self, predicted: Tensor) -> Tensor:
         """Predictions in physical units."""
@@ -134,14 +117,10 @@ class Scale:
 
 
 def rollout(model: nn.Module, inputs: Tensor, grid: Tensor, steps: int, unroll: int = 0) -> Tensor:
-    """Predict frame by frame. The input of each frame is as many preceding frames as there are initial steps.
+    """Predict ``steps`` frames, each from as many preceding ones as there are initial steps.
 
-    Args:
-        model: an operator ``(frames [b, x, (y), channels], grid [b, x, (y), ndim]) -> [b, x, (y), out]``.
-        inputs: initial steps ``[batch, x, (y), frames, channel]``.
-        grid: coordinates ``[x, (y), ndim]``.
-        steps: number of frames to predict.
-        unroll: number of last frames to backpropagate through; 0: all.
+    The arguments ``inputs`` and ``grid`` are those of :class:`Fields`. The gradient goes through the last ``unroll``
+    frames; 0: all.
 
     Returns ``[batch, x, (y), steps, channel]``, float32.
     """
@@ -191,13 +170,11 @@ def with_noise(inputs: Tensor, share: float) -> Tensor:
 def evaluate(model: nn.Module, fields: Fields, scale: Scale, batch_size: int) -> dict[str, float]:
     """Errors in physical units (:class:`replication.operators.metrics.Errors`)."""
     model.eval()
-    errors = Errors(initial_steps=0 if fields.steady else fields.inputs.shape[-2])
+    errors = Errors(fields.initial_steps)
     for start in range(0, len(fields), batch_size):
         part = fields.part(slice(start, start + batch_size))
-        predicted, target = predict(model, part, scale), part.target
-        if not fields.steady:  # PDEBench averages over all frames, including the initial steps
-            predicted, target = (torch.cat((part.inputs, frames), dim=-2) for frames in (predicted, target))
-        errors.update(predicted, target)
+        # PDEBench averages over all frames, including the initial steps.
+        errors.update(part.whole(predict(model, part, scale)), part.whole(part.target))
     return errors.result()
 
 

@@ -25,9 +25,8 @@ MOST_MODES = 256
 class SpectralWeights(nn.Module):
     """The parameter of neuraloperator's ``SpectralConv`` without bias, under its name ``weight.tensor``.
 
-    Args:
-        width: channels in and out.
-        modes: modes kept along each axis: both signs, but only the non-negative ones along the last axis.
+    ``width`` is the number of channels in and out, ``modes`` the number kept along each axis: of both signs, but only
+    the non-negative ones along the last axis.
 
     It draws as many random numbers as neuraloperator's layer, so a seed gives the same network with both.
     """
@@ -46,33 +45,13 @@ class SpectralWeights(nn.Module):
         return weight[..., : points[-1] // 2 + 1]
 
 
-class Pair(NamedTuple):
-    """A linear map of a grid, as one matrix per axis.
-
-    Attributes:
-        last: matrix for the last axis.
-        first: matrix for the first of two axes; None in one dimension.
-    """
-
-    last: Tensor
-    first: Tensor | None
-
-    @property
-    def transposed(self) -> Pair:
-        """The adjoint map."""
-        return Pair(self.last.T, None if self.first is None else self.first.T)
-
-
 class Transform(NamedTuple):
-    """A truncated Fourier transform as real matrices.
+    """A truncated Fourier transform as real matrices: for the last axis, and in 2-D also for the first."""
 
-    Attributes:
-        analysis: from a field to the real and imaginary parts of its kept modes.
-        synthesis: from the four products of real and imaginary parts of modes and weights to a field.
-    """
-
-    analysis: Pair
-    synthesis: Pair
+    #: From a field to the real and imaginary parts of its kept modes.
+    analysis: list[Tensor]
+    #: From the four products of real and imaginary parts of modes and weights to a field.
+    synthesis: list[Tensor]
 
 
 @lru_cache(maxsize=16)
@@ -80,10 +59,7 @@ class Transform(NamedTuple):
 def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.device) -> Transform:
     """The matrices of a grid: transforms of unit vectors, computed in float64 and stored as float32.
 
-    Args:
-        points: grid points along one or two axes; the first of two must be even.
-        modes: modes kept along each axis.
-        device: device of the matrices.
+    There are ``points`` along one or two axes (the first of two must be even), of which ``modes`` are kept.
     """
     n, kept = points[-1], modes[-1]
     unit = torch.eye(kept, dtype=torch.cdouble)
@@ -109,30 +85,29 @@ def transform(points: tuple[int, ...], modes: tuple[int, ...], device: torch.dev
             torch.cat((real, imag), 1),
             torch.stack((products.real, products.imag), 1).flatten(2).flatten(0, 1),
         ]
-    pairs = ([matrix.float().contiguous().to(device) for matrix in matrices] for matrices in (analysis, synthesis))
-    return Transform(*(Pair(matrices[0], matrices[1] if len(points) > 1 else None) for matrices in pairs))
+    return Transform(*([one.float().contiguous().to(device) for one in both] for both in (analysis, synthesis)))
 
 
-def _to_modes(field: Tensor, pair: Pair) -> Tensor:
+def _to_modes(field: Tensor, last: Tensor, first: Tensor | None = None) -> Tensor:
     """``[x, (y), batch, channel]`` to ``[modes, part * batch, channel]``."""
     batch, channels = field.shape[-2:]
-    if pair.first is None:
-        return (pair.last @ field.flatten(1)).view(-1, 2 * batch, channels)
-    x, kept = len(field), len(pair.last) // 2
-    lines = torch.bmm(pair.last.expand(x, -1, -1), field.flatten(2))
-    modes = pair.first @ lines.view(2 * x, kept * batch * channels)
+    if first is None:
+        return (last @ field.flatten(1)).view(-1, 2 * batch, channels)
+    x, kept = len(field), len(last) // 2
+    lines = torch.bmm(last.expand(x, -1, -1), field.flatten(2))
+    modes = first @ lines.view(2 * x, kept * batch * channels)
     return modes.view(-1, 2, kept, batch * channels).transpose(1, 2).reshape(-1, 2 * batch, channels)
 
 
-def _add_field(field: Tensor, modes: Tensor, pair: Pair) -> None:
+def _add_field(field: Tensor, modes: Tensor, last: Tensor, first: Tensor | None = None) -> None:
     """Add the field of the modes to ``[x, (y), batch, channel]``, in place."""
     size = field.shape[-2:].numel()
-    if pair.first is None:
-        field.flatten(1).addmm_(pair.last, modes.view(-1, size))
+    if first is None:
+        field.flatten(1).addmm_(last, modes.view(-1, size))
         return
-    x, kept = len(field), pair.last.shape[1] // 2
-    lines = pair.first @ modes.view(-1, kept, 2, size).transpose(1, 2).reshape(-1, kept * size)
-    field.flatten(2).baddbmm_(pair.last.expand(x, -1, -1), lines.view(x, 2 * kept, size))
+    x, kept = len(field), last.shape[1] // 2
+    lines = first @ modes.view(-1, kept, 2, size).transpose(1, 2).reshape(-1, kept * size)
+    field.flatten(2).baddbmm_(last.expand(x, -1, -1), lines.view(x, 2 * kept, size))
 
 
 class _FourierLayer(torch.autograd.Function):
@@ -141,9 +116,9 @@ class _FourierLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, spectral: Tensor, weight: Tensor, bias: Tensor, matrices: Transform) -> Tensor:
         """See :func:`fourier_layer`; ``spectral`` is ``[part * modes, in, out]``, real."""
-        modes = _to_modes(x, matrices.analysis).repeat(2, 1, 1)
+        modes = _to_modes(x, *matrices.analysis).repeat(2, 1, 1)
         out = torch.addmm(bias, x.flatten(0, -2), weight.T).view(*x.shape[:-1], -1)
-        _add_field(out, torch.bmm(modes, spectral), matrices.synthesis)
+        _add_field(out, torch.bmm(modes, spectral), *matrices.synthesis)
         ctx.save_for_backward(x, modes, spectral, weight)
         ctx.matrices = matrices
         return out
@@ -155,10 +130,10 @@ class _FourierLayer(torch.autograd.Function):
         x, modes, spectral, weight = ctx.saved_tensors
         grad = grad.contiguous()
         rows = grad.flatten(0, -2)
-        mixed = _to_modes(grad, ctx.matrices.synthesis.transposed)
+        mixed = _to_modes(grad, *(matrix.T for matrix in ctx.matrices.synthesis))
         real, imag = torch.bmm(mixed, spectral.mT).chunk(2)
         out = (rows @ weight).view_as(x)
-        _add_field(out, real.add_(imag), ctx.matrices.analysis.transposed)
+        _add_field(out, real.add_(imag), *(matrix.T for matrix in ctx.matrices.analysis))
         return out, torch.bmm(modes.mT, mixed), rows.T @ x.flatten(0, -2), rows.sum(0), None
 
 
@@ -168,13 +143,9 @@ def real_weights(weight: Tensor) -> Tensor:
 
 
 def fourier_layer(x: Tensor, weights: Tensor, local: nn.Module, modes: tuple[int, ...]) -> Tensor:
-    """Spectral convolution plus 1x1 convolution.
+    """Spectral convolution plus the 1x1 convolution ``local`` of ``[x, (y), batch, channel]``, float32, contiguous.
 
-    Args:
-        x: ``[x, (y), batch, channel]``, float32, contiguous.
-        weights: from :func:`real_weights`.
-        local: the 1x1 convolution.
-        modes: modes kept along each axis.
+    ``weights`` come from :func:`real_weights`; ``modes`` are kept along each axis.
     """
     matrices = transform(tuple(x.shape[:-2]), modes, x.device)
     weight, bias = local.get_parameter("weight"), local.get_parameter("bias")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
-from replication.operators.examples import Examples
+from replication.operators.examples import example_labels, examples
 from replication.operators.models import build_model, load_weights
 from replication.operators.optim import build_optimizer
 from replication.operators.rollout import LOSSES, Fields, Scale, evaluate, read_fields, rollout, with_noise
@@ -52,13 +52,8 @@ class State:
     def save(self, folder: Path) -> None:
         """Write the state into a folder."""
         values: dict[str, Any] = {name: getattr(self, name).state_dict() for name in PARTS}
-        values |= {
-            "shuffler": self.shuffler.get_state(),
-            "rng": torch.get_rng_state(),
-            "last_val": self.last_val,
-            "epoch": self.epoch,
-        }
-        torch.save(values, folder / "state.pt")
+        values |= {"shuffler": self.shuffler.get_state(), "rng": torch.get_rng_state()}
+        torch.save({**values, "last_val": self.last_val, "epoch": self.epoch}, folder / "state.pt")
 
     def load(self, folder: Path) -> None:
         """Restore the state from a folder."""
@@ -79,16 +74,10 @@ def train_epoch(
     loss_name: str = "mse",
     noise: float = 0.0,
 ) -> float:
-    """Train for one epoch; returns the sum of the losses of the batches.
+    """Train for one epoch on batches, given by the indices of their samples; returns the sum of their losses.
 
-    Args:
-        model: the operator.
-        optimizer: its optimizer.
-        fields: training samples.
-        batches: indices of the samples of each batch.
-        unroll: see :func:`replication.operators.rollout.rollout`.
-        loss_name: key of :data:`replication.operators.rollout.LOSSES`.
-        noise: ``share`` in :func:`replication.operators.rollout.with_noise`.
+    ``loss_name`` is a key of :data:`replication.operators.rollout.LOSSES`. For ``unroll`` and ``noise`` see ``rollout``
+    and ``with_noise`` there.
     """
     model.train()
     total = 0.0
@@ -116,24 +105,8 @@ def _set_numerics(seed: int, device: str, precision: str) -> None:
         torch.set_num_threads(1)
 
 
-def _prepare(model: nn.Module, hyper: OperatorHyper, device: str) -> nn.Module:
-    """Apply reduced precision and compilation, if requested. Parameter names do not change."""
-    if hyper.precision == "bf16":
-        autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
-        model.forward = autocast(model.forward)
-    if hyper.compile:
-        model.compile()
-    return model
-
-
 def train(
-    spec: RunSpec,
-    *,
-    data: Path,
-    indices: Sequence[int],
-    run: RunDir,
-    device: str = "cpu",
-    weights: Path | None = None,
+    spec: RunSpec, *, data: Path, indices: Sequence[int], run: RunDir, device: str = "cpu", weights: Path | None = None
 ) -> None:
     """Train an operator on a subset of the training pool, and record the run.
 
@@ -141,48 +114,66 @@ def train(
     on the validation set, and the test set is evaluated with the chosen and the final weights. With
     ``evaluate_test_every``, the released protocol (best epoch on the test set) is recorded too.
 
-    Args:
-        spec: the run.
-        data: HDF5 file in PDEBench's layout.
-        indices: rows of the training pool.
-        run: the run's folder.
-        device: torch device.
-        weights: state dict to start from; None: the model as built from its options.
+    ``data`` is an HDF5 file in PDEBench's layout, ``indices`` are rows of its training pool. ``weights`` is the state
+    dict to start from; None: the model as built from its options.
 
     Raises ConfigError for options that are not valid, DataError for data that cannot be used.
     """
     hyper = parse_hyper("sciml", spec.hyper)
-    options = spec.dataset_options
     with PDEFile(data) as file:
-        parts = split(file.rows, options)
+        parts = split(file.rows, spec.dataset_options)
         check_rows(indices, len(parts.train), data)
-        rows = {"train": parts.train[list(indices)], "validation": parts.validation, "test": parts.test}
-        sets = {name: read_fields(file, row, options, hyper.initial_steps) for name, row in rows.items()}
-        examples = Examples.of(file, rows["test"], sets["test"], options)
+        rows = parts._replace(train=parts.train[list(indices)])._asdict()
+        sets = {name: read_fields(file, row, spec.dataset_options, hyper.initial_steps) for name, row in rows.items()}
+        labels = example_labels(file, parts.test, spec.dataset_options)
     scale = Scale.of(sets["train"]) if hyper.standardise else Scale.identity(sets["train"])
     if hyper.standardise:
         sets["train"] = scale.apply(sets["train"])
     sets = {name: fields.to(device) for name, fields in sets.items()}
     scale = scale.to(device)
     _set_numerics(spec.seed, device, hyper.precision)
-    shape = sets["train"]
-    named = {key: value for key, value in spec.model_options.items() if spec.weights or key != "weights"}
-    model = build_model(named, shape.in_channels, shape.out_channels, shape.ndim)
-    if weights is not None:
-        load_weights(model, weights)
-    model.to(device)
-    state = _start(spec, hyper, _prepare(model, hyper, device))
-    initial = state.monitor.initial_eigenvalues()
+    state = _start(spec, hyper, _model(spec, hyper, sets["train"], weights).to(device))
     checkpoint = run.resume()
     if run.report_to == "tensorboard":
         run.track = tensorboard(run.events)
     if checkpoint is not None:
         state.load(checkpoint)
-        initial = state.monitor.initial_eigenvalues()
     else:
         run.spectra([{"epoch": 0, "step": 0, **row} for row in state.monitor.rows()])
-    diverged = _epochs(state, hyper, sets, scale, run)
-    _finish(state, hyper, sets, scale, run, diverged, initial, examples)
+    problem = _epochs(state, hyper, sets, scale, run)
+    if problem:
+        print(f"{spec.path}  diverged in epoch {state.epoch}: {problem}", file=sys.stderr)
+    final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
+    ended = outcome(
+        state.selected,
+        state.paper,
+        state.last_val,
+        epochs=hyper.epochs,
+        diverged_epoch=state.epoch if problem else None,
+        evaluate_test=partial(evaluate, state.model, sets["test"], scale, hyper.eval_batch_size),
+        load_weights=state.model.load_state_dict,
+    )
+    n_parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    run.finish(
+        {**ended, "n_train": len(sets["train"]), "n_parameters": n_parameters},
+        model=final,
+        initial_eigenvalues=state.monitor.initial_eigenvalues(),
+        predictions=examples(None if problem else state.model, sets["test"], scale, labels),
+    )
+
+
+def _model(spec: RunSpec, hyper: OperatorHyper, training: Fields, weights: Path | None) -> nn.Module:
+    """The operator with its first weights. Reduced precision and compilation do not change parameter names."""
+    named = {key: value for key, value in spec.model_options.items() if spec.weights or key != "weights"}
+    *_, steps, channels = training.inputs.shape
+    model = build_model(named, steps * channels, training.target.shape[-1], training.grid.shape[-1])
+    if weights is not None:
+        load_weights(model, weights)
+    if hyper.precision == "bf16":
+        model.forward = torch.autocast(training.grid.device.type, torch.bfloat16)(model.forward)
+    if hyper.compile:
+        model.compile()
+    return model
 
 
 def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
@@ -204,8 +195,8 @@ def _start(spec: RunSpec, hyper: OperatorHyper, model: nn.Module) -> State:
     return State(model, optimizer, scheduler, monitor, torch.Generator().manual_seed(spec.seed))
 
 
-def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> int | None:
-    """Train to the end; returns the epoch of divergence (loss, weights or all errors not finite), or None."""
+def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: Scale, run: RunDir) -> str:
+    """Train to the end, or until the run diverges; returns what is not finite then, otherwise nothing."""
     training = sets["train"]
     while state.epoch < hyper.epochs:
         order = torch.randperm(len(training), generator=state.shuffler)
@@ -217,7 +208,7 @@ def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: 
         epoch = state.epoch
         if not (math.isfinite(loss) and _weights_are_finite(state.model)):
             run.history(epoch=epoch, train_loss=loss)
-            return _diverged(run, epoch, "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}")
+            return "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}"
         state.scheduler.step()
         if isinstance(state.monitor, TempBalance):
             state.monitor.step()
@@ -235,14 +226,7 @@ def _epochs(state: State, hyper: OperatorHyper, sets: dict[str, Fields], scale: 
         run.heartbeat(epoch, hyper.epochs, loss=loss, lr=row["lr"], val_nrmse=state.last_val.get(PRIMARY, math.nan))
         if epoch < hyper.epochs and run.checkpoint_due(hyper.checkpoint_every_s):
             run.checkpoint(epoch, state.save)
-    if not state.selected.epoch:
-        return _diverged(run, state.epoch, f"no epoch has a finite {PRIMARY} on the validation set")
-    return None
-
-
-def _diverged(run: RunDir, epoch: int, reason: str) -> int:
-    print(f"{run.spec.path}  diverged in epoch {epoch}: {reason}", file=sys.stderr)
-    return epoch
+    return "" if state.selected.epoch else f"no epoch has a finite {PRIMARY} on the validation set"
 
 
 def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -253,37 +237,3 @@ def _weights_are_finite(model: nn.Module) -> bool:
     # One sum, so that only one number is copied from the device.
     total = torch.stack([parameter.detach().abs().sum() for parameter in model.parameters()]).sum()
     return math.isfinite(total.item())
-
-
-def _finish(
-    state: State,
-    hyper: OperatorHyper,
-    sets: dict[str, Fields],
-    scale: Scale,
-    run: RunDir,
-    diverged: int | None,
-    initial: dict[str, Any],
-    examples: Examples,
-) -> None:
-    """Evaluate on the test set and write the record."""
-    final = {name: tensor.cpu() for name, tensor in _copy_weights(state.model).items()}
-    ended = outcome(
-        state.selected,
-        state.paper,
-        state.last_val,
-        epochs=hyper.epochs,
-        diverged_epoch=diverged,
-        evaluate_test=partial(evaluate, state.model, sets["test"], scale, hyper.eval_batch_size),
-        load_weights=state.model.load_state_dict,
-    )
-    predictions = examples.arrays() if diverged is not None else examples.predicted(state.model, scale)
-    run.finish(
-        {
-            **ended,
-            "n_train": len(sets["train"]),
-            "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
-        },
-        model=final,
-        initial_eigenvalues=initial,
-        predictions=predictions,
-    )

@@ -22,14 +22,10 @@ METRICS = ("nrmse", "nrmse_rollout")
 
 
 def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tensor]:
-    """Predictions of each trivial predictor.
+    """Predictor -> its predictions ``[sample, x, (y), frames, channel]``.
 
-    Args:
-        fields: samples.
-        training_mean: mean of the training targets ``[x, (y), frames, channel]``.
-
-    Returns predictor -> ``[sample, x, (y), frames, channel]``: zero and the mean of the training targets; for a flow
-    also the last initial step (persistence), and the linear extrapolation of the last two.
+    The predictors are zero and the mean of the training targets ``[x, (y), frames, channel]``; for a flow also the last
+    initial step (persistence), and the linear extrapolation of the last two.
     """
     found = {
         "zero": torch.zeros_like(fields.target),
@@ -45,10 +41,9 @@ def trivial_predictions(fields: Fields, training_mean: Tensor) -> dict[str, Tens
 
 
 def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Errors of the trivial predictors on the test rows of an HDF5 file.
+    """Errors of the trivial predictors on the test rows of an HDF5 file, as (predictor, metric, value).
 
-    Returns (predictor, metric, value) for ``nrmse`` and ``nrmse_rollout``
-    (:class:`replication.operators.metrics.Errors`).
+    The metrics are ``nrmse`` and ``nrmse_rollout`` (:class:`replication.operators.metrics.Errors`).
 
     Raises DataError for a bad file, ConfigError for options that do not fit it.
     """
@@ -58,12 +53,9 @@ def trivial_errors(data: Path, options: Mapping[str, Any]) -> list[tuple[str, st
         mean = (torch.stack(sums).sum(0) / len(rows.train)).float()
         errors: dict[str, Errors] = {}
         for fields in _chunks(file, rows.test, options):
-            initial = 0 if fields.steady else fields.inputs.shape[-2]
             for name, predicted in trivial_predictions(fields, mean).items():
-                parts = [predicted, fields.target]
-                if initial:
-                    parts = [torch.cat((fields.inputs, part), dim=-2) for part in parts]
-                errors.setdefault(name, Errors(initial_steps=initial)).update(*parts)
+                found = errors.setdefault(name, Errors(fields.initial_steps))
+                found.update(fields.whole(predicted), fields.whole(fields.target))
     return [(name, metric, each.result()[metric]) for name, each in errors.items() for metric in METRICS]
 
 

@@ -22,11 +22,8 @@ def _block(ndim: int, channels: int, features: int) -> nn.Sequential:
 class UNet(nn.Module):
     """U-Net (Ronneberger et al., arXiv 1505.04597) as PDEBench configures it: 4 levels, tanh, batch norm.
 
-    Args:
-        in_channels: channels of all initial steps together.
-        out_channels: channels of the predicted frame.
-        ndim: space dimensions, 1 or 2.
-        init_features: features of the first level (32 in the paper); each level doubles them.
+    The first level has ``init_features``; each level doubles them. Shapes:
+    :func:`replication.operators.models.build_model`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, ndim: int, *, init_features: int = 32) -> None:
@@ -44,13 +41,7 @@ class UNet(nn.Module):
         self.pool = pool(2)
 
     def forward(self, frames: Tensor, grid: Tensor) -> Tensor:
-        """Predict a frame.
-
-        Args:
-            frames: ``[batch, x, (y), in_channels]``; each axis a multiple of 16.
-            grid: not used, as in PDEBench.
-
-        Returns ``[batch, x, (y), out_channels]``.
+        """Predict a frame; the coordinates are not used, as in PDEBench.
 
         Raises ConfigError for a grid that cannot be halved at each level, and in training for a single sample whose
         coarsest grid is a single point, because batch norm then has no variance.

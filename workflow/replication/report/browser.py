@@ -1,9 +1,9 @@
-"""Data of the report's browser of spectra and learning curves, small enough to be embedded in the page."""
+"""Data for the report's browser of spectra and learning curves, small enough to embed in the page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,13 @@ from replication.runs.records import check_file
 from replication.settings.paths import RunPath
 from replication.statistics.cells import Line, records
 
-IDENTITY = ("experiment", "model", "dataset", "ratio", "method", "seed")
+Numbers = list[float | None]
+IDENTITY = ["experiment", "model", "dataset", "ratio", "method", "seed"]
 BINS = 40
 #: At most this many epochs of a run are shown, evenly spaced, always with the first and the last.
 MAX_EPOCHS = 60
 #: Eigenvalues below this share of a layer's largest are rounding noise.
 NOISE = 1e-9
-
-
-Key = tuple[str, str, str, float, str, int]
-
-
-def run_key(values: Mapping[str, Any]) -> Key:
-    """A run's identity as a dictionary key."""
-    return (
-        str(values["experiment"]), str(values["model"]), str(values["dataset"]), float(values["ratio"]),
-        str(values["method"]), int(values["seed"]),
-    )  # fmt: skip
 
 
 def browser_data(
@@ -46,19 +36,19 @@ def browser_data(
 ) -> dict[str, Any]:
     """Histograms, exponents, rates and learning curves of as many runs as fit into ``budget`` bytes of JSON.
 
-    Each cell's first seed comes first, so that a large grid keeps one run per cell. ``shown`` and ``total`` count runs.
+    First seeds come first, so that a large grid keeps one run per cell. ``shown`` and ``total`` count runs.
     """
     files = {str(RunPath.of(path)): path for path in eigenvalues}
-    layers_of, spectra_of, history_of = (_by_run(frame) for frame in (layers, spectra, history))
-    ordered = runs.assign(rank=runs.groupby([*IDENTITY[:-1]])["seed"].rank(method="first")).sort_values(
+    groups = [dict(iter(frame.groupby(IDENTITY))) if len(frame) else {} for frame in (layers, spectra, history)]
+    ordered = runs.assign(rank=runs.groupby(IDENTITY[:-1])["seed"].rank(method="first")).sort_values(
         ["rank", *IDENTITY], kind="stable"
     )
     entries: list[dict[str, Any]] = []
     size = 0
     for line in records(ordered):
-        key = run_key(line)
-        tables = layers_of.get(key), spectra_of.get(key), history_of.get(key)
-        entry = _entry(key, str(line["metric"]), *tables, files.get(str(line["run"])))
+        key = tuple(line[name] for name in IDENTITY)
+        tables = [group.get(key, pd.DataFrame()) for group in groups]
+        entry = {"id": list(key), "metric": line["metric"], **_entry(line["metric"], tables, files.get(line["run"]))}
         size += len(json.dumps(entry, separators=(",", ":")))
         if size > budget:
             break
@@ -66,48 +56,33 @@ def browser_data(
     return {"runs": sorted(entries, key=lambda entry: entry["id"]), "shown": len(entries), "total": len(runs)}
 
 
-def _by_run(frame: pd.DataFrame) -> dict[Key, pd.DataFrame]:
-    if not len(frame):
-        return {}
-    groups = frame.groupby(list(IDENTITY), sort=False)
-    return {run_key(dict(zip(IDENTITY, key, strict=True))): group for key, group in groups}
-
-
-def _entry(
-    key: Key,
-    metric: str,
-    layers: pd.DataFrame | None,
-    spectra: pd.DataFrame | None,
-    history: pd.DataFrame | None,
-    eigenvalues: Path | None,
-) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": list(key), "metric": metric, "layers": [], "epochs": [], "blocks": {}, "curves": {}}
+def _entry(metric: str, tables: list[pd.DataFrame], eigenvalues: Path | None) -> dict[str, Any]:
+    layers, spectra, history = tables
+    entry: dict[str, Any] = {"layers": [], "epochs": [], "blocks": {}, "curves": {}}
     values = {} if eigenvalues is None else _eigenvalues(eigenvalues)
-    trajectories = {}
-    if spectra is not None:
+    trajectories: dict[str, Numbers] = {}
+    if len(spectra):
         spectra = _thin(spectra)
-        entry["epochs"] = sorted(int(epoch) for epoch in spectra["epoch"].unique())
-        trajectories = _trajectories(spectra, entry["epochs"])
+        entry["epochs"] = sorted(spectra["epoch"].unique().tolist())
+        trajectories = _trajectories(spectra, "layer", "alpha", entry["epochs"])
         entry["blocks"] = _blocks(spectra, entry["epochs"])
-    if layers is not None:
-        entry["layers"] = [
-            _layer(line, values.get(str(line["layer"]), {}), trajectories.get(str(line["layer"]), []))
-            for line in records(layers)
-        ]
-    if history is not None:
+    for line in records(layers):
+        own = values.get(line["layer"], {})
+        entry["layers"].append({**_layer(line, own), "trajectory": trajectories.get(line["layer"], [])})
+    if len(history):
         entry["curves"] = _curves(_thin(history), metric)
     return entry
 
 
-def _layer(line: Line, values: dict[str, NDArray[np.floating]], trajectory: list[float | None]) -> dict[str, Any]:
+def _layer(line: Line, values: dict[str, NDArray[np.floating]]) -> dict[str, Any]:
     """A layer's fit, its two histograms (:func:`esd_histogram`), and the number of eigenvalues in its tail."""
-    start, reason = short(line.get("lambda_min")), line.get("reason")
-    tail = None if start is None or "last" not in values else int((values["last"] >= line["lambda_min"]).sum())
+    start, last = line["lambda_min"], values.get("last")
     return {
-        "name": str(line["layer"]), "shape": str(line.get("shape", "")), "alpha": short(line["alpha"]),
-        "start": start, "ks": short(line.get("ks_distance")), "tail": tail,
-        "n": len(values["last"]) if "last" in values else None, "why": reason if isinstance(reason, str) else "",
-        "esd": {when: esd_histogram(array) for when, array in values.items()}, "trajectory": trajectory,
+        "name": line["layer"], "shape": line["shape"], "alpha": short(line["alpha"]), "start": short(start),
+        "ks": short(line["ks_distance"]),
+        "tail": None if last is None or np.isnan(start) else int((last >= start).sum()),
+        "n": None if last is None else len(last), "why": "" if pd.isna(line["reason"]) else line["reason"],
+        "esd": {when: esd_histogram(array) for when, array in values.items()},
     }  # fmt: skip
 
 
@@ -119,23 +94,19 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["epoch"].isin(kept)]
 
 
-def _trajectories(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, list[float | None]]:
-    wide = spectra.pivot_table(index="layer", columns="epoch", values="alpha", aggfunc="last").reindex(columns=epochs)
-    return {str(layer): [short(value) for value in row] for layer, row in zip(wide.index, wide.to_numpy(), strict=True)}
+def _trajectories(spectra: pd.DataFrame, level: str, value: str, epochs: list[int]) -> dict[str, Numbers]:
+    """Layer or block (``level``) -> its value, or the mean of its layers' values, at each epoch."""
+    wide = spectra.pivot_table(index=level, columns="epoch", values=value).reindex(columns=epochs)
+    return {str(name): [short(number) for number in row] for name, row in zip(wide.index, wide.to_numpy(), strict=True)}
 
 
-def _blocks(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, dict[str, list[float | None]]]:
+def _blocks(spectra: pd.DataFrame, epochs: list[int]) -> dict[str, dict[str, Numbers]]:
     """Block -> its learning rate and mean exponent at each epoch. A layer outside all blocks counts as a block."""
     named = spectra.assign(block=spectra["block"].fillna(spectra["layer"]))
-    order = list(dict.fromkeys(named["block"]))
-    wide = {
-        name: named.pivot_table(index="block", columns="epoch", values=name).reindex(order, columns=epochs)
-        for name in ("lr", "alpha")
-        if name in named
-    }
+    found = {name: _trajectories(named, "block", name, epochs) for name in ("lr", "alpha")}
+    nothing: Numbers = [None] * len(epochs)
     return {
-        str(block): {name: [short(value) for value in table.loc[block]] for name, table in wide.items()}
-        for block in order
+        block: {name: known.get(block, nothing) for name, known in found.items()} for block in named["block"].unique()
     }
 
 
@@ -175,10 +146,6 @@ def esd_histogram(eigenvalues: NDArray[np.floating]) -> list[float]:
     return [round(low, 4), round(high, 4), *(int(count) for count in counts)]
 
 
-def short(value: Any) -> float | None:
+def short(value: float) -> float | None:
     """A number to five significant figures; None for NaN and infinity, which JSON does not have."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return float(f"{number:.5g}") if np.isfinite(number) else None
+    return float(f"{value:.5g}") if np.isfinite(value) else None

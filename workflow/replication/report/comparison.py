@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from replication.report.findings import FAMILIES
+from replication.report.page import fill
 from replication.statistics.cells import Line, records
 from replication.statistics.numbers import gain_text, p_text, percent_text, with_uncertainty
 
@@ -21,26 +20,17 @@ UNITS = {"nlp": "points", "sciml": "nRMSE"}
 
 
 def comparison_page(table: pd.DataFrame, a: Path, b: Path) -> str:
-    """The page as text.
-
-    Args:
-        table: of :func:`replication.statistics.compare.compare`.
-        a: the folder called A.
-        b: the folder called B.
+    """The page of :func:`replication.statistics.compare.compare`'s table of the folders ``a`` and ``b``.
 
     Cells that differ come first, the largest difference on top. Within a family all differences have one scale.
     """
-    loader = FileSystemLoader(TEMPLATE.parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    css = Markup(loader.get_source(environment, "report.css")[0])  # noqa: S704 our own file, not data
     unequal = table[table["status"] != "equal"]
     groups = [
         {"title": f"{FAMILIES[str(family)]}, B minus A in {UNITS[str(family)]}", "rows": _rows(own)}
         for family, own in unequal.groupby("family")
     ]
-    return environment.get_template(TEMPLATE.name).render(
-        css=css, a=str(a), b=str(b), groups=groups, cells=len(table), half=HALF,
-        counts=[(str(status), int(count)) for status, count in table["status"].value_counts().items()],
+    return fill(
+        TEMPLATE, a=a, b=b, groups=groups, cells=len(table), half=HALF, counts=table["status"].value_counts().items(),
         equal=[_name(line) for line in records(table[table["status"] == "equal"])],
     )  # fmt: skip
 
@@ -51,8 +41,8 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{
         "name": _name(line), "status": line["status"], "configuration": line["configuration"],
         "sides": [_side(line, side) for side in "ab"], "p": p_text(line["p_t"]),
-        "difference": "" if _missing(line["difference"]) else gain_text(line["difference"], line["low"], line["high"]),
-        "drawn": [None if _missing(line[name]) else HALF + 0.95 * HALF * line[name] / reach
+        "difference": "" if isnan(line["difference"]) else gain_text(line["difference"], line["low"], line["high"]),
+        "drawn": [None if isnan(line[name]) else HALF + 0.95 * HALF * line[name] / reach
                   for name in ("difference", "low", "high")],
     } for line in records(table)]  # fmt: skip
 
@@ -64,8 +54,4 @@ def _name(line: Line) -> str:
 def _side(line: Line, side: str) -> str:
     runs = f"{line[f'n_{side}']} runs" + f", {line[f'diverged_{side}']} diverged" * bool(line[f"diverged_{side}"])
     mean, deviation = line[f"mean_{side}"], line[f"sd_{side}"]
-    return runs if _missing(mean) else f"{with_uncertainty(mean, deviation)} ({runs})"
-
-
-def _missing(value: float) -> bool:
-    return not math.isfinite(value)
+    return runs if isnan(mean) else f"{with_uncertainty(mean, deviation)} ({runs})"

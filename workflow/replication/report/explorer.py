@@ -1,4 +1,4 @@
-"""Data of the report's explorer: every measure of every cell against the data ratio, with its seeds."""
+"""Data for the report's explorer: each measure of each cell against the data ratio, with single seeds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from replication.statistics.cells import (
     summarise,
     values_of,
 )
-from replication.statistics.overview import MAIN_PAIRS
+from replication.statistics.paired import MAIN_PAIRS
 from replication.statistics.trivial import TITLES, against_trivial
 
-MAIN_METHODS = [method for pair in MAIN_PAIRS for method in pair]
 SPREADS = {"alpha_std": "STD(alpha) over layers", "alpha_std_block": "STD(alpha) over blocks"}
 BANDS = {
     f"test_selected_frmse_{band}": f"Fourier RMSE, {band} band ({wavenumbers})"
@@ -35,38 +34,36 @@ BESIDE = {
 def explorer_data(runs: pd.DataFrame, measured: pd.DataFrame) -> list[dict[str, Any]]:
     """One entry per model and data set, in the units of the figures (language scores in per cent).
 
-    Args:
-        runs: tidy table of all runs. If a model and data set have the paper's methods, only these are shown.
-        measured: of :func:`replication.statistics.overview.measured_table`.
+    If a model and data set have runs of the paper's methods, only these are shown. Published values come from
+    ``measured`` (:func:`replication.statistics.overview.measured_table`).
     """
     return [_group(own, measured) for _, own in each_once(runs).groupby(["model", "dataset"], sort=False)]
 
 
 def _group(runs: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
-    main = runs[runs["method"].isin(MAIN_METHODS)]
-    runs = main if len(main) else runs
+    main = runs["method"].isin([method for pair in MAIN_PAIRS for method in pair])
+    runs = runs[main] if main.any() else runs
     first = runs.iloc[0]
     own = measured[(measured["model"] == first["model"]) & (measured["dataset"] == first["dataset"])]
     own = own[(own["stand_in"] == "") & own["method"].isin(runs["method"])]
     measures = [_measure(runs, own, name, label) for name, label in _labels(runs).items()]
     return {
-        "model": str(first["model"]), "dataset": str(first["dataset"]), "stand_in": str(first["stand_in"]),
+        **{name: first[name] for name in ("model", "dataset", "stand_in")},
         "measures": [measure for measure in measures if any(point["seeds"] for point in measure["points"])],
     }  # fmt: skip
 
 
 def _labels(runs: pd.DataFrame) -> dict[str, str]:
     """Measure (a column of the runs) -> its label."""
-    family = str(runs["family"].iloc[0])
-    spread = {spread_of(family): SPREADS[spread_of(family)]}
-    metric = str(runs["metric"].iloc[0]).replace("_", " ")
+    family, metric = runs[["family", "metric"]].iloc[0]
     if family == "nlp":
-        return {"score": f"Test score: {metric}, %", **spread}
-    diluted = ROLLOUT in runs and not predicted_frames_only(runs).all()
-    scores = {"score": "nRMSE"}
-    if diluted:
-        scores = {"score": "nRMSE, diluted (initial steps too)", ROLLOUT: "nRMSE, undiluted (predicted frames only)"}
-    return {**scores, **BANDS, **spread}
+        scores = {"score": f"Test score: {metric.replace('_', ' ')}, %"}
+    elif ROLLOUT in runs and not predicted_frames_only(runs).all():
+        both = {"score": "nRMSE, diluted (initial steps too)", ROLLOUT: "nRMSE, undiluted (predicted frames only)"}
+        scores = {**both, **BANDS}
+    else:
+        scores = {"score": "nRMSE", **BANDS}
+    return {**scores, spread_of(family): SPREADS[spread_of(family)]}
 
 
 def _measure(runs: pd.DataFrame, measured: pd.DataFrame, name: str, label: str) -> dict[str, Any]:
@@ -77,8 +74,8 @@ def _measure(runs: pd.DataFrame, measured: pd.DataFrame, name: str, label: str) 
     }
     points = [
         {
-            "ratio": float(line["ratio"]), "n": int(line["n_train"]), "method": str(line["method"]),
-            "mean": short(line["mean"]), "sd": short(line["sd"]), "diverged": int(line["diverged"]),
+            "ratio": line["ratio"], "n": int(line["n_train"]), "method": line["method"],
+            "mean": short(line["mean"]), "sd": short(line["sd"]), "diverged": line["diverged"],
             "seeds": seeds.get((line["ratio"], line["method"]), []),
         }
         for line in records(summarise(runs, name))
@@ -92,7 +89,6 @@ def _measure(runs: pd.DataFrame, measured: pd.DataFrame, name: str, label: str) 
         # Tables of earlier versions lack the undiluted column.
         known = measured.reindex(columns=["ratio", "method", mean, deviation]).dropna(subset=[mean])
         measure["published"] = [
-            [float(line["ratio"]), str(line["method"]), short(line[mean]), short(line[deviation])]
-            for line in records(known)
+            [line["ratio"], line["method"], short(line[mean]), short(line[deviation])] for line in records(known)
         ]
     return measure

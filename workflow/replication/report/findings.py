@@ -1,19 +1,18 @@
-"""The sentences of the first screen. None claims more than its verdict or estimate."""
+"""The sentences at the top of the report. None claims more than its verdict or estimate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from replication.report.verdicts import CLAIMS, verdict
-from replication.statistics.cells import records
+from replication.statistics.cells import Line, records
 from replication.statistics.estimates import GAIN, LOSS, NO_DIFFERENCE, UNDECIDED
-from replication.statistics.numbers import gain_text, number
+from replication.statistics.numbers import count_text, gain_text, number
 
 FAMILIES = {"nlp": "Language models", "sciml": "Neural operators on PDEs"}
-#: How each result is put into words; nothing else on the page says whether TB does better.
+#: The wording of each result; nothing else on the page says whether TB does better.
 CONCLUSIONS = {
     GAIN: "TB does better",
     LOSS: "TB does worse",
@@ -42,12 +41,13 @@ def findings(verdicts: pd.DataFrame, estimates: pd.DataFrame) -> list[dict[str, 
     return found
 
 
-def mean_sentence(line: Mapping[str, Any]) -> str:
+def mean_sentence(line: Line) -> str:
     """The mean gain of a row of :func:`replication.statistics.estimates.estimate_table`, and its conclusion."""
     if pd.isna(line["mean"]):
         return "No cell has three common seeds and beats the trivial predictors, so nothing is estimated"
-    gain = _with_unit(gain_text(line["mean"], line["low"], line["high"]), line)
-    text = f"Mean gain over {_cells(line)}: {gain}; {CONCLUSIONS[line['result']]}"
+    gain = _with_unit(line, line["mean"], line["low"], line["high"])
+    cells = count_text(line["cells"], "cell")
+    text = f"Mean gain over {cells} and {line['pairs']} pairs: {gain}; {CONCLUSIONS[line['result']]}"
     if pd.isna(line["smallest"]):
         return text
     small = line["equivalence_high"] < line["smallest"] and -line["smallest"] < line["equivalence_low"]
@@ -56,18 +56,14 @@ def mean_sentence(line: Mapping[str, Any]) -> str:
     return f"{text}{less} (smallest gain of interest: {smallest}, half of the published gain)"
 
 
-def trend_sentence(line: Mapping[str, Any]) -> str:
+def trend_sentence(line: Line) -> str:
     """The change of the gain with each halving of the data, and its conclusion; empty for a single ratio."""
     if pd.isna(line["trend"]):
         return ""
-    change = _with_unit(gain_text(line["trend"], line["trend_low"], line["trend_high"]), line)
+    change = _with_unit(line, line["trend"], line["trend_low"], line["trend_high"])
     return f"Change of the gain with each halving of the data: {change}; {TRENDS[line['trend_result']]}"
 
 
-def _with_unit(text: str, line: Mapping[str, Any]) -> str:
+def _with_unit(line: Line, gain: float, low: float, high: float) -> str:
     """``+1.2 points [+0.4, +1.9]``."""
-    return text.replace(" [", f" {line['unit']} [", 1)
-
-
-def _cells(line: Mapping[str, Any]) -> str:
-    return f"{line['cells']} cell{'s' * (line['cells'] != 1)} and {line['pairs']} pairs"
+    return gain_text(gain, low, high).replace(" [", f" {line['unit']} [", 1)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from rich.text import Text
 
+from replication.report.page import fill
 from replication.runs.checkpoint import write_atomically
 from replication.settings.grid import Experiment
 from replication.settings.paths import RUNS
@@ -23,13 +22,8 @@ LOG_LINES, LOG_BYTES = 15, 64_000
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job that failed.
-
-    Attributes:
-        rule: its rule.
-        label: the folders of its runs, or its first output.
-        reason: exit status or signal; empty if unknown.
-        logs: path of each log -> its last lines.
+    """A job that failed: ``label`` names the folders of its runs, or its first output; ``reason`` is its exit status or
+    signal, empty if unknown; ``logs`` maps the path of each log to its last lines.
     """
 
     rule: str
@@ -51,30 +45,21 @@ def tail(path: str) -> list[str]:
 def describe_failure(
     rule: str, job_id: int, output: Sequence[str], *, logs: Sequence[str], command: str | None, said: str
 ) -> FailedJob:
-    """A failed job, with the reason and the logs that Snakemake named.
+    """A failed job, with its reason and logs as far as Snakemake's own log file, with the text ``said``, names them.
 
-    Args:
-        rule: the job's rule.
-        job_id: Snakemake's number of the job.
-        output: its output files.
-        logs: its log files.
-        command: its shell command, if it has one.
-        said: the text of Snakemake's own log file.
+    ``job_id`` is Snakemake's number of the job; ``command`` is None for a job without a shell command.
     """
     blocks = [block for block in said.split("Error in rule ") if block.startswith(f"{rule}:\n")]
     block = next((block for block in reversed(blocks) if re.search(rf" jobid: {job_id}\n", block)), "")
     if found := re.search(r" log: (.*) \(check log file", block):
         logs = found[1].split(", ")  # a cluster's own log is among them
-    reason = re.search(r" message: (?!None$)(.*)", block, re.MULTILINE)
+    why = "".join(re.findall(r" message: (?!None$)(.*)", block, re.MULTILINE)[:1])
     ended = r"' (?:returned non-zero (exit status \d+)|died with <Signals\.(SIG\w+))"
     if command and (exits := re.findall(re.escape(command.strip()) + r"\s*" + ended, said)):
         status, signal = exits[-1]
         why = status or f"killed by {signal}"
-    else:
-        why = reason[1] if reason else ""
     runs = [path.removesuffix("/metrics.json") for path in output if path.endswith("/metrics.json")]
-    label = ", ".join(runs or output[:1])
-    return FailedJob(rule, label, why, {path: tail(path) for path in logs})
+    return FailedJob(rule, ", ".join(runs or output[:1]), why, {path: tail(path) for path in logs})
 
 
 @dataclass(frozen=True)
@@ -89,34 +74,25 @@ class Progress:
 
 def progress(experiments: Mapping[str, Experiment], results: Path) -> list[Progress]:
     """Count the trainings of every experiment that have a record."""
-    rows = []
-    for name, experiment in experiments.items():
-        finished = sum((results / RUNS / path / "metrics.json").is_file() for path in experiment.runs)
-        rows.append(Progress(name, experiment.title, finished, len(experiment.runs)))
-    return rows
+    finished = {
+        name: sum((results / RUNS / path / "metrics.json").is_file() for path in experiment.runs)
+        for name, experiment in experiments.items()
+    }
+    return [Progress(name, one.title, finished[name], len(one.runs)) for name, one in experiments.items()]
 
 
 def write_incomplete_report(
     out: Path, *, failed: Sequence[FailedJob], waiting: int, rows: Sequence[Progress], template: Path
 ) -> None:
-    """Write the page, with a time stamp that makes the workflow replace it.
+    """Write the page to the report's place, with a time stamp that makes the workflow replace it.
 
-    Args:
-        out: where the report would be.
-        failed: the failed jobs.
-        waiting: how many jobs did not run.
-        rows: progress of every experiment.
-        template: the Jinja2 template; ``report.css`` lies beside it.
+    ``waiting`` is the number of jobs that did not run, ``rows`` the progress of every experiment.
     """
-    loader = FileSystemLoader(template.parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    css = Markup(loader.get_source(environment, "report.css")[0])  # noqa: S704 our own file, not data
-    page = environment.get_template(template.name).render(css=css, failed=failed, waiting=waiting, rows=rows)
-    write_atomically(out, page)
+    write_atomically(out, fill(template, failed=failed, waiting=waiting, rows=rows))
     os.utime(out, (LONG_AGO, LONG_AGO))
 
 
 def clear_incomplete_report(out: Path) -> None:
-    """Remove the page if it is still there in place of the report; never remove a real report."""
+    """Remove the page if it is still in the report's place; a real report stays."""
     if out.is_file() and out.stat().st_mtime == LONG_AGO:
         out.unlink()

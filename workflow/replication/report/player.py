@@ -1,4 +1,4 @@
-"""An animation as single pictures for the report's player, so that a reader can stop at any of them."""
+"""The frames of an animation for the report's player, which can stop at any of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,7 @@ from replication.errors import DataError
 
 @dataclass(frozen=True)
 class Frames:
-    """What a player shows.
-
-    Attributes:
-        pictures: PNGs, base64.
-        labels: what each shows, in words.
-        width: pixels across.
-        every_ms: how long one is shown.
-    """
+    """The pictures of a player (PNGs, base64), a label for each, their width in pixels, and how long each is shown."""
 
     pictures: list[str]
     labels: list[str]
@@ -42,10 +35,7 @@ def read_frames(path: Path) -> Frames:
     except (OSError, ValueError, UnidentifiedImageError) as error:
         raise DataError(f"{path}: not an animation ({error}); delete it and draw it again") from None
     if len(labels) != len(pictures):
-        raise DataError(
-            f"{path}: {len(pictures)} pictures with {len(labels)} labels, one each was expected; "
-            "delete it and draw it again"
-        )
+        raise DataError(f"{path}: {len(pictures)} pictures with {len(labels)} labels; delete it and draw it again")
     return Frames(pictures, labels, width, every)
 
 

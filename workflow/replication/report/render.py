@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -36,13 +36,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in the paper's arrangement; ``heads`` names the label columns, then the entries' columns."""
+    """A table in the paper's layout; ``heads`` are of the label columns, then of the entries' columns."""
 
     name: str
     title: str
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> int:
@@ -52,24 +52,18 @@ class Table:
     @property
     def frame(self) -> pd.DataFrame:
         """The text of all cells."""
-        return pd.DataFrame(
-            [[*row.labels, *(entry.text for entry in row.entries)] for row in self.rows], columns=list(self.heads)
-        )
+        cells = [[*row.labels, *(entry.text for entry in row.entries)] for row in self.rows]
+        return pd.DataFrame(cells, columns=list(self.heads))
 
     @property
     def bold(self) -> pd.DataFrame:
         """Which entries are bold, in the shape of :attr:`frame`."""
-        return pd.DataFrame(
-            [
-                [False] * len(row.labels) + [entry.bold and bool(entry.text) for entry in row.entries]
-                for row in self.rows
-            ],
-            columns=list(self.heads),
-        )
+        cells = [[False] * len(row.labels) + [entry.bold for entry in row.entries] for row in self.rows]
+        return pd.DataFrame(cells, columns=list(self.heads))
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table under its title, notes below."""
+    """A pipe table below its title, with its notes at the end."""
     safe = table.frame.map(_pipe_safe)
     body = safe.mask(table.bold, "**" + safe + "**").to_markdown(
         index=False, headers=[_pipe_safe(head) for head in table.heads], disable_numparse=True,
@@ -110,29 +104,20 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def _without_repeats(table: Table) -> pd.DataFrame:
-    """The text of all cells; below a rule a group's labels stand once, except the last, which tells its rows apart."""
-    frame = table.frame
-    repeated = np.zeros(frame.shape, bool)
-    if any(row.rule for row in table.rows):
-        below = np.array([not row.rule for row in table.rows])
-        repeated[:, : table.labels - 1] = below[:, None]
-    return frame.mask(repeated, "")
-
-
 def to_html(table: Table) -> str:
-    """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes."""
+    """The table and its notes as an HTML fragment, all text escaped; the report's style sheet knows its classes.
+
+    In a table with rules, only the first row of each group shows the group's labels (all but the last, the row's own).
+    """
+    frame, rules = table.frame, [row.rule for row in table.rows]
+    if any(rules):
+        frame.iloc[~np.array(rules), : table.labels - 1] = ""
     classes = [
         [" rule" * row.rule for _ in row.labels]
         + ["value" + " words" * (" (" in entry.text) + " rule" * row.rule for entry in row.entries]
         for row in table.rows
     ]
-    styler = (
-        _without_repeats(table)
-        .style.hide(axis="index")
-        .format(escape="html")
-        .format_index(escape="html", axis="columns")
-    )
+    styler = frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
     styler = styler.apply(lambda _: np.where(table.bold, "font-weight: bold;", ""), axis=None)
     styler = styler.set_td_classes(pd.DataFrame(classes, columns=list(table.heads)))
     body = styler.set_uuid(table.name).set_table_attributes('class="paper"').to_html(cell_ids=False)

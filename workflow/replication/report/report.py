@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
+from PIL import Image, UnidentifiedImageError
 
 from replication.errors import DataError
 from replication.report.browser import browser_data
 from replication.report.explorer import explorer_data
 from replication.report.findings import FAMILIES, findings
+from replication.report.page import fill
 from replication.report.player import read_frames
 from replication.report.verdicts import CLAIMS, NOTES, matrix, verdict
 from replication.settings.artifacts import Artifact, Index
-from replication.statistics.cells import ENOUGH_SEEDS, Line, read_table, records, stand_ins, title_of
+from replication.statistics.cells import ENOUGH_SEEDS, Line, read_table, records, stand_ins, title_of, titles
 from replication.statistics.numbers import gain_text, interval, number
 from replication.statistics.trivial import TITLES, published_sentences, sentences
 from replication.statistics.verdicts import VERDICTS
@@ -33,23 +35,12 @@ LARGEST = 20_000_000
 
 @dataclass(frozen=True)
 class Sources:
-    """What a report is made from. It shows what the workflow computed and computes nothing again.
+    """The inputs of a report, all made by the workflow.
 
-    Attributes:
-        scale: the configured scale.
-        runs: tidy tables of all experiments, likewise ``layers``, ``spectra`` and ``history``.
-        verdicts: the table of verdicts.
-        gains: every cell's gain.
-        measured: measured scores beside the published ones.
-        estimates: one estimate per family.
-        trivial: scores of the trivial predictors.
-        forest: PNG of the forest plot.
-        agreement: PNG of published against measured scores.
-        figures: artifact -> its PNG; its CSV lies beside it.
-        tables: artifact -> its CSV; its LaTeX and HTML lie beside it.
-        eigenvalues: files of the runs.
-        missing: artifact that is not built -> why.
-        animations: artifact -> its GIF.
+    ``runs``, ``layers``, ``spectra`` and ``history`` are the tidy tables of all experiments; ``verdicts``, ``gains``,
+    ``measured`` and ``estimates`` those of the verdicts rule; ``trivial`` has the scores of the trivial predictors.
+    ``forest`` and ``agreement`` are PNGs. ``figures`` (PNG), ``tables`` (CSV) and ``animations`` (GIF) map artifacts to
+    files; a figure's CSV and a table's LaTeX and HTML lie beside it. ``missing`` says why an artifact is not built.
     """
 
     scale: str
@@ -72,40 +63,27 @@ class Sources:
 
 
 def render(index: Index, sources: Sources, template: Path) -> str:
-    """The page as text.
-
-    Args:
-        index: all artifacts.
-        sources: see :class:`Sources`.
-        template: the Jinja2 template; ``report.css``, ``report.js`` and ``explorer.js`` lie beside it.
+    """The page as text, from all artifacts, their data, and a Jinja2 template.
 
     Raises DataError if an input is damaged or the page would be larger than 20 MB.
     """
-    loader = FileSystemLoader(template.parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-
-    def raw(name: str) -> Markup:
-        return Markup(loader.get_source(environment, name)[0])  # noqa: S704 our own file, not data
-
     runs = sources.runs
     players = {name: read_frames(path) for name, path in sources.animations.items()}
     numbers = {
         path.stem: read_table(path.with_suffix(".csv"))
         for path in (*sources.figures.values(), *sources.tables.values())
     }
-    downloads = _downloads(sources, numbers)
     tables = runs, sources.layers, sources.spectra, sources.history
     data = browser_data(*tables, sources.eigenvalues, budget=BROWSER_BUDGET)
     headings = {name: artifact.heading for name, artifact in index.artifacts.items()}
     context = {
-        "raw": raw,
         "scale": sources.scale,
         "summary": summary(index, sources),
         "findings": findings(sources.verdicts, sources.estimates),
         "estimates": estimates_table(sources.estimates),
         "forest": _image(sources.forest),
         "agreement": _image(sources.agreement) if len(sources.measured) else None,
-        "stand_ins": stand_ins_by_experiment(runs),
+        "stand_ins": runs.loc[runs["stand_in"] != "", ["experiment", "stand_in"]].drop_duplicates().to_numpy().tolist(),
         "matrix": {"claims": list(CLAIMS.values()), "rows": matrix(sources.verdicts, headings), "built": set(numbers)},
         "headings": headings,
         "notes": NOTES,
@@ -120,46 +98,38 @@ def render(index: Index, sources: Sources, template: Path) -> str:
         "runs": runs_table(runs),
         "times": times_table(runs),
         "provenance": provenance(runs),
-        "missing": [(name, index.artifacts[name].heading, why) for name, why in sources.missing.items()],
-        "browser": {"shown": data["shown"], "total": data["total"]},
-        "data": _json({
+        "missing": [(name, headings[name], why) for name, why in sources.missing.items()],
+        "browser": data,
+        "data": htmlsafe_json_dumps({
             "runs": data["runs"],
-            "titles": {kind: _titles(runs, kind) for kind in ("model", "dataset", "method")},
-            "downloads": downloads,
+            "titles": {kind: titles(runs, kind) for kind in ("model", "dataset", "method")},
+            "downloads": _downloads(sources, numbers),
             "explorer": explorer_data(runs, sources.measured),
             "players": {name: asdict(frames) for name, frames in players.items()},
-        }),
+        }, separators=(",", ":"), allow_nan=False),
     }  # fmt: skip
-    page = environment.get_template(template.name).render(**context)
+    page = fill(template, **context)
     if len(page.encode()) > LARGEST:
-        raise DataError(
-            f"the report would take {len(page) / 1e6:.0f} MB, more than {LARGEST / 1e6:.0f}; build fewer experiments"
-        )
+        size = f"{len(page) / 1e6:.0f} MB, more than {LARGEST / 1e6:.0f}"
+        raise DataError(f"the report would take {size}; build fewer experiments")
     return page
-
-
-def _json(value: Any) -> Markup:
-    """JSON that is safe inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for character, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(character, escape)
-    return Markup(text)  # noqa: S704 escaped above
 
 
 def _downloads(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
     """File name -> type and text of every download button."""
-    tables = {
-        **numbers, "verdicts": sources.verdicts, "gains": sources.gains, "measured": sources.measured,
-        "estimates": sources.estimates, "runs": sources.runs,
-    }  # fmt: skip
-    files = {f"{name}.csv": ("text/csv", table.to_csv(index=False)) for name, table in tables.items()}
+    own = {name: getattr(sources, name) for name in ("verdicts", "gains", "measured", "estimates", "runs")}
+    files = {
+        f"{name}.csv": {"type": "text/csv;charset=utf-8", "text": table.to_csv(index=False)}
+        for name, table in {**numbers, **own}.items()
+    }
     for name, path in sources.tables.items():
-        files[f"{name}.tex"] = ("text/plain", path.with_suffix(".tex").read_text(encoding="utf-8"))
-    return {name: {"type": f"{kind};charset=utf-8", "text": text} for name, (kind, text) in files.items()}
+        text = path.with_suffix(".tex").read_text(encoding="utf-8")
+        files[f"{name}.tex"] = {"type": "text/plain;charset=utf-8", "text": text}
+    return files
 
 
 def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Scores of the trivial predictors, and a sentence for each cell and published value that is not better."""
+    """Scores of the trivial predictors, and a sentence for each cell and published value that does not beat them."""
     tidy = [table for table in numbers.values() if "beats_trivial" in table]
     title = partial(title_of, sources.runs)
     cells = [line for table in tidy for line in sentences(table, title)]
@@ -177,10 +147,9 @@ def trivial_context(sources: Sources, numbers: Mapping[str, pd.DataFrame]) -> di
 
 
 def summary(index: Index, sources: Sources) -> dict[str, int | str]:
-    """Counts for the page's head."""
+    """Counts for the top of the page."""
     runs = sources.runs
-    judged = sources.verdicts[sources.verdicts["artifact"].isin(index.artifacts)]
-    counts = judged["verdict"].value_counts()
+    counts = sources.verdicts.loc[sources.verdicts["artifact"].isin(index.artifacts), "verdict"].value_counts()
     built = [index.artifacts[name] for name in (*sources.figures, *sources.animations, *sources.tables)]
     return {
         "runs": len(runs), "diverged": int((runs["status"] == "diverged").sum()),
@@ -189,12 +158,6 @@ def summary(index: Index, sources: Sources) -> dict[str, int | str]:
         "artifacts": sum(not artifact.ours for artifact in index.artifacts.values()),
         **{verdict.replace(" ", "_"): int(counts.get(verdict, 0)) for verdict in VERDICTS},
     }  # fmt: skip
-
-
-def stand_ins_by_experiment(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """(experiment, its stand-in text)."""
-    rows = runs.loc[runs["stand_in"] != "", ["experiment", "stand_in"]].drop_duplicates()
-    return list(rows.itertuples(index=False, name=None))
 
 
 def _claims(artifact: Artifact, verdicts: pd.DataFrame) -> list[dict[str, str]]:
@@ -207,7 +170,7 @@ def _figure(artifact: Artifact, path: Path, sources: Sources, numbers: pd.DataFr
         heading["notes"].append(f"Cells with fewer than {ENOUGH_SEEDS} finished seeds have no interval and no claim.")
     return {
         **heading, **_image(path), "claims": _claims(artifact, sources.verdicts),
-        "data": {"heads": list(numbers.columns), "rows": _cells(numbers)}, "csv": f"{artifact.name}.csv",
+        "data": {"heads": list(numbers.columns), "rows": _cells(numbers)},
     }  # fmt: skip
 
 
@@ -224,16 +187,15 @@ def _heading(artifact: Artifact, runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def page_width(png: bytes) -> int:
-    """Width of a PNG in CSS pixels, from its resolution (pHYs) if it has one, else at 200 dpi.
+    """Width of a PNG in CSS pixels, from its resolution if it has one, else at 200 dpi.
 
     Raises DataError for bytes that are not a PNG.
     """
-    if png[:8] != b"\x89PNG\r\n\x1a\n":
-        raise DataError("a figure for the report is no PNG; delete the figures folder and draw them again")
-    pixels = int.from_bytes(png[16:20], "big")
-    at = png.find(b"pHYs", 0, 1024)
-    per_metre = int.from_bytes(png[at + 4 : at + 8], "big") if at > 0 else 0
-    return round(pixels * 96 / (per_metre * 0.0254 if per_metre else 200))
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            return round(image.width * 96 / image.info.get("dpi", (200, 200))[0])
+    except UnidentifiedImageError:
+        raise DataError("a figure for the report is no PNG; delete the figures folder and draw them again") from None
 
 
 def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
@@ -241,7 +203,6 @@ def _table(artifact: Artifact, path: Path, sources: Sources) -> dict[str, Any]:
     return {
         "name": artifact.name, "title": artifact.heading, "claims": _claims(artifact, sources.verdicts),
         "claims_of": artifact.claims_of if artifact.claims_of in sources.figures else None,
-        "csv": f"{artifact.name}.csv", "tex": f"{artifact.name}.tex",
         "html": Markup(html),  # noqa: S704 escaped where it was written
     }  # fmt: skip
 
@@ -251,7 +212,7 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value != value:
+    if pd.isna(value):
         return ""
     return f"{value:.4g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, float) else str(value)
 
@@ -265,8 +226,7 @@ def runs_table(runs: pd.DataFrame) -> dict[str, Any]:
         "epochs": "Epochs", "alpha_std": "STD alpha", "wall_s": "Seconds", "peak_memory_mb": "MiB",
         "config_hash": "Configuration",
     }  # fmt: skip
-    present = [name for name in columns if name in runs]
-    return {"heads": [columns[name] for name in present], "rows": _cells(runs[present])}
+    return {"heads": list(columns.values()), "rows": _cells(runs[list(columns)])}
 
 
 def estimates_table(estimates: pd.DataFrame) -> dict[str, Any]:
@@ -276,8 +236,7 @@ def estimates_table(estimates: pd.DataFrame) -> dict[str, Any]:
             FAMILIES[str(line["family"])], f"{line['method']} against {line['baseline']}", str(line["unit"]),
             f"{line['cells']} ({line['left_out']} left out)", str(line["pairs"]), str(line["result"]),
             _estimate(line, "mean", ""), _estimate(line, "trend", "trend_"), _estimate(line, "iqm", "iqm_"),
-            "" if pd.isna(line["equivalence_low"]) else interval(line["equivalence_low"], line["equivalence_high"]),
-            _shown(line["smallest"]),
+            interval(line["equivalence_low"], line["equivalence_high"]), _shown(line["smallest"]),
         ]
         for line in records(estimates)
     ]  # fmt: skip
@@ -295,18 +254,18 @@ def _estimate(line: Line, name: str, prefix: str) -> str:
 
 def times_table(runs: pd.DataFrame) -> dict[str, Any]:
     """Wall time by experiment, model and method."""
-    groups = runs.groupby(["experiment", "model", "dataset", "method"], sort=True)["wall_s"]
+    groups = runs.groupby(["experiment", "model", "dataset", "method"])["wall_s"]
     table = groups.agg(["count", "mean", "min", "max", "sum"]).reset_index()
     heads = ["Experiment", "Model", "Data set", "Method", "Runs", "Mean s", "Fastest s", "Slowest s", "Total s"]
     return {"heads": heads, "rows": _cells(table)}
 
 
 def provenance(runs: pd.DataFrame) -> list[Line]:
-    """One entry per distinct environment: commit, device, Python, packages, and how many runs it made."""
-    packages = [name for name in runs if str(name).startswith("pkg_")]
-    keys = [name for name in ("git_commit", "device", "python", *packages) if name in runs]
+    """One entry per environment (commit, device, Python, packages), with its runs."""
+    packages = [str(name) for name in runs if str(name).startswith("pkg_")]
+    keys = ["git_commit", "device", "python", *packages]
     groups = runs.fillna(dict.fromkeys(keys, "")).groupby(keys, sort=True)
-    labels = [str(name).removeprefix("pkg_") for name in keys]
+    labels = [name.removeprefix("pkg_") for name in keys]
     return [
         {
             "runs": len(group),
@@ -315,11 +274,3 @@ def provenance(runs: pd.DataFrame) -> list[Line]:
         }
         for key, group in groups
     ]
-
-
-def _titles(runs: pd.DataFrame, kind: str) -> dict[str, str]:
-    column = f"{kind}_title"
-    if column not in runs:
-        return {}
-    pairs = runs[[kind, column]].dropna().drop_duplicates(kind)
-    return {str(name): str(title) for name, title in pairs.itertuples(index=False, name=None)}

@@ -11,7 +11,7 @@ import pandas as pd
 from replication.errors import ConfigError
 from replication.report.render import DAGGER, Entry, Row, Table
 from replication.settings.artifacts import Artifact
-from replication.statistics.artifact import Numbers, excludes_zero
+from replication.statistics.artifact import Numbers
 from replication.statistics.cells import (
     ENOUGH_SEEDS,
     ROLLOUT,
@@ -20,7 +20,7 @@ from replication.statistics.cells import (
     predicted_frames_only,
     records,
     stand_ins,
-    values_of,
+    summarise,
 )
 from replication.statistics.claims import ALPHA
 from replication.statistics.numbers import gain_text, number, p_text, percent_text, with_uncertainty
@@ -38,14 +38,14 @@ class Entries:
 
     def __init__(self, numbers: Numbers) -> None:
         self.numbers = numbers
-        self._cells = _keyed(numbers.cells, [*SETTING, "method"])
-        self._gains = _keyed(numbers.gains, ["baseline", "method", *SETTING])
-        self._published = _keyed(numbers.published, [*SETTING, "method"])
-        self._trivial = _keyed(numbers.trivial, [*SETTING, "method"])
+        self._cells = _keyed(numbers.cells, *SETTING, "method")
+        self._gains = _keyed(numbers.gains, "baseline", "method", *SETTING)
+        self._published = _keyed(numbers.published, *SETTING, "method")
+        self._trivial = _keyed(numbers.trivial, *SETTING, "method")
 
     @property
     def ddof(self) -> int:
-        """Of standard deviations: 0, as in the paper, if published values are shown too, else 1."""
+        """Of the standard deviations: 0, as in the paper, beside published values, otherwise 1."""
         return 0 if self._published else 1
 
     def score(self, setting: Setting, method: str) -> Entry:
@@ -54,41 +54,37 @@ class Entries:
         if key not in self._cells:
             return Entry()
         row = self._cells[key]
-        text = with_uncertainty(row["mean"], row["sd"] if self.ddof else self._sd0(row)) if row["n"] else "n/a"
+        text = self._mean_text(row, 1.0)
         if row["diverged"]:
             text += f" ({int(row['diverged'])} of {int(row['diverged'] + row['n'])} diverged)"
         if not self._trivial[key]["beats_trivial"]:
             text += NOT_BETTER
-        return Entry(text, bold=any(self._wins(setting, pair, method) for pair in self.numbers.pairs))
+        pairs = [pair for pair in self.numbers.pairs if method in pair]
+        return Entry(text, bold=any(self._wins(setting, pair, method) for pair in pairs))
 
-    @staticmethod
-    def _sd0(row: Line) -> float:
-        """Deviation with ddof 0; a single run has none."""
-        return float(row["sd_ddof0"]) if row["n"] > 1 else math.nan
+    def _mean_text(self, row: Line, factor: float) -> str:
+        # A single run has no deviation: its sd is missing, but its sd_ddof0 would be zero.
+        sd = row["sd"] if self.ddof or row["n"] < 2 else row["sd_ddof0"]
+        return with_uncertainty(factor * row["mean"], factor * sd)
 
     def _wins(self, setting: Setting, pair: Pair, method: str) -> bool:
-        key = (*pair, *setting)
-        if method not in pair or key not in self._gains:
-            return False
-        row = self._gains[key]
-        return bool(excludes_zero(row) and (row["gain"] > 0) == (method == pair[1]))
+        row = self._gains.get((*pair, *setting))
+        return row is not None and bool(row["ci_low"] > 0 if method == pair[1] else row["ci_high"] < 0)
 
     def gain(self, setting: Setting, pair: Pair) -> Entry:
         """Gain with its bootstrap interval; bold if it excludes zero, a dagger if significant after Holm."""
-        key = (*pair, *setting)
-        if key not in self._gains:
+        row = self._gains.get((*pair, *setting))
+        if row is None:
             return Entry()
-        row = self._gains[key]
-        text = gain_text(row["gain"], row.get("ci_low", math.nan), row.get("ci_high", math.nan))
-        return Entry(text + DAGGER * bool(row["p_holm"] < ALPHA), bold=excludes_zero(row))
+        low, high = row["ci_low"], row["ci_high"]
+        text = gain_text(row["gain"], low, high) + DAGGER * bool(row["p_holm"] < ALPHA)
+        return Entry(text, bold=bool(low > 0 or high < 0))
 
     def trivial(self, setting: Setting) -> Entry:
         """The best trivial predictor of the data set, in the metric of the scores."""
-        for method in self.numbers.methods:
-            row = self._trivial.get((*setting, method))
-            if row is not None and not math.isnan(row["trivial_score"]):
-                return Entry(f"{row['trivial_score']:.3g} ({TITLES[row['trivial']]})")
-        return Entry()
+        rows = [self._trivial.get((*setting, method)) for method in self.numbers.methods]
+        known = [row for row in rows if row is not None and not math.isnan(row["trivial_score"])]
+        return Entry(f"{known[0]['trivial_score']:.3g} ({TITLES[known[0]['trivial']]})" if known else "")
 
     def published(self, setting: Setting, method: str) -> Entry:
         """The published mean and deviation of a cell, as printed."""
@@ -101,8 +97,9 @@ class Entries:
     def published_undiluted(self, setting: Setting, method: str) -> Entry:
         """The published error of the predicted frames alone."""
         row = self._published.get((*setting, method))
-        known = row is not None and math.isfinite(row["published_undiluted"])
-        return Entry(f"{row['published_undiluted']:.3g}" if known and row is not None else "")
+        if row is None or math.isnan(row["published_undiluted"]):
+            return Entry()
+        return Entry(f"{row['published_undiluted']:.3g}")
 
     def diluted(self, settings: Sequence[Setting]) -> bool | None:
         """Whether the score of these settings averages over initial steps too; None if that was not recorded."""
@@ -112,21 +109,23 @@ class Entries:
         own = own[pd.MultiIndex.from_frame(own[SETTING]).isin(settings)]
         return not predicted_frames_only(own).all()
 
-    def other_convention(self, setting: Setting, method: str, *, factor: float, column: str) -> Entry:
-        """Mean and deviation of a column times a factor."""
-        own = self.numbers.runs
-        own = own[(own[[*SETTING, "method"]] == [*setting, method]).all(axis="columns")]
-        values = factor * values_of(own, column).dropna()
-        spread = values.std(ddof=self.ddof) if len(values) > 1 else math.nan
-        return Entry(with_uncertainty(values.mean(), spread)) if len(values) else Entry()
+    def other_convention(self, column: str, factor: float) -> Callable[[Setting, str], Entry]:
+        """A function for entries as :meth:`score`: mean and deviation of another column, times a factor."""
+        cells = _keyed(summarise(self.numbers.runs, column), *SETTING, "method")
+
+        def entry(setting: Setting, method: str) -> Entry:
+            row = cells.get((*setting, method))
+            return Entry(self._mean_text(row, factor) if row is not None and row["n"] else "")
+
+        return entry
 
 
-def _keyed(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], Line]:
+def _keyed(table: pd.DataFrame, *keys: str) -> dict[tuple[Any, ...], Line]:
     return {tuple(line[key] for key in keys): line for line in records(table)}
 
 
 def build_table(artifact: Artifact, runs: pd.DataFrame, published: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
-    """A table in the paper's arrangement, and its numbers as tidy rows.
+    """A table in the paper's layout, and its numbers as tidy rows.
 
     Raises ConfigError for an unknown layout, DataError if the runs have no method of the artifact.
     """
@@ -150,11 +149,9 @@ def _by_method(entries: Entries) -> Layout:
     numbers = entries.numbers
     rows = []
     for model, dataset in numbers.groups:
-        settings = [(model, dataset, ratio) for ratio in numbers.ratios]
         first = (numbers.title("model", model), numbers.title("dataset", dataset))
-        rows += _grouped(first, _method_rows(entries, settings))
-    heads = ["Model", "Data set", "Method", *_ratio_heads(numbers)]
-    return heads, rows
+        rows += _group(entries, first, [(model, dataset, ratio) for ratio in numbers.ratios])
+    return ["Model", "Data set", "Method", *_ratio_heads(numbers)], rows
 
 
 def _by_ratio(entries: Entries) -> Layout:
@@ -166,67 +163,52 @@ def _by_ratio(entries: Entries) -> Layout:
     rows = []
     for model in dict.fromkeys(model for model, _ in numbers.groups):
         for ratio in numbers.ratios:
-            settings = [(model, dataset, ratio) for dataset in datasets]
             first = (numbers.title("model", model), percent_text(ratio))
-            rows += _grouped(first, _method_rows(entries, settings, average=True))
+            rows += _group(entries, first, [(model, dataset, ratio) for dataset in datasets])
     return ["Model", "Ratio", "Method", *(numbers.title("dataset", name) for name in datasets), "Average"], rows
 
 
-def _grouped(first: tuple[str, str], labelled: Sequence[tuple[str, tuple[Entry, ...]]]) -> list[Row]:
-    """Rows of one group, with a rule above the first."""
-    return [Row((*first, label), found, rule=index == 0) for index, (label, found) in enumerate(labelled)]
+def _group(entries: Entries, first: tuple[str, str], settings: Sequence[Setting]) -> list[Row]:
+    """The rows of some settings: scores of each method, gains of each pair, trivial and published scores.
 
-
-def _method_rows(
-    entries: Entries, settings: Sequence[Setting], *, average: bool = False
-) -> list[tuple[str, tuple[Entry, ...]]]:
-    """Labelled rows of some settings: scores of each method, gains of each pair, trivial and published scores."""
+    With several data sets, the last column is the average of the scores.
+    """
     numbers = entries.numbers
+    titles = {method: numbers.title("method", method) for method in numbers.methods}
     found: list[tuple[str, list[Entry]]] = []
-    for method in numbers.methods:
-        scores = [entries.score(setting, method) for setting in settings]
-        mean = [_average(numbers, settings, method)] if average else []
-        found.append((numbers.title("method", method), scores + mean))
+
+    def add(label: str, entry: Callable[..., Entry], *key: Any) -> None:
+        found.append((label, [entry(setting, *key) for setting in settings]))
+
+    several = len({dataset for _, dataset, _ in settings}) > 1
+    for method, title in titles.items():
+        add(title, entries.score, method)
+        if several:
+            found[-1][1].append(_average(numbers, settings, method))
     for pair in numbers.pairs:
-        base, other = (numbers.title("method", name) for name in pair)
+        base, other = (titles[name] for name in pair)
         percent = numbers.artifact.family == "sciml"
-        label = f"{other}: error reduction against {base} (%)" if percent else f"{other} minus {base}"
-        found.append((label, [entries.gain(setting, pair) for setting in settings]))
-    found += _other_convention_rows(entries, settings)
-    found.append(("best trivial predictor", [entries.trivial(setting) for setting in settings]))
-    for method in numbers.methods:
-        title = numbers.title("method", method)
-        found.append((f"{title}, published", [entries.published(setting, method) for setting in settings]))
-        undiluted = [entries.published_undiluted(setting, method) for setting in settings]
-        found.append((f"{title}, published, predicted frames only", undiluted))
-    width = len(settings) + average
-    return [
-        (label, tuple(row + [Entry()] * (width - len(row)))) for label, row in found if any(one.text for one in row)
-    ]
-
-
-def _other_convention_rows(entries: Entries, settings: Sequence[Setting]) -> list[tuple[str, list[Entry]]]:
-    """Errors in the other convention than the score's: predicted frames only, or PDEBench's."""
-    diluted = entries.diluted(settings)
-    if diluted is None:
-        return []
-    # Darcy's score is the error of the prediction; PDEBench's code counts the coefficient as an error-free frame.
-    factor, column = (1.0, ROLLOUT) if diluted else (0.5, "score")
-    label = "predicted frames only" if diluted else "as PDEBench averages (coefficient counted as a frame)"
-    return [
-        (
-            f"{entries.numbers.title('method', method)}, {label}",
-            [entries.other_convention(setting, method, factor=factor, column=column) for setting in settings],
-        )
-        for method in entries.numbers.methods
-    ]
+        add(f"{other}: error reduction against {base} (%)" if percent else f"{other} minus {base}", entries.gain, pair)
+    if (diluted := entries.diluted(settings)) is not None:
+        # Darcy's score is the error of the prediction; PDEBench's code counts the coefficient as an error-free frame.
+        label = "predicted frames only" if diluted else "as PDEBench averages (coefficient counted as a frame)"
+        entry = entries.other_convention(*((ROLLOUT, 1.0) if diluted else ("score", 0.5)))
+        for method, title in titles.items():
+            add(f"{title}, {label}", entry, method)
+    add("best trivial predictor", entries.trivial)
+    for method, title in titles.items():
+        add(f"{title}, published", entries.published, method)
+        add(f"{title}, published, predicted frames only", entries.published_undiluted, method)
+    shown = [(label, row + [Entry()] * several) for label, row in found if any(entry.text for entry in row)]
+    width = len(settings) + several
+    return [Row((*first, label), tuple(row[:width]), rule=not index) for index, (label, row) in enumerate(shown)]
 
 
 def _average(numbers: Numbers, settings: Sequence[Setting], method: str) -> Entry:
     """Mean over the data sets; empty unless each has a score."""
     rows = numbers.cells[numbers.cells["method"] == method].set_index(SETTING)["mean"]
-    values = [rows.get(setting, math.nan) for setting in settings]
-    return Entry(number(sum(values) / len(values), 2)) if all(map(math.isfinite, values)) else Entry()
+    mean = rows.reindex(list(settings)).mean(skipna=False)
+    return Entry("" if math.isnan(mean) else number(mean, 2))
 
 
 def _ratio_heads(numbers: Numbers) -> list[str]:
@@ -238,17 +220,6 @@ def _ratio_heads(numbers: Numbers) -> list[str]:
     return heads
 
 
-def _lines(table: pd.DataFrame) -> list[Line]:
-    """Rows of a paired table in reading order: largest ratio first."""
-    table = table.sort_values(["model", "dataset", "ratio"], ascending=[True, True, False])
-    return records(table)
-
-
-def _labels(numbers: Numbers, line: Line) -> tuple[str, str, str]:
-    names = (numbers.title(kind, line[kind]) for kind in ("model", "dataset"))
-    return (*names, percent_text(line["ratio"]))  # type: ignore[return-value]
-
-
 def _t_test(entries: Entries) -> Layout:
     """Rows: model, data set and ratio; columns: the paired tests, and the published p-value."""
     numbers = entries.numbers
@@ -256,16 +227,18 @@ def _t_test(entries: Entries) -> Layout:
     published = table[table["artifact"] == numbers.artifact.published]
     p_values = {(row["dataset"], ratio_key(row["ratio"])): row["mean"] for row in records(published)}
     rows = []
-    for line in _lines(numbers.gains):
-        setting = (line["model"], line["dataset"], line["ratio"])
+    # In reading order: largest ratio first.
+    for line in records(numbers.gains.sort_values(SETTING, ascending=[True, True, False])):
+        model, dataset, ratio = setting = (line["model"], line["dataset"], line["ratio"])
         pair = (line["baseline"], line["method"])
-        tests = [Entry(p_text(line.get(name, math.nan))) for name in ("p_t", "p_holm", "p_wilcoxon")]
-        paper = p_values.get((line["dataset"], ratio_key(line["ratio"])))
+        tests = [Entry(p_text(line[name])) for name in ("p_t", "p_holm", "p_wilcoxon")]
+        paper = p_values.get((dataset, ratio_key(ratio)))
         found = (
             Entry(str(line["n"])), *(entries.score(setting, method) for method in pair), entries.gain(setting, pair),
             *tests, entries.trivial(setting), Entry("" if paper is None else f"{paper:.3g}"),
         )  # fmt: skip
-        rows.append(Row(_labels(numbers, line), found))
+        labels = (numbers.title("model", model), numbers.title("dataset", dataset), percent_text(ratio))
+        rows.append(Row(labels, found))
     base, other = (numbers.title("method", name) for name in numbers.artifact.pairs[0])
     heads = ["Model", "Data set", "Ratio", "Pairs", base, other, "Gain", "p (paired t)", "p (Holm)", "p (Wilcoxon)"]
     return [*heads, "Best trivial predictor", "p published"], rows
@@ -277,7 +250,7 @@ LAYOUTS: dict[str, Callable[[Entries], Layout]] = {"by_method": _by_method, "by_
 def _unit(entries: Entries) -> str:
     if entries.numbers.artifact.family == "nlp":
         return "Scores in per cent."
-    settings = [tuple(key) for key in entries.numbers.cells[SETTING].itertuples(index=False, name=None)]
+    settings = list(entries.numbers.cells[SETTING].itertuples(index=False, name=None))
     over = ", averaged over the initial steps too, whose error is zero" if entries.diluted(settings) else ""
     return f"nRMSE as PDEBench defines it{over}; lower is better."
 

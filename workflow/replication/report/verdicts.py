@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from replication.report.render import Row, Table
-from replication.statistics.cells import records
+from replication.statistics.cells import Line, records
 from replication.statistics.numbers import interval, number
 
 HEADS = ("Claim", "Verdict", "Artifact", "Estimate", "Published", "About")
@@ -33,25 +34,23 @@ OVERALL = {"all nlp cells": "all language cells", "all sciml cells": "all PDE ce
 
 
 def as_table(verdicts: pd.DataFrame) -> Table:
-    """Claim, artifact, verdict, estimate with its interval, published value."""
-    rows = tuple(Row(shown(line)) for line in records(verdicts))
-    return Table("verdicts", "Verdicts on the paper's claims", HEADS, rows, NOTES)
+    """One row per verdict, with columns :data:`HEADS`."""
+    rows = []
+    for line in records(verdicts):
+        published: str = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
+        about = "stand-in" if line["stand_in"] else "the paper's setting"
+        rows.append(Row((line["claim"], line["verdict"], line["artifact"], estimate_text(line), published, about)))
+    return Table("verdicts", "Verdicts on the paper's claims", HEADS, tuple(rows), NOTES)
 
 
 def with_evidence(verdicts: pd.DataFrame) -> Table:
     """:func:`as_table` with the test and its p-values as a further column."""
-    rows = tuple(Row((*shown(line), str(line["reason"]))) for line in records(verdicts))
-    return Table("verdicts", "Verdicts on the paper's claims", (*HEADS, "Evidence"), rows, NOTES)
+    table = as_table(verdicts)
+    rows = [Row((*row.labels, reason)) for row, reason in zip(table.rows, verdicts["reason"], strict=True)]
+    return replace(table, heads=(*HEADS, "Evidence"), rows=tuple(rows))
 
 
-def shown(line: Mapping[Any, Any]) -> tuple[str, ...]:
-    """A verdict as a reader sees it, in the order of :data:`HEADS`."""
-    published = "" if pd.isna(line["published"]) else number(line["published"], 2, signed=True)
-    about = "stand-in" if line["stand_in"] else "the paper's setting"
-    return (str(line["claim"]), str(line["verdict"]), str(line["artifact"]), estimate_text(line), published, about)
-
-
-def estimate_text(line: Mapping[Any, Any]) -> str:
+def estimate_text(line: Line) -> str:
     """``+0.8 points [-0.2, +1.8], 5 of 6 cells``; empty if nothing is claimed."""
     if pd.isna(line["estimate"]):
         return ""
@@ -69,19 +68,18 @@ def matrix(verdicts: pd.DataFrame, headings: Mapping[str, str]) -> list[dict[str
     """
     rows, titles = [], {**headings, **OVERALL}
     for artifact, own in verdicts.groupby("artifact", sort=False):
-        lines = records(own.fillna({"stand_in": ""}))
+        lines = records(own)
         rows.append({
-            "artifact": str(artifact), "stand_in": str(lines[0]["stand_in"]),
-            "title": titles.get(str(artifact), str(artifact)),
+            "artifact": artifact, "stand_in": lines[0]["stand_in"], "title": titles[str(artifact)],
             "claims": [[verdict(line) for line in lines if line["claim_id"] == claim] for claim in CLAIMS],
         })  # fmt: skip
     return rows
 
 
-def verdict(line: Mapping[Any, Any]) -> dict[str, str]:
+def verdict(line: Line) -> dict[str, str]:
     """A verdict for the page: the word, its style, the claim, the estimate and the evidence."""
     return {
-        "verdict": str(line["verdict"]), "kind": str(line["verdict"]).replace(" ", "-"), "claim": str(line["claim"]),
-        "estimate": estimate_text(line), "reason": str(line["reason"]),
+        "verdict": line["verdict"], "kind": line["verdict"].replace(" ", "-"), "claim": line["claim"],
+        "estimate": estimate_text(line), "reason": line["reason"],
         "pair": f"{line['method']} against {line['baseline']}",
     }  # fmt: skip

@@ -74,10 +74,6 @@ class Artifact:
     )
     _keys = known_keys
 
-    def shows_one_of(self, dimensions: Collection[int]) -> bool:
-        """Whether an experiment with flows of these space dimensions has anything for it to show."""
-        return self.flow_dimension is None or self.flow_dimension in dimensions
-
     @property
     def sources(self) -> tuple[str, ...]:
         """Every experiment whose runs it shows, its main ones first."""
@@ -115,7 +111,7 @@ class Index:
         """The index of :meth:`Artifact.plain`."""
         return cls({values["name"]: Artifact(**values) for values in artifacts})
 
-    def of(self, declared: Mapping[str, str | None], own: Mapping[str, Artifact] | None = None) -> Index:
+    def of(self, declared: Mapping[str, str | None], own: Mapping[str, Artifact] = {}) -> Index:
         """The index for some experiments.
 
         Args:
@@ -128,33 +124,28 @@ class Index:
         for name, item in declared.items():
             if item is not None and item not in known:
                 raise ConfigError(
-                    f"experiment {name}: key 'artifact' is {item!r}{suggestion(item, known)}; without the key the "
-                    f"experiment has figures and a table of its own, else one of {', '.join(known)} was expected"
+                    f"experiment {name}: key 'artifact' is {item!r}{suggestion(item, known)}, expected one of "
+                    f"{', '.join(known)}; without the key the experiment has figures and a table of its own"
                 )
-        if twice := sorted({*self.artifacts} & {*(own or {})}):
+        if twice := sorted(self.artifacts.keys() & own):
             raise ConfigError(f"two figures or tables would be called '{twice[0]}'; rename the experiment")
 
-        def names(given: Collection[str], items: Collection[str]) -> tuple[str, ...]:
-            found = [name for wanted in items for name, item in declared.items() if item == wanted]
-            return tuple(dict.fromkeys([*given, *found]))
+        def declaring(items: Collection[str]) -> tuple[str, ...]:
+            return tuple(name for wanted in items for name, item in declared.items() if item == wanted)
 
         filled = {
-            key: replace(
-                artifact,
-                experiments=names(artifact.experiments, artifact.shows),
-                companions=names(artifact.companions, artifact.borrows),
-            )
+            key: replace(artifact, experiments=declaring(artifact.shows), companions=declaring(artifact.borrows))
             for key, artifact in self.artifacts.items()
         }
-        return Index({**filled, **(own or {})})
+        return Index({**filled, **own})
 
     def plan(
         self,
         experiments: Iterable[str],
         *,
         scale: str,
-        skipped: Mapping[str, str] | None = None,
-        flows: Mapping[str, Collection[int]] | None = None,
+        skipped: Mapping[str, str] = {},
+        flows: Mapping[str, Collection[int]] = {},
         only: Collection[str] | None = None,
     ) -> Plan:
         """Which artifacts the given experiments make.
@@ -166,30 +157,27 @@ class Index:
             flows: experiment -> space dimensions of the flows it predicts, for artifacts that show sample predictions.
             only: the artifacts to build; None: all.
         """
-        present, reasons = set(experiments), dict(skipped or {})
+        present = set(experiments)
         built: dict[str, dict[str, Artifact]] = {"figure": {}, "table": {}, "animation": {}}
         missing: dict[str, str] = {}
         for name, artifact in self.artifacts.items():
-            configured = tuple(item for item in artifact.experiments if item in present)
-            own = tuple(item for item in configured if artifact.shows_one_of((flows or {}).get(item, ())))
+            configured = [item for item in artifact.experiments if item in present]
+            shown = tuple(item for item in configured if artifact.flow_dimension in (None, *flows.get(item, ())))
             if artifact.unavailable:
                 missing[name] = artifact.unavailable
             elif only is not None and name not in only:
                 missing[name] = "key 'only' in config.yaml leaves it out"
-            elif own:
+            elif shown:
                 companions = tuple(item for item in artifact.companions if item in present)
-                built[artifact.kind][name] = replace(artifact, experiments=own, companions=companions)
+                built[artifact.kind][name] = replace(artifact, experiments=shown, companions=companions)
             else:
-                why = (
-                    "; ".join(
-                        f"experiment {item} has no {artifact.flow_dimension}-D flow at scale {scale}"
-                        if item in present
-                        else f"experiment {item}: {reasons.get(item, f'not configured at scale {scale}')}"
-                        for item in artifact.experiments
-                    )
-                    or f"no configured experiment declares {' or '.join(artifact.shows)} as its artifact"
-                )
-                missing[name] = f"{why}. It needs {artifact.needs}"
+                why = [
+                    f"experiment {item} has no {artifact.flow_dimension}-D flow at scale {scale}"
+                    if item in present
+                    else f"experiment {item}: {skipped.get(item, f'not configured at scale {scale}')}"
+                    for item in artifact.experiments
+                ] or [f"no configured experiment declares {' or '.join(artifact.shows)} as its artifact"]
+                missing[name] = f"{'; '.join(why)}. It needs {artifact.needs}"
         return Plan(built["figure"], built["table"], built["animation"], missing)
 
 
@@ -200,18 +188,12 @@ class ArtifactsFile(Model):
 
 
 def own_artifacts(
-    experiment: str, title: str, family: Family, methods: Mapping[str, Options], flows: Collection[int] = ()
+    experiment: str, title: str, family: Family, methods: Mapping[str, Options], flows: Collection[int]
 ) -> dict[str, Artifact]:
     """The artifacts of an experiment that declares none: figures of scores and of the STD of alpha, and a table.
 
-    If the experiment predicts flows, it also gets its own versions of the artifacts of sample predictions.
-
-    Args:
-        experiment: its name, with which the artifacts' names begin.
-        title: its title.
-        family: its family.
-        methods: id -> options of the methods of its runs.
-        flows: space dimensions of the flows that it predicts.
+    ``methods`` has the options of the methods of its runs. If it predicts flows, in ``flows`` space dimensions, it also
+    gets its own versions of the artifacts of sample predictions.
     """
     pairs = own_pairs(methods)
     score, spread = OWN_LAYOUTS[family]
@@ -235,13 +217,12 @@ def own_artifacts(
             "kind": "table", "title": f"{title}: numbers", "layout": "by_ratio", "claims_of": f"{experiment}_score",
         },
     }  # fmt: skip
-    named = {f"{experiment}_{suffix}": entry for suffix, entry in entries.items()}
-    found = {name: Artifact(name=name, **entry, **shared) for name, entry in named.items()}
+    own = [Artifact(name=f"{experiment}_{suffix}", **entry, **shared) for suffix, entry in entries.items()]
     for like in read_index().artifacts.values() if pairs else ():
         if like.flow_dimension in flows:
             name, heading = f"{experiment}_{like.name}", f"{title}: {like.title[0].lower()}{like.title[1:]}"
-            found[name] = replace(like, name=name, title=heading, shows=(), experiments=(experiment,), pairs=pairs)
-    return found
+            own.append(replace(like, name=name, title=heading, shows=(), experiments=(experiment,), pairs=pairs))
+    return {artifact.name: artifact for artifact in own}
 
 
 #: Family -> layouts of an experiment's own figures, of scores and of the STD of alpha.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
@@ -74,15 +75,22 @@ def validate(kind: Any, value: Any, source: str) -> Any:
 
     Raises ConfigError naming source, key, value and what was expected; if there are several problems, the first one.
     """
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{source}: {_shown(value)} was found, a mapping of keys to values was expected")
     for path, number in _numbers(value):
         if not math.isfinite(number):
-            raise ConfigError(f"{source}: {_key(path)} is {number}, a finite number was expected")
+            raise ConfigError(f"{source}: {_key(path)} is {number}, expected a finite number")
     try:
         return adapter(kind).validate_python(value)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_sentence(error.errors(include_url=False), value)}") from None
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Begin the message of a ConfigError with the place where it was found."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
 
 
 def whole_number(options: Mapping[str, Any], key: str, default: int, what: str = "data set option") -> int:
@@ -111,7 +119,7 @@ def _key(path: Iterable[Any]) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return f"key {text!r}" if text else "the file"
+    return f"key {text!r}" if text else "the content"
 
 
 def _shown(value: Any) -> str:

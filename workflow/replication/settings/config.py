@@ -28,9 +28,10 @@ from replication.settings.checks import (
     known_keys,
     suggestion,
     validate,
+    within,
 )  # fmt: skip
 from replication.settings.experiment import Only
-from replication.settings.hyper import NlpMethod, OperatorMethod
+from replication.settings.hyper import LABELS, NlpMethod, OperatorMethod, Pretraining
 from replication.settings.yamlfile import read_yaml
 
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")]
@@ -99,7 +100,7 @@ class Config:
         config: Config = validate(cls, values, source)
         for key in ("results_dir", "figures_dir"):
             if ".." in Path(folder := getattr(config, key)).parts:
-                raise ConfigError(f"{source}: key '{key}' is {folder!r}, a folder below this one was expected")
+                raise ConfigError(f"{source}: key '{key}' is {folder!r}, expected a folder below this one")
             for path in map(str, (Path(folder), *Path(folder).parents)):
                 if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - False for a name that is too long
                     what = "a link that leads nowhere" if os.path.islink(path) else "a file"  # noqa: PTH114
@@ -137,14 +138,10 @@ def available_experiments(root: Path, config: Config) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in config.study(root):
         for path in sorted((folder / "experiments").glob("*.yaml")):
-            if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", path.stem):
-                raise ConfigError(
-                    f"experiments/: the file name {path.name!r} is not allowed; use small letters, digits and _ only"
-                )
-            if path.stem in RESERVED:
-                raise ConfigError(
-                    f"experiments/: the file name {path.name!r} is not allowed; results have a folder of that name"
-                )
+            plain = re.fullmatch(r"[a-z0-9][a-z0-9_]*", path.stem)
+            if not plain or path.stem in RESERVED:
+                why = "results have a folder of that name" if plain else "use small letters, digits and _ only"
+                raise ConfigError(f"experiments/: the file name {path.name!r} is not allowed; {why}")
             if path.stem in files:
                 raise ConfigError(
                     f"{path}: the repository has an experiment {path.stem} too; rename yours (study_dir in config.yaml)"
@@ -153,16 +150,12 @@ def available_experiments(root: Path, config: Config) -> dict[str, Path]:
     return files
 
 
-def read_config(path: Path, root: Path) -> Config:
+def read_config(path: Path, root: Path, changes: Mapping[str, Any] = {}) -> Config:
     """The configuration of a file, which overrides the repository's ``config.yaml`` as ``--configfile`` does."""
-    values = read_yaml(path)
-    if values is None:
-        values = {}
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: a mapping of keys to values was expected")
-    base = root / "config.yaml"
-    if base.is_file() and base.resolve() != path.resolve():
-        values = {**read_yaml(base), **values}
+    values = read_yaml(path) or {}
+    if isinstance(values, dict):
+        base = root / "config.yaml"
+        values = {**(read_yaml(base) or {} if base.is_file() else {}), **values, **changes}
     return Config.from_mapping(values, root, str(path))
 
 
@@ -233,31 +226,43 @@ class Catalog:
                     table[name] = options
         for kind, families in tables.items():
             for name, options in getattr(config, kind).items():
-                family = options.get("family") or _family_of(name, kind, families)
-                merged = {**families.get(family, {}).get(name, {}), **options, "family": family}
+                named = (
+                    [options["family"]] if "family" in options else [one for one in families if name in families[one]]
+                )
+                if len(named) != 1:
+                    why = "both families have it" if named else "no family has it"
+                    raise ConfigError(f"config.yaml: key '{kind}.{name}' needs a 'family' (nlp or sciml): {why}")
+                family = named[0]
+                merged = {**families.get(str(family), {}).get(name, {}), **options, "family": family}
                 validate(CatalogFile, {kind: {name: merged}}, "config.yaml")
                 families[family][name] = merged
         return cls(tables)
 
-    def entry(self, kind: str, family: str, name: str, where: str) -> Options:
-        """One entry's options. Raises ConfigError, beginning with ``where``, for an id the family does not have."""
+    def entry(self, kind: str, family: str, name: str) -> Options:
+        """One entry's options without labels, and of a pretrained model all that affects its weights.
+
+        Raises ConfigError for an id the family does not have, and for a mistake in the option ``pretrain``.
+        """
         table = self.tables[kind][family]
-        if name in table:
-            return {key: value for key, value in table[name].items() if key != "family"}
-        for other, entries in self.tables[kind].items():
-            if name in entries:
-                raise ConfigError(
-                    f"{where} names the {kind[:-1]} '{name}', which is of the family {other}, not {family}"
-                )
-        raise ConfigError(
-            f"{where} names the unknown {kind[:-1]} '{name}'{suggestion(name, table)}; "
-            f"known: {', '.join(sorted(table))}"
-        )
+        if name not in table:
+            for other, entries in self.tables[kind].items():
+                if name in entries:
+                    raise ConfigError(f"the {kind[:-1]} '{name}' is of the family {other}, not {family}")
+            raise ConfigError(
+                f"unknown {kind[:-1]} '{name}'{suggestion(name, table)}; known: {', '.join(sorted(table))}"
+            )
+        options = {key: value for key, value in table[name].items() if key not in LABELS}
+        if kind == "models" and "pretrain" in options:
+            with within(f"model '{name}'"):
+                return self._with_pretraining(family, options)
+        return options
 
-
-def _family_of(name: str, kind: str, families: Mapping[str, Options]) -> str:
-    owners = [family for family, table in families.items() if name in table]
-    if len(owners) != 1:
-        known = "no family has it" if not owners else "both families have it"
-        raise ConfigError(f"config.yaml: key '{kind}.{name}' needs a 'family' (nlp or sciml): {known}")
-    return owners[0]
+    def _with_pretraining(self, family: str, model: Options) -> Options:
+        """A model's options with those of its pretraining's data set and all defaults, as parts of its runs' ids."""
+        where = "model option 'pretrain'"
+        if family != "sciml" or model.pop("weights", None) is not None:
+            raise ConfigError(f"{where} is for operators only and excludes 'weights'")
+        given: Pretraining = validate(Pretraining, model["pretrain"], where)
+        with within(where):
+            data = self.entry("datasets", family, given.dataset)
+        return {**model, "pretrain": {**given.model_dump(mode="json", exclude_none=True), "dataset_options": data}}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, Strict, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from replication.settings.checks import Family, FileNames, Model, Names, Options, Ratios, Scale, Seeds, Text
-from replication.settings.hyper import HYPER, changes_model, search_model
+from replication.settings.checks import UNIQUE, Family, FileNames, Model, Names, Options, Ratios, Scale, Seeds, Text
+from replication.settings.hyper import HYPER
 
 
 class Given(Model):
@@ -28,6 +28,11 @@ class NotEmpty(Given):
         if not self.model_fields_set:
             raise PydanticCustomError("empty", "at least 1 key")
         return self
+
+
+#: The models of some of a family's hyper-parameters, and of a search over some of them.
+Hyper = TypeVar("Hyper", bound=Given)
+Search = TypeVar("Search", bound=NotEmpty)
 
 
 class Filter(Given):
@@ -52,15 +57,15 @@ class Only(Filter):
     )
 
 
-class Override(Model):
+class Override(Model, Generic[Hyper, Search]):
     """Other hyper-parameters for a part of a block."""
 
     when: When = Field(description="the runs that it applies to: those that match every given key")
-    hyper: Given = Field(Given(), description="hyper-parameters that replace the block's")
-    search: NotEmpty | None = Field(None, description="hyper-parameter: candidates, which replace the block's")
+    hyper: Hyper = Field(Given(), description="hyper-parameters that replace the block's")  # type: ignore[assignment]
+    search: Search | None = Field(None, description="hyper-parameter: candidates, which replace the block's")
 
 
-class Block(Model):
+class Block(Model, Generic[Hyper, Search]):
     """Every combination of models, data sets, ratios and methods."""
 
     models: Names = Field(description="ids in the catalogue")
@@ -68,9 +73,11 @@ class Block(Model):
     ratios: Ratios = Field(description="shares of the training pool")
     methods: Names = Field(description="ids in the catalogue")
     seeds: Seeds | None = Field(None, description="replaces the scale's seeds")
-    hyper: Given = Field(description="hyper-parameters")
-    overrides: tuple[Override, ...] = Field((), description="changes for parts of the block; the last one wins")
-    search: NotEmpty | None = Field(
+    hyper: Hyper = Field(description="hyper-parameters")
+    overrides: Annotated[tuple[Override[Hyper, Search], ...], Strict(False)] = Field(
+        (), description="changes for parts of the block; the last one wins"
+    )
+    search: Search | None = Field(
         None, description="hyper-parameter: candidates; every combination is trained and the best one is shown"
     )
     select_on: Literal["validation", "test"] = Field(
@@ -78,7 +85,7 @@ class Block(Model):
     )
 
 
-class ScaleGrid(Model):
+class ScaleGrid(Model, Generic[Hyper, Search]):
     """What an experiment trains at one scale."""
 
     stand_in: str = Field("", description="what stands in for the paper's data or model")
@@ -87,10 +94,12 @@ class ScaleGrid(Model):
         None, description="data sets; `experiments: all` leaves it out unless `data_folders` has a folder for each"
     )
     seeds: Seeds = Field(description="one run for each; a seed decides initial weights, order of rows and dropout")
-    grid: tuple[Block, ...] = Field(description="blocks; no two may have the same cell")
+    grid: Annotated[tuple[Block[Hyper, Search], ...], Strict(False)] = Field(
+        min_length=1, description="blocks; no two may have the same cell"
+    )
 
 
-class ExperimentFile(Model):
+class ExperimentFile(Model, Generic[Hyper, Search]):
     """``experiments/*.yaml``."""
 
     title: Text = Field(description="its name in figures, tables and the report")
@@ -100,28 +109,26 @@ class ExperimentFile(Model):
         description="id that figures and tables list under `shows`; they show its runs. null: it has figures and a "
         "table of its own",
     )
-    scales: dict[Scale, ScaleGrid] = Field(min_length=1, description="what is trained at each scale")
+    scales: dict[Scale, ScaleGrid[Hyper, Search]] = Field(min_length=1, description="what is trained at each scale")
 
 
-def _tuple_of(item: Any, **field: Any) -> Any:
-    return Annotated[tuple[item, ...], Field(strict=False, **field)]
-
-
-def _experiment_model(family: Family) -> type[ExperimentFile]:
-    """The model of an experiment file with a family's hyper-parameters."""
-    kind = HYPER[family].__name__.removesuffix("Hyper")
-    hyper: Any = changes_model(family, Given)
-    search: Any = Optional[search_model(family, NotEmpty)]  # noqa: UP045 - built when it runs
-
-    def derived(base: type[Model], **types: Any) -> Any:
-        fields: dict[str, Any] = {name: (type_, base.model_fields[name]) for name, type_ in types.items()}
-        return create_model(kind + base.__name__, __base__=base, **fields)
-
-    override = derived(Override, hyper=hyper, search=search)
-    block = derived(Block, hyper=hyper, search=search, overrides=_tuple_of(override))
-    grid = derived(ScaleGrid, grid=_tuple_of(block, min_length=1))
-    made: type[ExperimentFile] = derived(ExperimentFile, family=Literal[family], scales=dict[Scale, grid])  # type: ignore[valid-type]
-    return made
+def _experiment_model(family: Family) -> Any:
+    """The model of an experiment file with a family's hyper-parameters, each optional."""
+    original, generic = HYPER[family], cast("Any", ExperimentFile)
+    hyper: dict[str, Any] = {}
+    search: dict[str, Any] = {}
+    for key, info in original.model_fields.items():
+        kind: Any = Annotated[info.annotation, Field(), *info.metadata]
+        optional = Field(None, description=info.description)
+        hyper[key] = kind, optional
+        search[key] = Annotated[tuple[kind, ...], *UNIQUE, Field(min_length=1)], optional
+    name = original.__name__
+    base = generic[
+        create_model(f"{name}Given", __base__=Given, **hyper),
+        create_model(f"{name}NotEmpty", __base__=NotEmpty, **search),
+    ]
+    fields: dict[str, Any] = {"family": (Literal[family], generic.model_fields["family"])}
+    return create_model(f"{name}Experiment", __base__=base, **fields)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,13 +12,12 @@ from typing import Any
 
 from replication.errors import ConfigError
 from replication.settings.artifacts import FLOW_DIMENSIONS, Artifact, Index, own_artifacts, read_index
-from replication.settings.checks import Family, Options, suggestion, validate
+from replication.settings.checks import Family, Options, suggestion, validate, within
 from replication.settings.config import Catalog, Config, available_experiments
 from replication.settings.experiment import Block, ExperimentFile, experiment_type
 from replication.settings.hyper import resolve, unread_hyper
 from replication.settings.paths import format_ratio
-from replication.settings.pretraining import with_pretraining
-from replication.settings.spec import RunSpec, digest, without_labels
+from replication.settings.spec import RunSpec, digest
 from replication.settings.yamlfile import read_yaml
 
 #: What distinguishes the runs of an experiment, apart from hyper-parameters.
@@ -120,11 +120,8 @@ class Grid:
     def fingerprint(self, experiment: str) -> str:
         """Hash of everything that affects an experiment's tables: its runs and their labels."""
         chosen = self.experiments[experiment]
-        shown = {
-            (run.family, kind, getattr(run, kind))
-            for run in chosen.runs.values()
-            for kind in ("model", "dataset", "method")
-        }
+        kinds = ("model", "dataset", "method")
+        shown = {(chosen.family, kind, getattr(cell, kind)) for cell in chosen.cells for kind in kinds}
         labels = [[*key, self.labels(*key)] for key in sorted(shown)]
         return digest(
             [chosen.scale, chosen.stand_in, [cell.select_on for cell in chosen.cells], [*chosen.runs], labels]
@@ -164,11 +161,12 @@ def load_grid(root: Path, config: Config) -> Grid:
             skipped[name] = f"data_folders in config.yaml names no folder for {', '.join(missing)}"
             continue
         experiments[name] = _expand(name, content, config, catalog, source)
-    index = read_index().of(declared, _own(experiments))
+    index = _index(declared, experiments)
     if only := config.only.given():
-        experiments, left_out = _slice(experiments, only, index)
-        skipped |= left_out
-        index = read_index().of(declared, _own(experiments))
+        kept = _slice(experiments, only, index)
+        reason = "key 'only' in config.yaml leaves none of its runs"
+        skipped |= {name: reason for name in experiments if name not in kept}
+        experiments, index = kept, _index(declared, kept)
     if not experiments:
         raise ConfigError(
             f"config.yaml: key 'experiments' is {'all' if every else list(config.experiments)}, "
@@ -177,41 +175,32 @@ def load_grid(root: Path, config: Config) -> Grid:
     return Grid(config, catalog, experiments, skipped, index)
 
 
-def _own(experiments: Mapping[str, Experiment]) -> dict[str, Artifact]:
-    found: dict[str, Artifact] = {}
-    for experiment in experiments.values():
+def _index(declared: Mapping[str, str | None], experiments: Mapping[str, Experiment]) -> Index:
+    own: dict[str, Artifact] = {}
+    for name, experiment in experiments.items():
         if experiment.artifact is None:
             methods = {run.method: run.method_options for run in experiment.runs.values()}
-            flows = _flows(experiment.cells)
-            found |= own_artifacts(experiment.name, experiment.title, experiment.family, methods, flows)
-    return found
+            own |= own_artifacts(name, experiment.title, experiment.family, methods, _flows(experiment.cells))
+    return read_index().of(declared, own)
 
 
 def _flows(cells: Sequence[Cell]) -> set[int]:
     """Space dimensions of the flows that all methods predict with the same settings, so that figures can show them."""
-    methods: dict[tuple[Any, ...], set[str]] = {}
+    methods: defaultdict[tuple[Any, ...], set[str]] = defaultdict(set)
     for cell in cells:
-        methods.setdefault((cell.model, cell.dataset, cell.ratio, cell.seeds[0]), set()).add(cell.method)
-    complete: dict[int, bool] = {}
-    for cell in cells:
-        dimension = FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", ""))
-        alike = methods[cell.model, cell.dataset, cell.ratio, cell.seeds[0]]
-        if dimension:
-            complete[dimension] = complete.get(dimension, True) and alike == {one.method for one in cells}
-    return {dimension for dimension, whole in complete.items() if whole}
+        if dimension := FLOW_DIMENSIONS.get(cell.runs[0].dataset_options.get("pde", "")):
+            methods[dimension, cell.model, cell.dataset, cell.ratio, cell.seeds[0]].add(cell.method)
+    every = {cell.method for cell in cells}
+    return {setting[0] for setting in methods} - {setting[0] for setting, some in methods.items() if some != every}
 
 
-def _slice(
-    experiments: Mapping[str, Experiment], only: Options, index: Index
-) -> tuple[dict[str, Experiment], dict[str, str]]:
-    """The runs that ``only`` keeps, and why each of the other experiments is left out.
+def _slice(experiments: Mapping[str, Experiment], only: Options, index: Index) -> dict[str, Experiment]:
+    """The experiments with those runs that ``only`` keeps.
 
     Raises ConfigError for a value that no run has, and if no run has all of the values.
     """
     said = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in only.items())
-    all_names = list(experiments)
-    artifacts = only.pop("artifact", None)
-    if artifacts is not None:
+    if artifacts := only.pop("artifact", None):
         _check_only("artifact", artifacts, {name for name, artifact in index.artifacts.items() if artifact.sources})
         wanted = {source for name in artifacts for source in index.artifacts[name].sources}
         experiments = {name: experiment for name, experiment in experiments.items() if name in wanted}
@@ -229,7 +218,7 @@ def _slice(
             kept[name] = replace(experiment, cells=filled, stand_in=stand_in)
     if not kept:
         raise ConfigError(f"config.yaml: key 'only' leaves no run: none has {said}")
-    return kept, {name: "key 'only' in config.yaml leaves none of its runs" for name in all_names if name not in kept}
+    return kept
 
 
 def _matching(runs: Iterable[RunSpec], only: Options) -> tuple[RunSpec, ...]:
@@ -249,13 +238,13 @@ def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog
     scale = content.scales[config.scale]
     cells: dict[str, Cell] = {}
     for index, block in enumerate(scale.grid):
-        where = f"{source}: key 'scales.{config.scale}.grid[{index}]'"
-        seeds = config.seeds or block.seeds or scale.seeds
-        for cell in _block_cells(block, content.family, seeds, config, catalog, where):
-            name_of_cell = f"{cell.model}/{cell.dataset}/ratio={format_ratio(cell.ratio)}/{cell.method}"
-            if name_of_cell in cells:
-                raise ConfigError(f"{where} gives {name_of_cell} a second time")
-            cells[name_of_cell] = cell
+        with within(f"{source}: key 'scales.{config.scale}.grid[{index}]'"):
+            seeds = config.seeds or block.seeds or scale.seeds
+            for cell in _block_cells(block, content.family, seeds, config, catalog):
+                name_of_cell = f"{cell.model}/{cell.dataset}/ratio={format_ratio(cell.ratio)}/{cell.method}"
+                if name_of_cell in cells:
+                    raise ConfigError(f"it gives {name_of_cell} a second time")
+                cells[name_of_cell] = cell
     # Without this text, figures and verdicts would treat it as the paper's setting.
     stand_in = scale.stand_in or ("" if content.artifact else "own models and data, not the paper's")
     return Experiment(
@@ -264,28 +253,24 @@ def _expand(name: str, content: ExperimentFile, config: Config, catalog: Catalog
 
 
 def _block_cells(
-    block: Block, family: Family, seeds: Sequence[int], config: Config, catalog: Catalog, where: str
+    block: Block, family: Family, seeds: Sequence[int], config: Config, catalog: Catalog
 ) -> Iterator[Cell]:
     options = {
-        kind: {item: without_labels(catalog.entry(kind, family, item, where)) for item in getattr(block, kind)}
+        kind: {name: catalog.entry(kind, family, name) for name in getattr(block, kind)}
         for kind in ("models", "datasets", "methods")
     }
-    options["models"] = {
-        name: with_pretraining(model, family, catalog, f"{where}: model '{name}'")
-        for name, model in options["models"].items()
-    }
-    keys = list(product(block.models, block.datasets, block.ratios, block.methods))
-    _check_overrides(block, seeds, where, config)
+    axes = (block.models, block.datasets, block.ratios, block.methods)
+    _check_overrides(block, dict(zip(AXES, (*axes, seeds), strict=True)), config)
     subset = config.subset.model_dump()
     unread = {name: unread_hyper(family, method) for name, method in options["methods"].items()}
-    for model, dataset, ratio, method in keys:
+    for model, dataset, ratio, method in product(*axes):
         trials: dict[str, Trial] = {}
         for seed in seeds:
             identity: dict[str, Any] = dict(zip(AXES, (model, dataset, ratio, method, seed), strict=True))
-            hyper, search = _settings(block, identity, unread[method], where)
+            hyper, search = _settings(block, identity, unread[method])
             for candidates in product(*search.values()):
                 values = dict(zip(search, candidates, strict=True))
-                method_options, chosen = _resolve(family, options["methods"][method], {**hyper, **values}, where)
+                method_options, chosen = resolve(family, options["methods"][method], {**hyper, **values})
                 run = RunSpec(
                     family=family,
                     **identity,
@@ -300,14 +285,7 @@ def _block_cells(
         yield Cell(model, dataset, ratio, method, tuple(trials.values()), block.select_on)
 
 
-def _resolve(family: str, method: Options, hyper: Options, where: str) -> tuple[Options, Options]:
-    try:
-        return resolve(family, method, hyper)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where: str) -> tuple[Options, Options]:
+def _settings(block: Block, identity: Mapping[str, Any], unread: set[str]) -> tuple[Options, Options]:
     """Hyper-parameters and search candidates of a run, without those that its method does not read."""
     hyper, search = block.hyper.given(), block.search.given() if block.search else {}
     for override in block.overrides:
@@ -321,21 +299,19 @@ def _settings(block: Block, identity: Mapping[str, Any], unread: set[str], where
     sides = [key for key in ("s_min", "s_max") if key in hyper or key in search]
     if "s" in search and sides:
         raise ConfigError(
-            f"{where} searches 's', which sets both sides, and also has '{sides[0]}' for the method "
-            f"{identity['method']}; leave one of them out"
+            f"it searches 's', which sets both sides, and also has '{sides[0]}' for the method {identity['method']}; "
+            "leave one of them out"
         )
     return hyper, search
 
 
-def _check_overrides(block: Block, seeds: Sequence[int], where: str, config: Config) -> None:
-    values: tuple[Sequence[Any], ...] = (block.models, block.datasets, block.ratios, block.methods, seeds)
-    axes = dict(zip(AXES, values, strict=True))
+def _check_overrides(block: Block, axes: Mapping[str, Sequence[Any]], config: Config) -> None:
     for index, override in enumerate(block.overrides):
         for key, allowed in override.when.given().items():
             unknown = [value for value in allowed if value not in axes[key]]
             # Seeds given in config.yaml may leave an override of a seed without runs; that is not a mistake.
             if unknown and not (key == "seed" and config.seeds):
                 raise ConfigError(
-                    f"{where}.overrides[{index}].when.{key} names {unknown[0]!r}, "
-                    f"which this block does not have: {sorted(axes[key])}"
+                    f"'overrides[{index}].when.{key}' names {unknown[0]!r}, which this block does not have: "
+                    f"{sorted(axes[key])}"
                 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
-from replication.settings.checks import UNIQUE, Family, Model, Options, Text, validate
+from replication.settings.checks import UNIQUE, Model, Name, Options, Seed, Text, validate
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 Positive = Annotated[int, Field(ge=1)]
@@ -15,6 +15,8 @@ Texts = Annotated[tuple[Text, ...], *UNIQUE]
 Schedule = Literal["sigmoid", "linear", "sqrt", "log2", "exp", "rank", "fixed"]
 Metric = Literal["alpha", "stable_rank", "stable_rank_released", "spectral_norm", "farms"]
 _MEASURED = "between measurements of the exponents; null: measured at the start only"
+#: What a catalogue entry has besides the options that affect numbers.
+LABELS = ("family", "title", "published_as")
 #: Hyper-parameters that affect no number.
 UNSEEN = ("checkpoint_every_s", "threads")
 #: Hyper-parameters added later: at their default they are not part of a run's id, so that earlier runs keep theirs.
@@ -181,42 +183,23 @@ class OperatorMethod(Model):
     balance: OperatorBalance | None = Field(None, description="TempBalance's options; null: no balancing")
 
 
+class Pretraining(Model):
+    """How an operator is pretrained: the option ``pretrain`` of a model."""
+
+    dataset: Name = Field(description="data set of the catalogue; its whole training pool is used")
+    seed: Seed = Field(0, description="decides initial weights, order of samples and noise")
+    hyper: OperatorHyper = Field(description="hyper-parameters, as in an experiment")
+
+
 HYPER: dict[str, type[Hyper]] = {"nlp": NlpHyper, "sciml": OperatorHyper}
 METHOD: dict[str, type[Model]] = {"nlp": NlpMethod, "sciml": OperatorMethod}
 _OF_SIGMOID, _OF_MAPS = ("s_min", "s_max", "tau"), ("min_ratio", "slope")
 _OF_SCHEDULE = {
     "sigmoid": _OF_SIGMOID, "fixed": _OF_SIGMOID, "exp": ("s_min", "s_max"), "linear": _OF_MAPS, "rank": _OF_MAPS,
 }  # fmt: skip
-#: What the catalogue says about a method besides its options.
-_NOT_READ = ("family", "title", "published_as")
-#: Hyper-parameters that override an option of TempBalance.
-BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
-#: Hyper-parameters that override another option of a method.
-METHOD_KEYS = ("rho", "layer_decay")
-
-
-def _all_optional(family: Family, base: type[Model], make: Callable[[Any], Any]) -> type[Model]:
-    """A model with a family's hyper-parameters as optional keys; ``make`` turns the original type into the key's."""
-    original = HYPER[family]
-    fields: dict[str, Any] = {
-        key: (make(Annotated[info.annotation, Field(), *info.metadata]), Field(None, description=info.description))
-        for key, info in original.model_fields.items()
-    }
-    return create_model(f"{original.__name__}{base.__name__}", __base__=base, **fields)
-
-
-def changes_model(family: Family, base: type[Model]) -> type[Model]:
-    """Model of a selection of hyper-parameters, as a block or an override of an experiment gives it."""
-    return _all_optional(family, base, lambda kind: kind)
-
-
-def search_model(family: Family, base: type[Model]) -> type[Model]:
-    """Model of a search: hyper-parameter -> candidates."""
-
-    def candidates(kind: Any) -> Any:
-        return Annotated[tuple[kind, ...], *UNIQUE, Field(min_length=1)]
-
-    return _all_optional(family, base, candidates)
+# Hyper-parameters that override an option of TempBalance, and those that override another option of a method.
+_BALANCE_KEYS = ("s", *_OF_SIGMOID, *_OF_MAPS, "every", "xmin_pos")
+_METHOD_KEYS = ("rho", "layer_decay")
 
 
 def parse_hyper(family: str, values: Mapping[str, Any]) -> Any:
@@ -235,17 +218,18 @@ def _overriding(hyper: Hyper, keys: Sequence[str]) -> Options:
 
 def _filled_method(family: str, options: Mapping[str, Any]) -> Options:
     """A method's options with defaults filled in, without those that it does not read."""
-    options = {key: value for key, value in options.items() if key not in _NOT_READ}
+    options = {key: value for key, value in options.items() if key not in LABELS}
     method: Options = validate(METHOD[family], options, "method options").model_dump(mode="json")
     if method["optimizer"] != "sam":
         method = {key: value for key, value in method.items() if key not in ("rho", "adaptive")}
     if method.get("start") == "weights":
         del method["start"]  # it was added later: earlier runs keep their id
     if (balance := method["balance"]) is not None:
-        read = {*_OF_SCHEDULE.get(balance["schedule"], ())}
-        read |= {*_OF_MAPS} if balance["unit"] == "layer_in_block" else set()
-        read |= {"every"} if balance["schedule"] != "fixed" else set()
-        unread = {*_OF_SIGMOID, *_OF_MAPS, "every"} - read
+        unread = {*_OF_SIGMOID, *_OF_MAPS} - {*_OF_SCHEDULE.get(balance["schedule"], ())}
+        if balance["unit"] == "layer_in_block":
+            unread -= {*_OF_MAPS}
+        if balance["schedule"] == "fixed":
+            unread.add("every")
         # For `every`, null is a value of its own; for the others it means the preset's choice.
         method["balance"] = {
             key: value for key, value in balance.items() if key not in unread and (value is not None or key == "every")
@@ -259,7 +243,7 @@ def unread_hyper(family: str, method_options: Mapping[str, Any]) -> set[str]:
     read = {*method}
     if (balance := method["balance"]) is not None:
         read |= {"xmin_pos", *balance} | ({"s"} if "s_min" in balance else set())
-    return {*BALANCE_KEYS, *METHOD_KEYS} - read
+    return {*_BALANCE_KEYS, *_METHOD_KEYS} - read
 
 
 _RESOLVED: dict[str, tuple[Options, Options]] = {}
@@ -276,17 +260,13 @@ def resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, 
     """
     # A grid resolves the same few settings thousands of times.
     if (key := repr((family, method_options, hyper))) not in _RESOLVED:
-        _RESOLVED[key] = _resolve(family, method_options, hyper)
+        parsed = parse_hyper(family, hyper)
+        options = {**method_options, **_overriding(parsed, _METHOD_KEYS)}
+        if options.get("balance") is not None:
+            options["balance"] = {**options["balance"], **_overriding(parsed, _BALANCE_KEYS)}
+        rest = parsed.model_dump(mode="json", exclude={*_BALANCE_KEYS, *_METHOD_KEYS})
+        _RESOLVED[key] = _filled_method(family, options), rest
     return _RESOLVED[key]
-
-
-def _resolve(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[Options, Options]:
-    parsed = parse_hyper(family, hyper)
-    options = {**method_options, **_overriding(parsed, METHOD_KEYS)}
-    if options.get("balance") is not None:
-        options["balance"] = {**options["balance"], **_overriding(parsed, BALANCE_KEYS)}
-    overriding = {*BALANCE_KEYS, *METHOD_KEYS}
-    return _filled_method(family, options), parsed.model_dump(mode="json", exclude=overriding)
 
 
 def resolved_hyper(family: str, method_options: Mapping[str, Any], hyper: Mapping[str, Any]) -> Options:

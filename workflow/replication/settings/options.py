@@ -22,8 +22,8 @@ from replication.settings.hyper import (
     NlpMethod,
     OperatorHyper,
     OperatorMethod,
+    Pretraining,
 )
-from replication.settings.pretraining import Pretraining
 
 _HEAD = """# Options
 

@@ -12,7 +12,7 @@ from replication.errors import DataError
 RUNS = "runs"
 #: Pattern of a name that becomes a folder.
 NAME = r"[A-Za-z0-9][A-Za-z0-9.+_-]*"
-_PATH = re.compile(rf"({NAME})/({NAME})/ratio=([0-9.e-]+)/({NAME})/([0-9a-f]+)/seed=(\d+)")
+_PATH = re.compile(rf"{RUNS}/({NAME})/({NAME})/ratio=([0-9.e-]+)/({NAME})/([0-9a-f]+)/seed=(\d+)")
 
 
 def format_ratio(ratio: float) -> str:
@@ -24,13 +24,8 @@ def format_ratio(ratio: float) -> str:
 class RunPath:
     """What identifies a run, and its folder ``<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>``.
 
-    Attributes:
-        model: id of the model in the catalogue.
-        dataset: id of the data set.
-        ratio: share of the training pool.
-        method: id of the method.
-        id: hash of every setting that affects the run's numbers, except the seed.
-        seed: decides initial weights, order of rows and dropout.
+    ``id`` is the hash of every setting that affects the run's numbers, except the seed. Fields are explained in
+    :class:`replication.settings.spec.RunSpec`.
     """
 
     model: str
@@ -46,16 +41,11 @@ class RunPath:
 
     @classmethod
     def of(cls, file: Path | str) -> RunPath:
-        """The run that a file in ``<results>/runs/<run>/`` belongs to.
-
-        Raises DataError for a file anywhere else.
-        """
-        parts = Path(file).parts[-8:-1]
-        match = _PATH.fullmatch("/".join(parts[1:]))
-        if match is None or parts[0] != RUNS:
+        """The run that a file in ``<results>/runs/<run>/`` belongs to. Raises DataError for a file anywhere else."""
+        match = _PATH.fullmatch("/".join(Path(file).parts[-8:-1]))
+        if match is None:
             raise DataError(
-                f"{file}: a file of a run was expected, "
-                f"{RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
+                f"{file}: not the file of a run, {RUNS}/<model>/<dataset>/ratio=<r>/<method>/<id>/seed=<s>/<file>"
             )
         model, dataset, ratio, method, hashed, seed = match.groups()
         return cls(model, dataset, float(ratio), method, hashed, int(seed))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any
@@ -17,8 +16,6 @@ from replication.settings.hyper import UNSEEN, resolved_hyper
 from replication.settings.paths import NAME, RunPath
 
 FolderName = Annotated[str, pydantic.Field(pattern=rf"^{NAME}$")]
-#: Options of models, data sets and methods that are shown and affect no number.
-LABELS = ("title", "published_as")
 ID_LENGTH = 8
 _HASHED = ("family", "model", "dataset", "ratio", "method", "model_options", "dataset_options", "subset")
 
@@ -31,11 +28,6 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any, length: int = 16) -> str:
     """The first ``length`` hexadecimal digits of the SHA-256 of ``canonical_json(value)``."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
-
-
-def without_labels(options: Mapping[str, Any]) -> Options:
-    """The options without those that are only shown."""
-    return {key: value for key, value in options.items() if key not in LABELS}
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=DATACLASS)
@@ -101,19 +93,9 @@ class RunSpec:
         given = self.model_options.get("pretrain")
         if given is None or self.weights is None:
             return None
-        return RunSpec(
-            family=self.family,
-            model=self.model,
-            dataset=given["dataset"],
-            ratio=1.0,
-            method="pretraining",
-            seed=given["seed"],
-            model_options={key: value for key, value in self.model_options.items() if key != "pretrain"},
-            dataset_options=given["dataset_options"],
-            method_options={"optimizer": "adam", "balance": None},
-            hyper=given["hyper"],
-            subset=self.subset,
-        )
+        model = {key: value for key, value in self.model_options.items() if key != "pretrain"}
+        method = {"optimizer": "adam", "balance": None}
+        return replace(self, ratio=1.0, method="pretraining", model_options=model, method_options=method, **given)
 
     def to_json(self) -> str:
         """The run without its seed, as JSON for ``replication train --spec``."""

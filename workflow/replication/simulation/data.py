@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -22,15 +21,8 @@ Array = NDArray[np.float32]
 class PDEFile:
     """An HDF5 file of a flow (``density, pressure, Vx[, Vy]``) or of Darcy flow (``nu, tensor``); a context manager.
 
-    Opening it reads only the shapes.
-
-    Attributes:
-        path: the file.
-        fields: names of the channels, in order.
-        ndim: space dimensions.
-        rows: number of samples.
-        frames: number of times (1 for Darcy).
-        steady: whether the file maps a coefficient to a solution (Darcy).
+    Opening it reads only the shapes: ``ndim`` space dimensions, ``rows`` samples, ``frames`` (1 for Darcy). ``fields``
+    are the channels' names, in order. ``steady``: the file maps a coefficient to a solution (Darcy).
 
     Raises DataError if the file is missing, damaged or not HDF5, if it lacks a data set, or if shapes differ.
     """
@@ -47,12 +39,12 @@ class PDEFile:
             raise DataError(f"{path}: not a readable HDF5 file ({reason}); make or fetch it again") from None
         try:
             self._check_layout()
-        except (RuntimeError, KeyError, OSError) as error:  # broken or circular links
+        except Exception as error:
             self._file.close()
+            if isinstance(error, DataError):
+                raise
+            # Broken or circular links.
             raise DataError(f"{path}: its data sets cannot be read ({error}); make or fetch it again") from None
-        except Exception:
-            self._file.close()
-            raise
 
     def __enter__(self) -> PDEFile:
         return self
@@ -76,20 +68,18 @@ class PDEFile:
         if self.steady:
             self.ndim = 2
             self.fields: tuple[str, ...] = ("tensor",)
-            shape = self._shape("tensor", 4, "float tensor [N, 1, X, Y] and nu [N, X, Y]")
-            nu = self._shape("nu", 3, "float tensor [N, 1, X, Y] and nu [N, X, Y]")
+            meaning = "float tensor [N, 1, X, Y] and nu [N, X, Y]"
+            shape, nu = self._shape("tensor", 4, meaning), self._shape("nu", 3, meaning)
             if shape != (nu[0], 1, *nu[1:]):
                 raise DataError(f"{self.path}: tensor {list(shape)} does not fit nu {list(nu)}, expected [N, 1, X, Y]")
             self.rows, self.frames, self._space = nu[0], 1, nu[1:]
         else:
             self.ndim = 2 if "Vy" in self._file else 1
             self.fields = FLOW_FIELDS[self.ndim]
-            axes = "[N, T, X, Y]" if self.ndim == 2 else "[N, T, X]"
-            meaning = f"float {', '.join(self.fields)} {axes}"
-            shapes = {name: self._shape(name, self.ndim + 2, meaning) for name in self.fields}
-            first = shapes[self.fields[0]]
-            for name, shape in shapes.items():
-                if shape != first:
+            meaning = f"float {', '.join(self.fields)} {'[N, T, X, Y]' if self.ndim == 2 else '[N, T, X]'}"
+            first = self._shape(self.fields[0], self.ndim + 2, meaning)
+            for name in self.fields[1:]:
+                if (shape := self._shape(name, self.ndim + 2, meaning)) != first:
                     raise DataError(
                         f"{self.path}: data set '{name}' is {list(shape)}, but '{self.fields[0]}' is {list(first)}"
                     )
@@ -117,18 +107,16 @@ class PDEFile:
     def read(self, rows: Sequence[int], resolution: int = 1, time_stride: int = 1) -> Array:
         """Flow samples ``[sample, x, (y), t, channel]`` float32, in the order of ``rows``.
 
-        Args:
-            rows: row numbers of the samples.
-            resolution: spatial stride: every n-th grid point along each axis (``reduced_resolution``).
-            time_stride: temporal stride (``reduced_resolution_t``).
+        ``resolution`` (stride along each space axis) and ``time_stride`` are the data set's options
+        ``reduced_resolution`` and ``reduced_resolution_t``.
         """
         # Field by field, because at full size the array has 12 GB, and a second one would not fit into memory.
-        values: Array | None = None
+        values = np.empty(0, dtype=np.float32)
         for channel, name in enumerate(self.fields):
             field = np.moveaxis(self._get(name, rows, resolution, time_stride), 1, -1)
-            values = np.empty((*field.shape, len(self.fields)), dtype=np.float32) if values is None else values
+            if channel == 0:
+                values = np.empty((*field.shape, len(self.fields)), dtype=np.float32)
             values[..., channel] = field
-        assert values is not None  # noqa: S101 - a flow has at least one field
         return values
 
     def read_steady(self, rows: Sequence[int], resolution: int = 1) -> tuple[Array, Array]:
@@ -142,7 +130,7 @@ class PDEFile:
         for name, points in zip(COORDINATES, self._space, strict=False):
             stored = self._file.get(name)
             fits = isinstance(stored, h5py.Dataset) and stored.shape == (points,)
-            axis = np.asarray(stored[:], dtype=np.float32) if fits else np.linspace(0, 1, points, endpoint=False)
+            axis = stored[:] if fits else np.linspace(0, 1, points, endpoint=False)
             axes.append(axis[::resolution].astype(np.float32))
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
@@ -155,8 +143,7 @@ class PDEFile:
         return np.asarray(stored[: self.frames : time_stride], dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """Row numbers of the splits of a file; ``train`` is the training pool, of which data ratios take a part."""
 
     test: NDArray[np.int64]
@@ -167,9 +154,9 @@ class Split:
 def split(rows: int, options: Mapping[str, Any]) -> Split:
     """Test, validation and training rows of a file.
 
-    The first ``test_samples`` rows are the test set, as in the released code. The next ``validation_samples`` rows are
-    held out for choosing epochs and hyper-parameters, and the rest is the training pool. In a published file, every
-    second of the next rows is held out: the paper's strides above 1 are even, so its training samples stay in the pool.
+    The first ``test_samples`` rows are the test set, as in the released code. The next ``validation_samples`` rows
+    are held out for choosing epochs and hyper-parameters (in a published file every second row: the paper's strides
+    above 1 are even, so its training samples stay in the pool). The rest is the training pool.
 
     Raises ConfigError if no rows are left to train on.
     """
@@ -179,14 +166,11 @@ def split(rows: int, options: Mapping[str, Any]) -> Split:
             f"data set options test_samples {test} and validation_samples {validation} leave "
             f"{max(rows - test - validation, 0)} of {rows} rows to train on; at least 2 are needed"
         )
-    numbers = np.arange(rows)
-    pool = numbers[test:]
-    between = pool[1::2] if _is_published(options) and len(pool) >= 2 * validation else pool
-    return Split(numbers[:test], between[:validation], np.setdiff1d(pool, between[:validation]))
-
-
-def _is_published(options: Mapping[str, Any]) -> bool:
-    return options.get("source") == "pdebench"
+    pool = np.arange(test, rows)
+    every_second = options.get("source") == "pdebench" and len(pool) >= 2 * validation
+    candidates = pool[1::2] if every_second else pool
+    held_out = candidates[:validation]
+    return Split(np.arange(test), held_out, np.setdiff1d(pool, held_out))
 
 
 def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
@@ -197,7 +181,7 @@ def count_training_rows(data: Path, options: Mapping[str, Any]) -> int:
 
 def held_out_rows(data: Path, options: Mapping[str, Any]) -> list[int]:
     """Positions in the published training set of the samples held out for validation; none if simulated."""
-    if not _is_published(options):
+    if options.get("source") != "pdebench":
         return []
     with PDEFile(data) as file:
         parts = split(file.rows, options)

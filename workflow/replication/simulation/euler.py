@@ -7,10 +7,8 @@ fluxes are multiplied by the density, so momentum is conserved. Viscous heating 
 pressure is larger by orders of magnitude.
 
 State arrays are ``[4, nx, ny]`` float64: density, velocity along x, velocity along y, pressure. In one space dimension,
-``ny = 1``.
-
-Internally, arrays have two ghost cells on each side. The inner loops are branch-free, along the last axis, and in
-blocks of a fixed length, so that compilers vectorise them.
+``ny = 1``. Internally, arrays have two ghost cells on each side. The inner loops are branch-free, along the last axis,
+and in blocks of a fixed length, so that compilers vectorise them.
 """
 
 from __future__ import annotations
@@ -19,7 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-GAMMA = 5.0 / 3.0
+from replication.simulation.initial_fields import GAMMA
+
 INNER = 1.0 / (GAMMA - 1.0)  # internal energy per pressure
 CFL = 0.3
 PRESSURE_FLOOR = 1e-4
@@ -54,19 +53,13 @@ def _limited(left, middle, right):  # type: ignore[no-untyped-def]  # inlined: n
     return 2.0 * product / (a + b) if product > 0.0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
-def _slopes(state: Array, axis: int, slopes: Array) -> None:
-    """Limited slopes along an axis, of all cells but the outermost ghosts."""
-    rows, columns = state.shape[1], state.shape[2]
+@njit(cache=True, error_model="numpy", inline="always")
+def _slopes(state: Array, di: int, dj: int, slopes: Array) -> None:
+    """Limited slopes along one axis, of all cells but the outermost ghosts; the next cell is ``di, dj`` away."""
     for k in range(4):
-        if axis == 0:
-            for i in range(1, rows - 1):
-                for j in range(columns):
-                    slopes[k, i, j] = _limited(state[k, i - 1, j], state[k, i, j], state[k, i + 1, j])
-        else:
-            for i in range(rows):
-                for j in range(1, columns - 1):
-                    slopes[k, i, j] = _limited(state[k, i, j - 1], state[k, i, j], state[k, i, j + 1])
+        for i in range(di, state.shape[1] - di):
+            for j in range(dj, state.shape[2] - dj):
+                slopes[k, i, j] = _limited(state[k, i - di, j - dj], state[k, i, j], state[k, i + di, j + dj])
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -111,59 +104,40 @@ def _hllc(faces, count):  # type: ignore[no-untyped-def]  # inlined: numba infer
         faces[11, f] = (e + p) * un + weight * (energy - e)
 
 
-@njit(cache=True, error_model="numpy")
-def _sweep_x(state: Array, slopes: Array, dx: float, change: Array) -> None:
-    """Add ``-dF/dx`` of the conserved variables."""
-    per_dx = 1.0 / dx
+@njit(cache=True, error_model="numpy", inline="always")
+def _sweep(state: Array, slopes: Array, width: float, di: int, dj: int, change: Array) -> None:
+    """Add the flux differences along one axis to ``change``; a face is between a cell and the one ``di, dj`` away."""
+    per_width = 1.0 / width
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     faces = np.empty((12, BLOCK))
-    for i in range(GHOSTS - 1, nx + GHOSTS):  # the face between rows i and i + 1
-        for first in range(GHOSTS, ny + GHOSTS, BLOCK):
+    for i in range(GHOSTS - di, nx + GHOSTS):
+        for first in range(GHOSTS - dj, ny + GHOSTS, BLOCK):
             count = min(BLOCK, ny + GHOSTS - first)
-            for k in range(4):
-                for f in range(count):
-                    faces[k, f] = state[k, i, first + f] + 0.5 * slopes[k, i, first + f]
-                    faces[4 + k, f] = state[k, i + 1, first + f] - 0.5 * slopes[k, i + 1, first + f]
-            _hllc(faces, count)
-            for k in range(4):
-                for f in range(count):
-                    change[k, i, first + f] -= faces[8 + k, f] * per_dx
-                    change[k, i + 1, first + f] += faces[8 + k, f] * per_dx
-
-
-@njit(cache=True, error_model="numpy")
-def _sweep_y(state: Array, slopes: Array, dy: float, change: Array) -> None:
-    """Add ``-dG/dy`` of the conserved variables."""
-    per_dy = 1.0 / dy
-    nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
-    faces = np.empty((12, BLOCK))
-    for i in range(GHOSTS, nx + GHOSTS):
-        for first in range(GHOSTS - 1, ny + GHOSTS, BLOCK):  # the face between a column and the next
-            count = min(BLOCK, ny + GHOSTS - first)
+            beyond = first + dj
             for row in range(4):
-                k = 3 - row if 0 < row < 3 else row  # along y the second velocity is the normal one
+                k = 3 - row if dj == 1 and 0 < row < 3 else row  # along y the second velocity is the normal one
                 for f in range(count):
                     faces[row, f] = state[k, i, first + f] + 0.5 * slopes[k, i, first + f]
-                    faces[4 + row, f] = state[k, i, first + 1 + f] - 0.5 * slopes[k, i, first + 1 + f]
+                    faces[4 + row, f] = state[k, i + di, beyond + f] - 0.5 * slopes[k, i + di, beyond + f]
             _hllc(faces, count)
             for row in range(4):
-                k = 3 - row if 0 < row < 3 else row
+                k = 3 - row if dj == 1 and 0 < row < 3 else row
                 for f in range(count):
-                    change[k, i, first + f] -= faces[8 + row, f] * per_dy
+                    change[k, i, first + f] -= faces[8 + row, f] * per_width
                 for f in range(count):
-                    change[k, i, first + 1 + f] += faces[8 + row, f] * per_dy
+                    change[k, i + di, beyond + f] += faces[8 + row, f] * per_width
 
 
 @njit(cache=True, error_model="numpy")
-def _rate(state: Array, dx: float, dy: float, slopes: Array, change: Array) -> None:
+def _rate(state: Array, width: float, slopes: Array, change: Array) -> None:
     """Time derivative of density, momenta and energy; an axis of one cell has none."""
     change[:] = 0.0
     if state.shape[1] > 1 + 2 * GHOSTS:
-        _slopes(state, 0, slopes)
-        _sweep_x(state, slopes, dx, change)
+        _slopes(state, 1, 0, slopes)
+        _sweep(state, slopes, width, 1, 0, change)
     if state.shape[2] > 1 + 2 * GHOSTS:
-        _slopes(state, 1, slopes)
-        _sweep_y(state, slopes, dy, change)
+        _slopes(state, 0, 1, slopes)
+        _sweep(state, slopes, width, 0, 1, change)
 
 
 @njit(cache=True, error_model="numpy")
@@ -193,31 +167,29 @@ def _advance(state: Array, change: Array, dt: float, new: Array) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _diffuse(state: Array, dt: float, dx: float, dy: float, normal: float, tangential: float, new: Array) -> None:
+def _diffuse(state: Array, dt: float, width: float, normal: float, tangential: float, new: Array) -> None:
     """Set ``new`` to the state after its velocities have diffused for ``dt``."""
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
     new[:] = state
+    rho = state[0]
     for k in range(1, 3):
-        along_x = 0.5 * dt * (normal if k == 1 else tangential) / (dx * dx) if nx > 1 else 0.0
-        along_y = 0.5 * dt * (tangential if k == 1 else normal) / (dy * dy) if ny > 1 else 0.0
+        v = state[k]
+        along_x = 0.5 * dt * (normal if k == 1 else tangential) / (width * width) if nx > 1 else 0.0
+        along_y = 0.5 * dt * (tangential if k == 1 else normal) / (width * width) if ny > 1 else 0.0
         for i in range(GHOSTS, nx + GHOSTS):
             for j in range(GHOSTS, ny + GHOSTS):
-                r, w = state[0, i, j], state[k, i, j]
-                across = (r + state[0, i + 1, j]) * (state[k, i + 1, j] - w) - (r + state[0, i - 1, j]) * (
-                    w - state[k, i - 1, j]
-                )
-                up = (r + state[0, i, j + 1]) * (state[k, i, j + 1] - w) - (r + state[0, i, j - 1]) * (
-                    w - state[k, i, j - 1]
-                )
+                r, w = rho[i, j], v[i, j]
+                across = (r + rho[i + 1, j]) * (v[i + 1, j] - w) - (r + rho[i - 1, j]) * (w - v[i - 1, j])
+                up = (r + rho[i, j + 1]) * (v[i, j + 1] - w) - (r + rho[i, j - 1]) * (w - v[i, j - 1])
                 new[k, i, j] = w + (along_x * across + along_y * up) / r
     _wrap(new)
 
 
 @njit(cache=True, error_model="numpy")
-def _time_step(state: Array, dx: float, dy: float, viscosity: float) -> float:
+def _time_step(state: Array, width: float, viscosity: float) -> float:
     """The largest stable step times the CFL number, for waves and for diffusion."""
     nx, ny = state.shape[1] - 2 * GHOSTS, state.shape[2] - 2 * GHOSTS
-    per_x, per_y = (1.0 / dx if nx > 1 else 0.0), (1.0 / dy if ny > 1 else 0.0)
+    per_x, per_y = (1.0 / width if nx > 1 else 0.0), (1.0 / width if ny > 1 else 0.0)
     fastest = 1e-300
     heaviest = 1.0  # largest ratio of a face's density to its cell's, by which diffusion is faster
     for i in range(GHOSTS, nx + GHOSTS):
@@ -225,10 +197,7 @@ def _time_step(state: Array, dx: float, dy: float, viscosity: float) -> float:
             r = state[0, i, j]
             c = np.sqrt(GAMMA * state[3, i, j] / r)
             speed = max((abs(state[1, i, j]) + c) * per_x, (abs(state[2, i, j]) + c) * per_y)
-            beside = max(
-                max(state[0, i + 1, j], state[0, i - 1, j]),
-                max(state[0, i, j + 1], state[0, i, j - 1]),
-            )
+            beside = max(state[0, i + 1, j], state[0, i - 1, j], state[0, i, j + 1], state[0, i, j - 1])
             fastest = max(fastest, speed)
             heaviest = max(heaviest, 0.5 * (r + beside) / r)
     dt = CFL / fastest
@@ -240,7 +209,7 @@ def _time_step(state: Array, dx: float, dy: float, viscosity: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def _evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: float) -> Array:
+def _evolve(start: Array, width: float, times: Array, eta: float, zeta: float) -> Array:
     normal = eta + zeta + eta / 3.0
     nx, ny = start.shape[1], start.shape[2]
     frames = np.empty((len(times), 4, nx, ny))
@@ -253,16 +222,16 @@ def _evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: 
     now = times[0]
     for frame in range(1, len(times)):
         while now < times[frame]:
-            dt = _time_step(state, dx, dy, normal)
+            dt = _time_step(state, width, normal)
             last = now + dt >= times[frame]
             if last:
                 dt = times[frame] - now
-            _rate(state, dx, dy, slopes, change)
+            _rate(state, width, slopes, change)
             _advance(state, change, 0.5 * dt, half)
-            _rate(half, dx, dy, slopes, change)
+            _rate(half, width, slopes, change)
             _advance(state, change, dt, spare)
             if normal > 0.0:
-                _diffuse(spare, dt, dx, dy, normal, eta, state)
+                _diffuse(spare, dt, width, normal, eta, state)
             else:
                 state[:] = spare
             now = times[frame] if last else now + dt
@@ -270,22 +239,15 @@ def _evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: 
     return frames
 
 
-def evolve(start: Array, dx: float, dy: float, times: Array, eta: float, zeta: float) -> Array:
-    """States at the given times.
+def evolve(start: Array, width: float, times: Array, eta: float, zeta: float) -> Array:
+    """States ``[len(times), 4, nx, ny]`` at ascending times, for ``start`` ``[4, nx, ny]`` at the first one.
 
-    Args:
-        start: ``[4, nx, ny]`` at ``times[0]``.
-        dx: cell width along x.
-        dy: cell width along y (not used if ``ny = 1``).
-        times: ascending; steps are shortened to end at each of them.
-        eta: shear viscosity (kinematic).
-        zeta: bulk viscosity (kinematic).
-
-    Returns ``[len(times), 4, nx, ny]``.
+    ``width`` is that of a cell, ``eta`` and ``zeta`` are the kinematic shear and bulk viscosities. Steps are shortened
+    to end at each of the times.
     """
     if start.shape[2] > 1:
-        return _evolve(start, dx, dy, times, eta, zeta)
+        return _evolve(start, width, times, eta, zeta)
     # The blocks are along the last axis, so x and y are swapped for a one-dimensional flow.
     turned = np.ascontiguousarray(start[[0, 2, 1, 3]].swapaxes(1, 2))
-    frames: Array = _evolve(turned, dy, dx, times, eta, zeta)
+    frames: Array = _evolve(turned, width, times, eta, zeta)
     return np.ascontiguousarray(frames[:, [0, 2, 1, 3]].swapaxes(2, 3))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from replication.simulation.euler import CFL, GAMMA, INNER, PRESSURE_FLOOR
+from replication.simulation.euler import CFL, INNER, PRESSURE_FLOOR
+from replication.simulation.initial_fields import GAMMA
 
 #: Space axes of ``[sample, 4, nx, ny]``, and for each the order of fields in which the normal velocity is second.
 X, Y = 2, 3
@@ -110,20 +111,12 @@ def _time_step(state: Tensor, widths: dict[int, float], viscosity: float) -> Ten
 
 
 @torch.no_grad()
-def evolve(start: Tensor, dx: float, dy: float, times: Sequence[float], eta: float, zeta: float) -> Tensor:
-    """States at the given times.
+def evolve(start: Tensor, width: float, times: Sequence[float], eta: float, zeta: float) -> Tensor:
+    """States ``[sample, len(times), 4, nx, ny]``, for ``start`` ``[sample, 4, nx, ny]``, float64, on its device.
 
-    Args:
-        start: ``[sample, 4, nx, ny]`` at ``times[0]`` (density, velocity along x and along y, pressure), float64.
-        dx: cell width along x.
-        dy: cell width along y (not used if ``ny = 1``).
-        times: ascending; steps are shortened to end at each of them.
-        eta: shear viscosity (kinematic).
-        zeta: bulk viscosity (kinematic).
-
-    Returns ``[sample, len(times), 4, nx, ny]`` on the device of ``start``.
+    The other arguments are those of :func:`replication.simulation.euler.evolve`.
     """
-    widths = {axis: width for axis, width in ((X, dx), (Y, dy)) if start.shape[axis] > 1}
+    widths = {axis: width for axis in (X, Y) if start.shape[axis] > 1}
     normal = eta + zeta + eta / 3
     state, frames = start, [start]
     now = torch.full((len(start),), float(times[0]), dtype=start.dtype, device=start.device)

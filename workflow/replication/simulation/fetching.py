@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,31 +38,24 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None = None) -> None:
+def download(url: str, target: Path, md5: str) -> None:
     """Download a file, or resume from ``<target>.partial`` after an interruption.
-
-    ``get`` replaces ``requests.get`` in tests.
 
     Raises DataError if the server cannot be reached or refuses, or if the file has another checksum.
     """
     import requests
 
-    get = get or requests.get
     part = target.with_name(target.name + ".partial")
     part.parent.mkdir(parents=True, exist_ok=True)
     start = part.stat().st_size if part.is_file() else 0
+    headers = {"Range": f"bytes={start}-"} if start else {}
     try:
-        with get(
-            url, stream=True, timeout=TIMEOUT_S, headers={"Range": f"bytes={start}-"} if start else {}
-        ) as response:
-            if response.status_code == 416:  # the partial file is complete; the checksum decides
-                pass
-            elif response.status_code not in (200, 206):
-                raise DataError(f"{url}: the server answered {response.status_code}; try again later")
-            else:
+        with requests.get(url, stream=True, timeout=TIMEOUT_S, headers=headers) as response:
+            if response.status_code in (200, 206):
                 # A server that ignores the range sends the whole file.
-                mode = "ab" if response.status_code == 206 else "wb"
-                _receive(response, part, mode, start if mode == "ab" else 0)
+                _receive(response, part, start if response.status_code == 206 else 0)
+            elif response.status_code != 416:  # the partial file is complete; the checksum decides
+                raise DataError(f"{url}: the server answered {response.status_code}; try again later")
     except requests.RequestException as error:
         raise DataError(
             f"{url}: cannot be downloaded ({type(error).__name__}); without a connection, put the published file into "
@@ -75,11 +68,11 @@ def download(url: str, target: Path, md5: str, *, get: Callable[..., Any] | None
     part.replace(target)
 
 
-def _receive(response: Any, part: Path, mode: str, start: int) -> None:
+def _receive(response: Any, part: Path, start: int) -> None:
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
     done, reported = start, time.monotonic()
-    with part.open(mode) as file:
+    with part.open("ab" if start else "wb") as file:
         for block in response.iter_content(BLOCK):
             file.write(block)
             done += len(block)
@@ -94,15 +87,14 @@ def _receive(response: Any, part: Path, mode: str, start: int) -> None:
 def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) -> None:
     """Store a published file, or the user's own, as ``out``, check it, and write its manifest ``<out>.json``.
 
-    Args:
-        options: ``file``, ``url`` and ``md5`` of the published file; or ``source: file`` and the user's ``file``.
-        out: path to store the file at.
-        folder: folder with a copy of the published file, which is then not downloaded.
+    ``options`` are ``file``, ``url`` and ``md5`` of the published file, or ``source: file`` and the user's ``file``. If
+    ``folder`` has a copy of the published file, it is not downloaded.
 
     Raises DataError for a file that is missing, damaged or not in PDEBench's layout.
     """
+    manifest = out.with_name(out.name + ".json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_name(out.name + ".json").unlink(missing_ok=True)  # describes the file that is replaced
+    manifest.unlink(missing_ok=True)  # it describes the file that is replaced
     if options.get("source") == "file":
         own = Path(str(options.get("file", ""))).expanduser()
         if not own.is_file():
@@ -124,5 +116,4 @@ def fetch(options: Mapping[str, Any], out: Path, *, folder: Path | None = None) 
             link_or_copy(own, out)
     with PDEFile(out) as file:
         rows = file.rows
-    manifest = {"sha256": sha256(out), "rows": rows, "options": dict(options)}
-    write_atomically(out.with_name(out.name + ".json"), json.dumps(manifest))
+    write_atomically(manifest, json.dumps({"sha256": sha256(out), "rows": rows, "options": dict(options)}))

@@ -22,14 +22,9 @@ def write_file(
     coordinates: Mapping[str, NDArray[Any]],
     attributes: Mapping[str, float],
 ) -> None:
-    """Write a file from chunks of samples, with only one chunk in memory.
+    """Write a file from chunks (data set -> array ``[n, ...]``) of ``rows`` samples in all, with one chunk in memory.
 
-    Args:
-        path: the file.
-        rows: number of samples in all chunks.
-        chunks: chunks in order, each data set -> array ``[n, ...]``; stored as float32.
-        coordinates: name -> 1-D array.
-        attributes: the file's attributes.
+    All arrays are stored as float32.
     """
     with h5py.File(path, "w", libver="latest", track_order=False) as file:
         start = 0
@@ -42,5 +37,4 @@ def write_file(
             start += count
         for name, values in coordinates.items():
             file.create_dataset(name, data=np.asarray(values, dtype=np.float32), track_times=False)
-        for name, value in attributes.items():
-            file.attrs[name] = value
+        file.attrs.update(attributes)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+#: Ratio of specific heats of the gas.
+GAMMA = 5.0 / 3.0
 WINDOW_WIDTH = 0.01
 WAVES = 2
-LARGEST_WAVENUMBER = 3
+LARGEST_WAVENUMBER = {1: 3, 2: 4}  # by space dimensions
+BUMPS = 5
 
 
 def _window(x: Array, generator: np.random.Generator) -> Array:
@@ -21,7 +26,7 @@ def _waves(x: Array, generator: np.random.Generator) -> Array:
     """A random field on the unit interval: a sum of sines, sometimes its absolute value, negated or windowed."""
     field = np.zeros_like(x)
     for _ in range(WAVES):
-        wavenumber = generator.integers(1, LARGEST_WAVENUMBER + 1)
+        wavenumber = generator.integers(1, LARGEST_WAVENUMBER[1] + 1)
         amplitude, phase = generator.uniform(), generator.uniform(0, 2 * np.pi)
         field += amplitude * np.sin(2 * np.pi * wavenumber * x + phase)
     if generator.uniform() < 0.1:
@@ -49,28 +54,20 @@ def cfd1d(cells: int, generator: np.random.Generator) -> Array:
     return np.stack([density, velocity, np.zeros_like(x), pressure])[:, :, None]
 
 
-def random_field(cells: int, waves: int, generator: np.random.Generator) -> Array:
+def random_field(cells: int, generator: np.random.Generator) -> Array:
     """Periodic field ``[cells, cells]`` of zero mean and unit standard deviation, with amplitudes ``|k|^-1/2``."""
     x = (np.arange(cells) + 0.5) / cells
     field = np.zeros((cells, cells))
-    for kx in range(-waves, waves + 1):
-        for ky in range(-waves, waves + 1):
-            if kx == ky == 0:
-                continue
+    largest = LARGEST_WAVENUMBER[2]
+    for kx, ky in product(range(-largest, largest + 1), repeat=2):
+        if (kx, ky) != (0, 0):
             amplitude = generator.uniform() * np.hypot(kx, ky) ** -0.5
             phase = generator.uniform(0, 2 * np.pi)
             field += amplitude * np.sin(2 * np.pi * (kx * x[:, None] + ky * x[None, :]) + phase)
     return (field - field.mean()) / field.std()
 
 
-def cfd2d(
-    cells: int,
-    mach: float,
-    gamma: float,
-    generator: np.random.Generator,
-    waves: int = 4,
-    levels: tuple[float, float] = (0.1, 10.0),
-) -> Array:
+def cfd2d(cells: int, mach: float, generator: np.random.Generator, levels: tuple[float, float] = (0.1, 10.0)) -> Array:
     """2-D compressible flow ``[4, cells, cells]`` at a Mach number.
 
     Mean density and temperature are uniform in ``levels`` (PDEBench: .1 to 10), relative perturbations in [.01, .2].
@@ -79,24 +76,24 @@ def cfd2d(
     """
     level, temperature = generator.uniform(*levels, size=2)
     density_part, pressure_part = generator.uniform(0.01, 0.2, size=2)
-    density, vx, vy, pressure = (random_field(cells, waves, generator) for _ in range(4))
+    density, vx, vy, pressure = (random_field(cells, generator) for _ in range(4))
     inside = np.ones((cells, cells))
     if generator.uniform() < 0.5:
         x = (np.arange(cells) + 0.5) / cells
         inside = _window(x, generator)[:, None] * _window(x, generator)[None, :]
     speed = np.sqrt(np.mean(vx**2 + vy**2))
-    wanted = mach * np.sqrt(gamma * temperature)
+    wanted = mach * np.sqrt(GAMMA * temperature)
     # Perturbations are divided by their largest value, so density and pressure are positive.
     density = level * (1 + density_part * inside * density / np.abs(density).max())
     pressure = level * temperature * (1 + pressure_part * inside * pressure / np.abs(pressure).max())
     return np.stack([density, wanted / speed * inside * vx, wanted / speed * inside * vy, pressure])
 
 
-def darcy_coefficient(cells: int, generator: np.random.Generator, bumps: int = 5) -> Array:
+def darcy_coefficient(cells: int, generator: np.random.Generator) -> Array:
     """Coefficient ``[cells, cells]``: 1 where a sum of Gaussian bumps exceeds its mean, otherwise 0.1."""
     x = (np.arange(cells) + 0.5) / cells
     field = np.zeros((cells, cells))
-    for _ in range(bumps):
+    for _ in range(BUMPS):
         centre, width = generator.uniform(size=2), generator.uniform(0.05, 0.25)
         distance = (x[:, None] - centre[0]) ** 2 + (x[None, :] - centre[1]) ** 2
         field += generator.uniform(0.5, 1.0) * np.exp(-distance / (2 * width**2))

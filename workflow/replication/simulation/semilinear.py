@@ -31,16 +31,10 @@ def wavenumbers(points: int) -> tuple[Array, Array]:
 def evolve(
     start: Array, linear: Spectrum | Array, nonlinear: Term | None, times: Array, largest_step: float = 1.0
 ) -> Array:
-    """States at the given times.
+    """States ``[len(times), field, n, n]`` at ascending times, for ``start`` ``[field, n, n]`` at the first one.
 
-    Args:
-        start: ``[field, n, n]`` at ``times[0]``.
-        linear: the multiplier ``L``, ``[field, n, n / 2 + 1]``.
-        nonlinear: function from the spectra of the fields to those of ``N``; None: no such term.
-        times: ascending.
-        largest_step: largest time step of the nonlinear term.
-
-    Returns ``[len(times), field, n, n]``.
+    ``linear`` is the multiplier ``L``, ``[field, n, n / 2 + 1]``. ``nonlinear`` maps the spectra of the fields to those
+    of ``N``, in steps of at most ``largest_step``; None: no such term.
     """
     spectrum = np.fft.rfft2(start)
     frames = [start]
@@ -77,8 +71,7 @@ def burgers(start: Array, viscosity: float, times: Array) -> Array:
         u, v, ux, uy, vx, vy = np.fft.irfft2(
             np.stack([*spectrum, *(1j * k * one for one in spectrum for k in (kx, ky))]), s=start.shape[-2:]
         )
-        change: Spectrum = kept * np.fft.rfft2(-np.stack([u * ux + v * uy, u * vx + v * vy]))
-        return change
+        return kept * np.fft.rfft2(-np.stack([u * ux + v * uy, u * vx + v * vy]))
 
     return evolve(start, np.broadcast_to(-viscosity * (kx**2 + ky**2), (2, *kept.shape)), advected, times, 0.01)
 
@@ -90,8 +83,7 @@ def reaction(start: Array, times: Array) -> Array:
 
     def reacted(spectrum: Spectrum) -> Spectrum:
         u, v = np.fft.irfft2(spectrum, s=start.shape[-2:])
-        change: Spectrum = kept * np.fft.rfft2(np.stack([u - u**3 - THRESHOLD - v, u - v]))
-        return change
+        return kept * np.fft.rfft2(np.stack([u - u**3 - THRESHOLD - v, u - v]))
 
     return evolve(start, -np.multiply.outer(DIFFUSION, kx**2 + ky**2), reacted, times, 0.05)
 

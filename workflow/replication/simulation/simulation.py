@@ -28,7 +28,7 @@ from replication.settings.checks import DATACLASS, validate, whole_number
 from replication.settings.grid import Grid
 from replication.settings.spec import digest
 from replication.simulation import initial_fields
-from replication.simulation.hdf5 import FLOW_FIELDS, TIMES, write_file
+from replication.simulation.hdf5 import COORDINATES, FLOW_FIELDS, TIMES, write_file
 
 Samples = dict[str, NDArray[np.float32]]
 CHUNK = 16
@@ -41,40 +41,27 @@ REPORT_EVERY_S = 5.0
 class Simulation:
     """Options of a simulated data set.
 
-    Attributes:
-        pde: ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes), ``darcy``, ``advection2d``, ``burgers2d``,
-            ``reaction2d`` (diffusion-reaction), or ``mixture``. The last four are stored as 2-D flow.
-        samples: number of samples; sample k depends only on ``seed`` and k.
-        cells: grid cells of the solver along each axis.
-        stored_cells: stored grid cells along each axis, as means over ``cells / stored_cells`` cells; 0: all.
-        frames: number of stored times, from 0 to ``t_end`` (not darcy).
-        t_end: last time (not darcy).
-        seed: seed of the initial fields.
-        eta: shear viscosity (flow), viscosity (burgers2d).
-        zeta: bulk viscosity (flow).
-        mach: Mach number of the initial velocity (cfd2d).
-        lowest_level: lower limit of the mean density and temperature (cfd2d).
-        highest_level: upper limit of the mean density and temperature (cfd2d).
-        beta: constant source (darcy).
-        solver: ``numba`` (compiled, one core per worker) or ``torch`` (flow only; a batch of samples at once, for a
-            GPU). They agree to 1e-8 but not bit for bit, so the solver is an option of the data set.
-        parts: simulations of which a mixture takes one sample each in turn, as options that differ from the mixture's.
+    ``pde`` is ``cfd1d``, ``cfd2d`` (compressible Navier-Stokes), ``darcy``, ``advection2d``, ``burgers2d``,
+    ``reaction2d`` (diffusion-reaction), or ``mixture``. The last four are stored as 2-D flow.
     """
 
     pde: str
-    samples: StrictInt = Field(ge=1)
-    cells: StrictInt = Field(ge=8)
-    stored_cells: StrictInt = Field(0, ge=0)
-    frames: StrictInt = Field(21, ge=2)
+    samples: StrictInt = Field(ge=1)  #: sample k depends only on ``seed`` and k
+    cells: StrictInt = Field(ge=8)  #: grid cells of the solver along each axis
+    stored_cells: StrictInt = Field(0, ge=0)  #: stored cells, as means over ``cells / stored_cells`` cells; 0: all
+    frames: StrictInt = Field(21, ge=2)  #: stored times, from 0 to ``t_end`` (not darcy)
     t_end: StrictFloat = Field(1.0, gt=0, lt=1e6)
     seed: StrictInt = Field(0, ge=0)
-    eta: StrictFloat = Field(0.01, ge=0, le=10)
-    zeta: StrictFloat = Field(0.01, ge=0, le=10)
-    mach: StrictFloat = Field(0.1, gt=0, lt=1e6)
-    lowest_level: StrictFloat = Field(0.1, gt=0, le=1e3)
-    highest_level: StrictFloat = Field(10.0, gt=0, le=1e3)
-    beta: StrictFloat = 100.0
+    eta: StrictFloat = Field(0.01, ge=0, le=10)  #: shear viscosity (flow), viscosity (burgers2d)
+    zeta: StrictFloat = Field(0.01, ge=0, le=10)  #: bulk viscosity (flow)
+    mach: StrictFloat = Field(0.1, gt=0, lt=1e6)  #: Mach number of the initial velocity (cfd2d)
+    lowest_level: StrictFloat = Field(0.1, gt=0, le=1e3)  #: lower limit of the mean density and temperature (cfd2d)
+    highest_level: StrictFloat = Field(10.0, gt=0, le=1e3)  #: upper limit of both
+    beta: StrictFloat = 100.0  #: constant source (darcy)
+    #: ``numba`` is compiled, with one core per worker; ``torch`` (flow only) computes a batch of samples at once, for a
+    #: GPU. They agree to 1e-8 but not bit for bit, so the solver is an option of the data set.
     solver: Literal["numba", "torch"] = "numba"
+    #: A mixture takes one sample from each of these in turn; they are options that differ from the mixture's.
     parts: tuple[dict[str, Any], ...] = ()
 
     @classmethod
@@ -111,6 +98,11 @@ class Simulation:
                     f"other keys than {', '.join(sorted(OWN))}"
                 )
             self.part(number)
+
+    @property
+    def ndim(self) -> int:
+        """Space dimensions."""
+        return 1 if self.pde == "cfd1d" else 2
 
     def part(self, sample: int) -> Simulation:
         """The simulation of a sample of a mixture."""
@@ -154,38 +146,34 @@ def _coarse(values: NDArray[np.float64], stored: int, axes: int) -> NDArray[np.f
     return values
 
 
-def _flow_start(simulation: Simulation, sample: int, ndim: int) -> NDArray[np.float64]:
+def _flow_start(simulation: Simulation, sample: int) -> NDArray[np.float64]:
     """The initial fields ``[4, nx, ny]``."""
-    from replication.simulation import euler
-
     generator = simulation.generator(sample)
-    if ndim == 1:
+    if simulation.ndim == 1:
         return initial_fields.cfd1d(simulation.cells, generator)
     levels = (simulation.lowest_level, simulation.highest_level)
-    return initial_fields.cfd2d(simulation.cells, simulation.mach, euler.GAMMA, generator, levels=levels)
+    return initial_fields.cfd2d(simulation.cells, simulation.mach, generator, levels)
 
 
-def _flow_grid(simulation: Simulation, ndim: int) -> tuple[float, NDArray[np.float64]]:
+def _flow_grid(simulation: Simulation) -> tuple[float, NDArray[np.float64]]:
     """Width of a cell (x in [-1, 1], or the unit square), and the stored times."""
-    width = (2.0 if ndim == 1 else 1.0) / simulation.cells
+    width = (2.0 if simulation.ndim == 1 else 1.0) / simulation.cells
     return width, np.linspace(0.0, simulation.t_end, simulation.frames)
 
 
-def _flow_stored(simulation: Simulation, frames: NDArray[np.float64], ndim: int) -> Samples:
+def _flow_stored(simulation: Simulation, frames: NDArray[np.float64]) -> Samples:
     """The arrays to store for ``[frames, 4, nx, ny]``."""
-    frames = frames[..., 0] if ndim == 1 else frames
-    density, vx, vy, pressure = _coarse(frames, simulation.stored_cells, ndim).swapaxes(0, 1)
+    frames = frames[..., 0] if simulation.ndim == 1 else frames
+    density, vx, vy, pressure = _coarse(frames, simulation.stored_cells, simulation.ndim).swapaxes(0, 1)
     values = {"density": density, "pressure": pressure, "Vx": vx, "Vy": vy}
-    return {name: values[name].astype(np.float32) for name in FLOW_FIELDS[ndim]}
+    return {name: values[name].astype(np.float32) for name in FLOW_FIELDS[simulation.ndim]}
 
 
-def _flow(simulation: Simulation, sample: int, ndim: int) -> Samples:
+def _flow(simulation: Simulation, sample: int) -> Samples:
     from replication.simulation import euler
 
-    width, times = _flow_grid(simulation, ndim)
-    start = _flow_start(simulation, sample, ndim)
-    frames = euler.evolve(start, width, width, times, simulation.eta, simulation.zeta)
-    return _flow_stored(simulation, frames, ndim)
+    start = _flow_start(simulation, sample)
+    return _flow_stored(simulation, euler.evolve(start, *_flow_grid(simulation), simulation.eta, simulation.zeta))
 
 
 def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> list[Samples]:
@@ -194,13 +182,10 @@ def flow_batch(simulation: Simulation, samples: Sequence[int], device: str) -> l
 
     from replication.simulation import euler_torch
 
-    ndim = 1 if simulation.pde == "cfd1d" else 2
-    width, times = _flow_grid(simulation, ndim)
-    starts = np.stack([_flow_start(simulation, sample, ndim) for sample in samples])
-    frames = euler_torch.evolve(
-        torch.from_numpy(starts).to(device), width, width, times.tolist(), simulation.eta, simulation.zeta
-    )
-    return [_flow_stored(simulation, sample, ndim) for sample in frames.cpu().numpy()]
+    width, times = _flow_grid(simulation)
+    starts = torch.from_numpy(np.stack([_flow_start(simulation, sample) for sample in samples])).to(device)
+    frames = euler_torch.evolve(starts, width, times.tolist(), simulation.eta, simulation.zeta)
+    return [_flow_stored(simulation, sample) for sample in frames.cpu().numpy()]
 
 
 def _darcy(simulation: Simulation, sample: int) -> Samples:
@@ -220,8 +205,8 @@ def _semilinear(simulation: Simulation, sample: int) -> Samples:
     from replication.simulation import semilinear
 
     generator, cells = simulation.generator(sample), simulation.cells
-    times = np.linspace(0.0, simulation.t_end, simulation.frames)
-    fields = np.stack([initial_fields.random_field(cells, 4, generator) for _ in range(2)])
+    _, times = _flow_grid(simulation)
+    fields = np.stack([initial_fields.random_field(cells, generator) for _ in range(2)])
     frames = np.ones((simulation.frames, 4, cells, cells))  # density, velocities, pressure
     if simulation.pde == "advection2d":
         frames[:, :1] = semilinear.advection(fields[:1], generator.uniform(-1, 1, 2), times)
@@ -229,7 +214,7 @@ def _semilinear(simulation: Simulation, sample: int) -> Samples:
         frames[:, 1:3] = semilinear.burgers(generator.uniform(0.2, 0.6) * fields, simulation.eta, times)
     else:
         frames[:, ::3] = semilinear.reaction(fields, times)
-    return _flow_stored(simulation, frames, 2)
+    return _flow_stored(simulation, frames)
 
 
 def _mixture(simulation: Simulation, sample: int) -> Samples:
@@ -238,8 +223,8 @@ def _mixture(simulation: Simulation, sample: int) -> Samples:
 
 
 PDES: dict[str, Callable[[Simulation, int], Samples]] = {
-    "cfd1d": partial(_flow, ndim=1),
-    "cfd2d": partial(_flow, ndim=2),
+    "cfd1d": _flow,
+    "cfd2d": _flow,
     "darcy": _darcy,
     "advection2d": _semilinear,
     "burgers2d": _semilinear,
@@ -322,14 +307,13 @@ def _chunks(simulation: Simulation, parts: Iterable[Path]) -> Iterator[Samples]:
 def _coordinates(simulation: Simulation) -> dict[str, NDArray[Any]]:
     n = simulation.stored_cells
     unit = (np.arange(n) + 0.5) / n
-    if simulation.pde == "darcy":
-        return {"x-coordinate": unit, "y-coordinate": unit}
-    # PDEBench's files have one time more than frames.
-    step = simulation.t_end / (simulation.frames - 1)
-    times: dict[str, NDArray[Any]] = {TIMES: np.arange(simulation.frames + 1) * step}
-    if simulation.pde == "cfd1d":
-        return {"x-coordinate": 2 * unit - 1, **times}
-    return {"x-coordinate": unit, "y-coordinate": unit, **times}
+    coordinates: dict[str, NDArray[Any]] = dict.fromkeys(
+        COORDINATES[: simulation.ndim], 2 * unit - 1 if simulation.ndim == 1 else unit
+    )
+    if simulation.pde != "darcy":
+        # PDEBench's files have one time more than frames.
+        coordinates[TIMES] = np.arange(simulation.frames + 1) * (simulation.t_end / (simulation.frames - 1))
+    return coordinates
 
 
 def _attributes(simulation: Simulation) -> dict[str, float]:
@@ -345,11 +329,8 @@ def simulate(options: Mapping[str, Any], out: Path, *, workers: int = 1, device:
     Samples are first stored as part files in ``<out>.parts-<hash>``, so that a killed simulation can be resumed. The
     file has the same bytes for any number of workers and interruptions. Meanwhile it needs twice its size on disk.
 
-    Args:
-        options: options of :class:`Simulation`; other keys are ignored.
-        out: the HDF5 file.
-        workers: worker processes of the compiled solver, each on one thread.
-        device: torch device of the batched solver.
+    ``options`` are those of :class:`Simulation`; other keys are ignored. The compiled solver has ``workers`` processes,
+    each on one thread; the batched solver uses ``device``.
 
     Raises ConfigError for options that are not valid, DataError if a sample is not finite.
     """

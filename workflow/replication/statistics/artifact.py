@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 
 import pandas as pd
 
 from replication.errors import DataError
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import (
-    ENOUGH_SEEDS,
-    SETTING,
-    Line,
-    stand_ins,
-    summarise,
-    title_of,
-    with_companions,
-)
+from replication.statistics.cells import SETTING, stand_ins, summarise, title_of, with_companions
 from replication.statistics.paired import paired_table, present_pairs
 from replication.statistics.published import join_published
 from replication.statistics.trivial import against_trivial
 
 
 class Numbers:
-    """The numbers of an artifact.
-
-    Args:
-        artifact: its entry in the index.
-        runs: tidy table of runs.
-        published: the table of published results.
-        value: ``score``, or a column of ``runs``.
+    """The numbers of an artifact, of which ``value`` is ``score`` or another column of the runs.
 
     Attributes:
         runs: the runs of the artifact's methods.
+        methods: those of its methods that have runs.
         pairs: pairs of methods that both have runs.
         cells: one row per cell (:func:`replication.statistics.cells.summarise`).
         gains: one row per pair and setting (:func:`replication.statistics.paired.paired_table`).
@@ -89,9 +75,3 @@ class Numbers:
         tidy = tidy.merge(gains, on=[*SETTING, "method"], how="left")
         tidy["stand_in"] = "; ".join(stand_ins(self.runs))
         return tidy.sort_values([*SETTING, "method"], ignore_index=True)
-
-
-def excludes_zero(row: Line) -> bool:
-    """Whether the bootstrap interval of a gain excludes zero; never with fewer than three seeds."""
-    low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
-    return bool(row["n"] >= ENOUGH_SEEDS and (low > 0 or high < 0))

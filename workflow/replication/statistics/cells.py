@@ -19,7 +19,9 @@ ROLLOUT = "test_selected_nrmse_rollout"
 #: Cells with fewer common seeds are shown, but support no claim.
 ENOUGH_SEEDS = 3
 Line = dict[str, Any]
-REQUIRED = ("experiment", "family", "model", "dataset", "ratio", "n_train", "method", "seed", "status", "score")
+REQUIRED = [
+    "experiment", "family", *SETTING, "n_train", "method", "seed", "status", "score", "stand_in", "config_hash",
+]  # fmt: skip
 
 
 def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
@@ -27,13 +29,11 @@ def read_runs(paths: Iterable[Path | str]) -> pd.DataFrame:
     frames = []
     for path in paths:
         frame = read_table(path)
-        missing = [name for name in REQUIRED if name not in frame]
-        if missing:
+        if missing := [name for name in REQUIRED if name not in frame]:
             raise DataError(f"{path}: column '{missing[0]}' is missing; collect the runs again")
-        frame["stand_in"] = frame["stand_in"].fillna("") if "stand_in" in frame else ""
         frames.append(frame)
     if not frames:
-        raise DataError("no table of runs was given, expected at least one runs.csv")
+        raise DataError("no table of runs was given; give at least one runs.csv")
     return pd.concat(frames, ignore_index=True)
 
 
@@ -52,7 +52,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read a CSV. Raises DataError, with the file's name, if it cannot be read or was changed after it was written."""
     check_seal(Path(path))
     try:
-        return pd.read_csv(path, low_memory=False)
+        return pd.read_csv(path, low_memory=False).fillna({"stand_in": ""})
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
@@ -81,12 +81,12 @@ def with_companions(runs: pd.DataFrame, main: Sequence[str]) -> pd.DataFrame:
 
 
 def each_once(runs: pd.DataFrame) -> pd.DataFrame:
-    """Drop the copies of runs that several experiments show (Table 1 repeats Figure 3's runs)."""
+    """The runs without the copies that several experiments show (Table 1 repeats Figure 3's runs)."""
     return runs.drop_duplicates(["family", *SETTING, "method", "seed"])
 
 
 def stand_ins(runs: pd.DataFrame) -> list[str]:
-    """The stand-ins of the runs; none if model and data are the paper's."""
+    """The distinct stand-in texts of the runs; none if model and data are the paper's."""
     return sorted(set(runs["stand_in"]) - {""})
 
 
@@ -98,7 +98,7 @@ def higher_is_better(table: pd.DataFrame) -> pd.Series:
 def predicted_frames_only(runs: pd.DataFrame) -> pd.Series:
     """For each run: whether scores of its data set are errors of the predicted frames alone (Darcy).
 
-    False for other metrics, for PDEBench's average over the initial steps too, and if every run diverged.
+    False for other metrics, for PDEBench's average (which includes the initial steps), and if every run diverged.
     """
     if ROLLOUT not in runs:
         return pd.Series(False, index=runs.index)
@@ -112,30 +112,20 @@ def display_scale(family: str) -> float:
     return 100.0 if family == "nlp" else 1.0
 
 
-def shown_scores(runs: pd.DataFrame, column: str = "score") -> pd.Series:
-    """A column of scores in the paper's unit; NaN for a diverged run."""
-    values = pd.to_numeric(runs[column], errors="coerce") * runs["family"].map(display_scale).astype(float)
-    return values.where(runs["status"] != "diverged")
-
-
 def summarise(runs: pd.DataFrame, value: str = "score") -> pd.DataFrame:
-    """One row per cell.
-
-    Args:
-        runs: tidy table of runs.
-        value: ``score`` (or another score column), or a standard deviation of alpha.
+    """One row per cell, for a column of the runs.
 
     Returns the columns of the cell and ``mean``, ``sd`` (``ddof=1``), ``sd_ddof0`` (as the paper prints), ``n``
     (finished runs), ``diverged`` (number of runs) and ``n_train``.
     """
-    frame = runs.assign(value=values_of(runs, value))
+    frame = runs.assign(value=values_of(runs, value), lost=runs["status"] == "diverged")
     groups = frame.groupby(["family", *SETTING, "method"], sort=False, dropna=False)
     table = groups.agg(
         mean=("value", "mean"),
         sd=("value", lambda values: values.std(ddof=1)),
         sd_ddof0=("value", lambda values: values.std(ddof=0)),
         n=("value", "count"),
-        diverged=("status", lambda status: int((status == "diverged").sum())),
+        diverged=("lost", "sum"),
         n_train=("n_train", "first"),
     ).reset_index()
     return table.sort_values(["model", "dataset", "method", "ratio"], ignore_index=True)
@@ -147,22 +137,25 @@ def spread_of(family: str) -> str:
 
 
 def values_of(runs: pd.DataFrame, value: str) -> pd.Series:
-    """A column as figures and tables show it: scores in the paper's unit, other columns unchanged."""
-    if value.startswith("score"):
-        return shown_scores(runs, value)
+    """A column as figures and tables show it: scores in the paper's unit, other columns unchanged.
+
+    NaN for a diverged run, and if there is no such column.
+    """
     if value not in runs:
         return pd.Series(float("nan"), index=runs.index)
-    return pd.to_numeric(runs[value], errors="coerce").where(runs["status"] != "diverged")
+    values = pd.to_numeric(runs[value], errors="coerce").where(runs["status"] != "diverged")
+    return values * runs["family"].map(display_scale).astype(float) if value.startswith("score") else values
+
+
+def titles(runs: pd.DataFrame, kind: str) -> dict[str, str]:
+    """Id -> title in the catalogue, for the models, data sets or methods (``kind``) of the runs."""
+    known = runs.reindex(columns=[kind, f"{kind}_title"]).dropna().drop_duplicates(kind)
+    return {str(name): str(title) for name, title in known.itertuples(index=False, name=None)}
 
 
 def title_of(runs: pd.DataFrame, kind: str, name: str) -> str:
     """The title of a model, data set or method in the catalogue, otherwise its id."""
-    column = f"{kind}_title"
-    if column in runs:
-        titles = runs.loc[runs[kind] == name, column].dropna()
-        if len(titles) and str(titles.iloc[0]).strip():
-            return str(titles.iloc[0])
-    return name
+    return titles(runs, kind).get(name, name)
 
 
 def records(table: pd.DataFrame) -> list[Line]:

@@ -11,9 +11,7 @@ There are four claims (docs/verdicts.md states the rule in words):
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,22 +54,26 @@ class Evidence:
 
 
 def collect(claim: str, runs: pd.DataFrame, pair: Pair) -> Evidence | None:
-    """What the runs of an artifact say about a claim; None if no cell has enough common seeds."""
-    return _TESTS[claim](runs, pair)
+    """What the runs of one family say about a claim; None if no cell has enough common seeds."""
+    spread = spread_of(runs["family"].iloc[0])
+    if claim in ("better", "balances"):
+        return _difference(runs, pair, "score" if claim == "better" else spread)
+    if claim == "low_data":
+        return _trend(gains(runs, pair).rename(columns={"gain": "value"}), "rank correlation of gain and ratio")
+    base = runs[runs["method"] == pair[0]]
+    base = base.assign(value=values_of(base, spread)).dropna(subset="value")
+    return _trend(base, "rank correlation of STD(alpha) and ratio")
 
 
-def _difference(runs: pd.DataFrame, pair: Pair, value: str | None) -> Evidence | None:
-    table = paired_table(runs, [pair], value or spread_of(runs["family"].iloc[0]))
+def _difference(runs: pd.DataFrame, pair: Pair, value: str) -> Evidence | None:
+    table = paired_table(runs, [pair], value)
     table = table[table["n"] >= ENOUGH_SEEDS]
     if not len(table):
         return None
-    mean = table["gain"].mean()
     low, high, _ = student(table["gain"])
-    p_for, p_against, test = combine(table)
-    unit = "points" if (table["unit"] == "points").all() else "%" if (table["unit"] == "%").all() else "mixed"
     return Evidence(
-        len(table), int((table["gain"] > 0).sum()), int(table["n"].sum()), float(mean), unit,
-        low, high, p_for, p_against, test,
+        len(table), int((table["gain"] > 0).sum()), int(table["n"].sum()), float(table["gain"].mean()),
+        table["unit"].iloc[0], low, high, *combine(table),
     )  # fmt: skip
 
 
@@ -106,13 +108,15 @@ def _trend(frame: pd.DataFrame, unit: str) -> Evidence | None:
     for _, curve in frame.groupby(["model", "dataset"]):
         # One row per seed, one column per ratio, largest first: the claim says that values grow along a row.
         wide = curve.pivot_table(index="seed", columns="ratio", values="value").sort_index(axis=1, ascending=False)
-        wide = _complete(wide)
+        # Drop the ratios that lack a seed; if that would leave fewer than three ratios, drop the seeds instead.
+        ratios = wide.dropna(axis="columns")
+        wide = ratios if ratios.shape[1] >= MIN_RATIOS else wide.dropna()
         if len(wide) < ENOUGH_SEEDS or wide.shape[1] < MIN_RATIOS:
             continue
         pairs += wide.size
         data = wide.to_numpy()
-        p_for.append(_page(data))
-        p_against.append(_page(data[:, ::-1]))
+        p_for.append(stats.page_trend_test(data).pvalue)
+        p_against.append(stats.page_trend_test(data[:, ::-1]).pvalue)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a constant row has no correlation
             # Page's statistic is the mean of the rows' rank correlations, so this is the estimate that it tests.
@@ -130,34 +134,3 @@ def _trend(frame: pd.DataFrame, unit: str) -> Evidence | None:
         len(frame.drop_duplicates(SETTING)), sum(value < 0 for value in known), pairs, float(np.mean(known)), unit,
         low, high, combined[0], combined[1], f"Page's trend test of {count_text(len(known), 'curve')}, seeds as rows",
     )  # fmt: skip
-
-
-def _complete(wide: pd.DataFrame) -> pd.DataFrame:
-    """Drop the ratios that lack a seed; if that would leave fewer than three ratios, drop the seeds instead."""
-    ratios = wide.dropna(axis="columns")
-    return ratios if ratios.shape[1] >= MIN_RATIOS else wide.dropna()
-
-
-def _page(data: Any) -> float:
-    from scipy import stats
-
-    return float(stats.page_trend_test(data).pvalue)
-
-
-def _gain_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
-    frame = gains(runs, pair).assign(value=lambda table: table["gain"])
-    return _trend(frame, "rank correlation of gain and ratio")
-
-
-def _imbalance_trend(runs: pd.DataFrame, pair: Pair) -> Evidence | None:
-    frame = runs.assign(value=values_of(runs, spread_of(runs["family"].iloc[0])))
-    frame = frame[frame["method"] == pair[0]].dropna(subset=["value"])
-    return _trend(frame, "rank correlation of STD(alpha) and ratio")
-
-
-_TESTS: dict[str, Callable[[pd.DataFrame, Pair], Evidence | None]] = {
-    "better": lambda runs, pair: _difference(runs, pair, "score"),
-    "balances": lambda runs, pair: _difference(runs, pair, None),
-    "low_data": _gain_trend,
-    "imbalance": _imbalance_trend,
-}

@@ -1,4 +1,4 @@
-"""Compare two result folders: which cells differ, and by how much."""
+"""Compare two results folders: which cells differ, and by how much."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_results, records, shown_scores
+from replication.statistics.cells import ENOUGH_SEEDS, SETTING, read_results, records, values_of
 from replication.statistics.numbers import count_text
 from replication.statistics.paired import student
 
@@ -16,20 +16,17 @@ COLUMNS = [
     *CELL, "status", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b", "diverged_a", "diverged_b", "common_seeds",
     "difference", "low", "high", "p_t", "configuration",
 ]  # fmt: skip
+#: Where the runs of a cell are (pandas' merge indicator) -> its status.
+ONLY_IN = {("left_only",): "only in A", ("right_only",): "only in B"}
 
 
 def compare(a: Path, b: Path) -> pd.DataFrame:
-    """Every cell of two result folders, in the paper's units.
+    """Every cell of two results folders (with ``<experiment>/runs.csv`` below them), in the paper's units.
 
-    Args:
-        a: a results folder, with ``<experiment>/runs.csv`` below it.
-        b: another results folder.
-
-    Returns:
-        One row per cell: ``status`` (``equal`` if both folders have the same runs with the same scores, ``differs``,
-        ``only in A`` or ``only in B``), runs, means and standard deviations of both folders, ``difference`` (B minus A,
-        over common seeds), with three or more common seeds its Student 95 % interval and two-sided p-value, and whether
-        the ``configuration`` of the common runs is the ``same`` or ``changed``.
+    Returns one row per cell: its ``status`` (``equal`` if both folders have the same runs with the same scores,
+    ``differs``, ``only in A`` or ``only in B``), runs, means and standard deviations of both folders, ``difference`` (B
+    minus A, over common seeds), with three or more common seeds its Student 95 % interval and two-sided p-value, and
+    whether the ``configuration`` of the common runs is the ``same`` or ``changed``.
 
     Raises InputError if a folder has no ``runs.csv``, DataError if one cannot be read.
     """
@@ -43,15 +40,14 @@ def compare(a: Path, b: Path) -> pd.DataFrame:
 
 def _scores(folder: Path) -> pd.DataFrame:
     runs = read_results(folder)
-    if "config_hash" not in runs:
-        runs["config_hash"] = ""
-    runs["value"] = shown_scores(runs)
+    runs["value"] = values_of(runs, "score")
     return runs[[*CELL, "seed", "value", "status", "config_hash"]]
 
 
 def _cell(group: pd.DataFrame) -> dict[str, Any]:
     both = group[group["_merge"] == "both"]
-    row: dict[str, Any] = {"status": "differs", "common_seeds": len(both), "configuration": ""}
+    status = ONLY_IN.get(tuple(group["_merge"].unique()), "differs")
+    row: dict[str, Any] = {"status": status, "common_seeds": len(both), "configuration": ""}
     for side in ("a", "b"):
         values = group[f"value_{side}"].dropna()
         row[f"n_{side}"] = len(values)
@@ -59,10 +55,6 @@ def _cell(group: pd.DataFrame) -> dict[str, Any]:
         row[f"sd_{side}"] = values.std(ddof=1)
         row[f"diverged_{side}"] = int((group[f"status_{side}"] == "diverged").sum())
     if not len(both):
-        sides = set(group["_merge"])
-        row["status"] = (
-            {"left_only": "only in A", "right_only": "only in B"}[sides.pop()] if len(sides) == 1 else "differs"
-        )
         return row
     row["configuration"] = "same" if (both["config_hash_a"] == both["config_hash_b"]).all() else "changed"
     same = (both["value_a"] == both["value_b"]) | (both["value_a"].isna() & both["value_b"].isna())
@@ -72,15 +64,12 @@ def _cell(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def _difference(differences: pd.Series) -> dict[str, float]:
-    if not len(differences):
-        return {}
-    row = {"difference": float(differences.mean())}
     if len(differences) < ENOUGH_SEEDS:
-        return row
+        return {"difference": differences.mean()}
     if differences.std() == 0:
-        return {**row, "low": row["difference"], "high": row["difference"]}
+        return dict.fromkeys(("difference", "low", "high"), differences.mean())
     low, high, p = student(differences)
-    return {**row, "low": low, "high": high, "p_t": p}
+    return {"difference": differences.mean(), "low": low, "high": high, "p_t": p}
 
 
 def comparison_lines(table: pd.DataFrame) -> list[str]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from replication.settings.artifacts import Artifact
 from replication.statistics.cells import ENOUGH_SEEDS, SETTING, stand_ins
 from replication.statistics.mixed import Coefficient, fit_gains
-from replication.statistics.overview import MAIN_PAIRS
 from replication.statistics.paired import LEVEL, RESAMPLES, Pair, by_pair, gains
 from replication.statistics.published import published_gains
 from replication.statistics.trivial import learned
@@ -29,11 +28,9 @@ COLUMNS = [
 
 
 def decide(mean: Coefficient, smallest: float) -> str:
-    """The result for a mean gain: gain, loss, no difference or undecided.
+    """The result for the mixed model's mean gain: gain, loss, no difference or undecided.
 
-    Args:
-        mean: the mean gain of the mixed model.
-        smallest: the smallest gain of interest in the same unit; NaN if the paper has no gain.
+    ``smallest`` is the smallest gain of interest in the same unit; NaN if the paper has no gain.
     """
     low, high = mean.interval(LEVEL)
     if low > 0 or high < 0:
@@ -48,13 +45,10 @@ def equivalent(mean: Coefficient, smallest: float) -> bool:
 
 
 def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, float, float]:
-    """Interquartile mean of all gains, and its 95 % interval by a stratified bootstrap.
+    """Interquartile mean of the gains of all cells (each ``[seeds]``), and its 95 % interval by a stratified bootstrap.
 
     As in Agarwal et al. (NeurIPS 2021, rliable), seeds are resampled within each cell (9,999 times, fixed seed). The
     cells stay the same, so the interval is about these cells only.
-
-    Args:
-        cells: the gains of each cell, ``[seeds]``.
     """
     from scipy import stats
 
@@ -67,24 +61,19 @@ def interquartile_mean(cells: Sequence[NDArray[np.floating]]) -> tuple[float, fl
 
 def smallest_gain(published: pd.DataFrame, artifacts: Sequence[Artifact], pair: Pair, family: str) -> float:
     """Half of the paper's mean gain over all its settings in the artifacts of a family; NaN if it has none."""
-    names = dict.fromkeys(
-        artifact.published for artifact in artifacts if artifact.family == family and "better" in artifact.claims
-    )
-    tables = [published_gains(published, name, pair, family) for name in names if name is not None]
-    found = pd.concat(tables).drop_duplicates(SETTING)["gain"] if tables else pd.Series(dtype=float)
-    return abs(float(found.mean())) / 2 if len(found) else math.nan
+    names = dict.fromkeys(one.published for one in artifacts if one.family == family and "better" in one.claims)
+    tables = [published_gains(published, name, pair, family) for name in names]
+    return abs(float(pd.concat(tables).drop_duplicates(SETTING)["gain"].mean())) / 2 if tables else math.nan
 
 
-def estimate_table(
-    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
-) -> pd.DataFrame:
+def estimate_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
     """One row per family and pair of methods, over every cell that counts, each once; columns :data:`COLUMNS`.
 
     As for the verdicts, a cell counts if it has three common seeds, and one method beats the trivial predictors.
     """
     rows = [
         {"family": family, **_row(used, pair, smallest_gain(published, artifacts, pair, family))}
-        for family, pair, used in by_pair(runs, pairs)
+        for family, pair, used in by_pair(runs)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -102,17 +91,13 @@ def _row(runs: pd.DataFrame, pair: Pair, smallest: float) -> dict[str, Any]:
     fit = fit_gains(counted) if cells else None
     if fit is None:
         return row
-    row |= {"result": decide(fit.mean, smallest), "df": fit.mean.df, "random": ", ".join(fit.random)}
-    row |= {"mean": fit.mean.estimate, **_edges("", fit.mean, LEVEL)}
-    row |= _edges("equivalence_", fit.mean, EQUIVALENCE_LEVEL)
-    row |= dict(zip(("iqm", "iqm_low", "iqm_high"), interquartile_mean(cells), strict=True))
+    row |= {"result": decide(fit.mean, smallest), "random": ", ".join(fit.random)}
+    row |= {"mean": fit.mean.estimate, "df": fit.mean.df}
+    row["low"], row["high"] = fit.mean.interval(LEVEL)
+    row["equivalence_low"], row["equivalence_high"] = fit.mean.interval(EQUIVALENCE_LEVEL)
+    row["iqm"], row["iqm_low"], row["iqm_high"] = interquartile_mean(cells)
     if fit.trend is not None:
         low, high = fit.trend.interval(LEVEL)
         result = "grows" if low > 0 else "shrinks" if high < 0 else UNDECIDED
-        row |= {"trend": fit.trend.estimate, **_edges("trend_", fit.trend, LEVEL), "trend_result": result}
+        row |= {"trend": fit.trend.estimate, "trend_low": low, "trend_high": high, "trend_result": result}
     return row
-
-
-def _edges(prefix: str, coefficient: Coefficient, level: float) -> dict[str, float]:
-    low, high = coefficient.interval(level)
-    return {f"{prefix}low": low, f"{prefix}high": high}

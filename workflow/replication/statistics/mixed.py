@@ -49,10 +49,8 @@ class Coefficient:
 class MixedFit:
     """A fitted model.
 
-    Attributes:
-        mean: the mean gain at the centre of the ratios, in the gains' unit.
-        trend: change of the gain per halving of the data; None if there is only one ratio.
-        random: names of the random effects whose variance is not zero.
+    ``mean`` is the mean gain at the centre of the ratios, in the gains' unit; ``trend`` its change per halving of the
+    data, None if there is only one ratio; ``random`` names the random effects whose variance is not zero.
     """
 
     mean: Coefficient
@@ -61,11 +59,7 @@ class MixedFit:
 
 
 def fit_gains(gains: pd.DataFrame) -> MixedFit | None:
-    """Fit the mixed model to single gains.
-
-    Args:
-        gains: columns ``model``, ``dataset``, ``ratio``, ``seed``, ``gain``, one row per cell and seed
-            (:func:`replication.statistics.paired.gains`).
+    """Fit the mixed model to :func:`replication.statistics.paired.gains`, one row per cell and seed.
 
     Returns None if the gains do not vary or leave no degree of freedom.
     """

@@ -7,16 +7,16 @@ import math
 MINUS = "\N{MINUS SIGN}"
 
 
-def decimals_for(spread: float, largest: int = 5) -> int:
-    """Decimals that show two significant figures of a spread: at least one, at most ``largest``."""
+def decimals_for(spread: float) -> int:
+    """Decimals that show two significant figures of a spread: from one to five; two without a spread."""
     if not math.isfinite(spread) or spread <= 0:
         return 2
-    return min(max(1 - math.floor(math.log10(spread)), 1), largest)
+    return min(max(1 - math.floor(math.log10(spread)), 1), 5)
 
 
 def number(value: float, decimals: int, *, signed: bool = False) -> str:
     """A number with a true minus sign; ``n/a`` if it is missing or infinite."""
-    if value is None or not math.isfinite(value):
+    if not math.isfinite(value):
         return "n/a"
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
     return text.replace("-", MINUS)
@@ -35,12 +35,12 @@ def with_uncertainty(mean: float, sd: float) -> str:
     return f"{number(mean, decimals)} ± {number(sd, decimals)}"
 
 
-def interval(low: float, high: float, *, signed: bool = True) -> str:
+def interval(low: float, high: float) -> str:
     """``[+0.4, +1.9]``, rounded by its width; empty if there is no interval."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     decimals = decimals_for((high - low) / 4)
-    return f"[{number(low, decimals, signed=signed)}, {number(high, decimals, signed=signed)}]"
+    return f"[{number(low, decimals, signed=True)}, {number(high, decimals, signed=True)}]"
 
 
 def gain_text(gain: float, low: float, high: float) -> str:
@@ -52,7 +52,7 @@ def gain_text(gain: float, low: float, high: float) -> str:
 
 def p_text(value: float) -> str:
     """A p-value with three decimals, or ``< .001``."""
-    if value is None or not math.isfinite(value):
+    if not math.isfinite(value):
         return "n/a"
     return "< .001" if value < 0.001 else f"{value:.3f}"
 

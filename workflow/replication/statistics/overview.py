@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from replication.settings.artifacts import Artifact
-from replication.statistics.cells import SETTING, each_once, predicted_frames_only, read_table, summarise, title_of
-from replication.statistics.paired import Pair, by_pair, paired_table
+from replication.statistics.cells import SETTING, each_once, predicted_frames_only, summarise, title_of
+from replication.statistics.paired import MAIN_PAIRS, by_pair, paired_table
 from replication.statistics.published import gain_of, join_published
 from replication.statistics.trivial import against_trivial, learned
 
-#: The paper's comparison in each family.
-MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
 PUBLISHED = ["published", "published_sd", "published_undiluted"]
 
 
-def read_overview(path: Path | str) -> pd.DataFrame:
-    """Read a table of the verdicts rule. Raises DataError if it cannot be read."""
-    return read_table(path).fillna({"stand_in": ""})
-
-
-def gain_table(
-    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
-) -> pd.DataFrame:
-    """The gain of TempBalance in every cell, each cell once.
-
-    Args:
-        runs: tidy table of all runs.
-        published: the table of published results.
-        artifacts: the artifacts that are built, to look up published values.
-        pairs: methods to compare.
+def gain_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
+    """The gain of TempBalance in every cell, each cell once; published values are those of the artifacts.
 
     Returns the columns of :func:`replication.statistics.paired.paired_table`, and ``model_title``, ``dataset_title``,
     ``stand_in`` (empty if model and data are the paper's), ``learned`` (whether one of the methods beats the trivial
     predictors) and ``published`` (the paper's gain in the same unit, missing if it has none).
     """
     tables = []
-    for family, pair, used in by_pair(runs, pairs):
-        table = paired_table(used, [pair])
+    for family, pair, used in by_pair(runs):
         marks = used.assign(learned=learned(used)).drop_duplicates(SETTING)[[*SETTING, "stand_in", "learned"]]
-        table = table.merge(marks, on=SETTING)
-        table = table.merge(_published(used, published, artifacts, pair, family), on=SETTING, how="left")
+        scores = _published_scores(used, published, artifacts, family)
+        wide = scores.pivot_table(index=SETTING, columns="method", values="published", aggfunc="first")
+        paper = gain_of(wide, pair, family).rename("published").reset_index()
+        table = paired_table(used, [pair]).merge(marks, on=SETTING).merge(paper, on=SETTING, how="left")
         for kind in ("model", "dataset"):
             table[f"{kind}_title"] = [title_of(used, kind, str(name)) for name in table[kind]]
         tables.append(table)
@@ -54,17 +39,15 @@ def gain_table(
     return pd.concat(tables, ignore_index=True)
 
 
-def measured_table(
-    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pairs: Sequence[Pair] = MAIN_PAIRS
-) -> pd.DataFrame:
-    """Measured and published scores: one row per cell that has a published value, for the methods of the pairs.
+def measured_table(runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact]) -> pd.DataFrame:
+    """Measured and published scores of the methods of :data:`MAIN_PAIRS`: one row per cell with a published value.
 
     Returns columns ``family``, those of the cell, ``base`` (whether its method is the baseline), ``mean``, ``sd`` and
     ``published_sd`` (``ddof=0``), ``n``, ``published``, ``published_undiluted`` (the error of the predicted frames
     alone, missing for other metrics), ``stand_in`` and ``beats_trivial``; scores are in the paper's unit. Where ours is
     the error of the predicted frames alone (Darcy), ``published`` is too.
     """
-    wanted = runs[runs["method"].isin([name for pair in pairs for name in pair])]
+    wanted = runs[runs["method"].isin([name for pair in MAIN_PAIRS for name in pair])]
     tables = []
     for family, own in each_once(wanted).groupby("family"):
         found = _published_scores(own, published, artifacts, str(family))
@@ -81,18 +64,7 @@ def measured_table(
     table = pd.concat(tables, ignore_index=True)
     factor = (table["published_undiluted"] / table["published"]).where(table["alone"], 1.0)
     table[["published", "published_sd"]] = table[["published", "published_sd"]].mul(factor, axis=0)
-    return table.assign(base=table["method"].isin([base for base, _ in pairs]))[columns]
-
-
-def _published(
-    runs: pd.DataFrame, published: pd.DataFrame, artifacts: Sequence[Artifact], pair: Pair, family: str
-) -> pd.DataFrame:
-    """The paper's gain in each setting."""
-    rows = _published_scores(runs, published, artifacts, family)
-    if rows.empty:
-        return pd.DataFrame(columns=[*SETTING, "published"])
-    wide = rows.pivot_table(index=SETTING, columns="method", values="published", aggfunc="first")
-    return gain_of(wide, pair, family).rename("published").reset_index()
+    return table.assign(base=table["method"].isin([base for base, _ in MAIN_PAIRS]))[columns]
 
 
 def _published_scores(

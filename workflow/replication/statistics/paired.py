@@ -14,7 +14,15 @@ from replication.statistics.cells import ENOUGH_SEEDS, SETTING, each_once, highe
 
 RESAMPLES = 9999
 LEVEL = 0.95
+#: (reference method, method)
 Pair = tuple[str, str]
+#: The paper's comparison in each family.
+MAIN_PAIRS: tuple[Pair, ...] = (("ft", "tb"), ("baseline", "tb"))
+CELL = ["family", *SETTING, "unit"]
+COLUMNS = [
+    "baseline", "method", *CELL, "n_train", "n", "gain", "gain_sd", "ci_low", "ci_high", "t_low", "t_high", "p_t",
+    "p_wilcoxon", "effect",
+]  # fmt: skip
 
 
 def present_pairs(pairs: Sequence[Pair], runs: pd.DataFrame) -> list[Pair]:
@@ -23,16 +31,11 @@ def present_pairs(pairs: Sequence[Pair], runs: pd.DataFrame) -> list[Pair]:
     return [pair for pair in pairs if set(pair) <= methods]
 
 
-def by_pair(runs: pd.DataFrame, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, pd.DataFrame]]:
-    """For each family and each of its present pairs: (family, pair, the runs of the two methods, each once)."""
+def by_pair(runs: pd.DataFrame) -> Iterator[tuple[str, Pair, pd.DataFrame]]:
+    """For each family and present pair of :data:`MAIN_PAIRS`: (family, pair, the two methods' runs, each once)."""
     for family, own in each_once(runs).groupby("family"):
-        for pair in present_pairs(pairs, own):
+        for pair in present_pairs(MAIN_PAIRS, own):
             yield str(family), pair, own[own["method"].isin(pair)]
-
-
-def unit_of(family: str, value: str = "score") -> str:
-    """Unit of a gain: points for scores of language tasks, otherwise per cent of the baseline's value."""
-    return "points" if family == "nlp" and value.startswith("score") else "%"
 
 
 def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
@@ -41,28 +44,21 @@ def gains(runs: pd.DataFrame, pair: Pair, value: str = "score") -> pd.DataFrame:
     Positive is better. The gain is in points for language scores. Otherwise it is the reduction in per cent of the
     baseline's value, as in the paper's Figure 4.
 
-    Returns columns ``family``, ``model``, ``dataset``, ``ratio``, ``seed``, ``n_train``, ``unit``, ``base``,
-    ``other``, ``gain``.
+    Returns columns ``family``, ``model``, ``dataset``, ``ratio``, ``n_train``, ``seed``, ``base``, ``other``, ``unit``
+    and ``gain``.
     """
-    frame = runs.assign(value=values_of(runs, value))[["family", *SETTING, "n_train", "method", "seed", "value"]]
+    is_score = value.startswith("score")
+    sign = np.where(higher_is_better(runs), 1.0, -1.0) if is_score else -1.0
+    frame = runs.assign(base=values_of(runs, value), sign=sign)
     keys = ["family", *SETTING, "seed"]
-    base = frame[frame["method"] == pair[0]].drop(columns="method").rename(columns={"value": "base"})
-    other = frame[frame["method"] == pair[1]][[*keys, "value"]].rename(columns={"value": "other"})
-    both = base.merge(other, on=keys).dropna(subset=["base", "other"])
-    better = _better(runs, value)
-    both["unit"] = [unit_of(family, value) for family in both["family"]]
-    sign = both["family"].map(better) if len(both) else 1.0
-    difference = sign * (both["other"] - both["base"])
-    both["gain"] = difference.where(both["unit"] == "points", 100 * difference / both["base"].abs())
-    return both.replace({"gain": {np.inf: np.nan, -np.inf: np.nan}}).dropna(subset=["gain"]).reset_index(drop=True)
-
-
-def _better(runs: pd.DataFrame, value: str) -> dict[str, float]:
-    """Family -> +1 if a higher value is better, otherwise -1."""
-    if not value.startswith("score"):
-        return {"nlp": -1.0, "sciml": -1.0}
-    known = runs.dropna(subset=["higher_is_better"]).drop_duplicates("family")
-    return dict(zip(known["family"], higher_is_better(known).map({True: 1.0, False: -1.0}), strict=True))
+    base = frame.loc[frame["method"] == pair[0], ["family", *SETTING, "n_train", "seed", "base", "sign"]]
+    other = frame.loc[frame["method"] == pair[1], [*keys, "base"]].rename(columns={"base": "other"})
+    both = base.merge(other, on=keys)
+    points = both["family"].eq("nlp") & is_score
+    both["unit"] = np.where(points, "points", "%")
+    difference = both.pop("sign") * (both["other"] - both["base"])
+    both["gain"] = difference.where(points, 100 * difference / both["base"].abs())
+    return both[np.isfinite(both["gain"])].reset_index(drop=True)
 
 
 def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score") -> pd.DataFrame:
@@ -75,21 +71,14 @@ def paired_table(runs: pd.DataFrame, pairs: Sequence[Pair], value: str = "score"
     """
     rows: list[dict[str, Any]] = []
     for pair in pairs:
-        for key, group in gains(runs, pair, value).groupby(["family", *SETTING, "unit"], sort=True):
-            setting = dict(zip(["family", *SETTING, "unit"], key, strict=True))
+        for key, group in gains(runs, pair, value).groupby(CELL):
             rows.append({
-                "baseline": pair[0], "method": pair[1], **setting, "n_train": group["n_train"].iloc[0],
+                "baseline": pair[0], "method": pair[1], **dict(zip(CELL, key, strict=True)),
+                "n_train": group["n_train"].iloc[0],
                 **compare_pairs(group["base"].to_numpy(), group["other"].to_numpy(), group["gain"].to_numpy()),
             })  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
-    table["p_holm"] = holm(table["p_t"]) if rows else []
-    return table
-
-
-COLUMNS = [
-    "baseline", "method", "family", *SETTING, "unit", "n_train", "n", "gain", "gain_sd", "ci_low", "ci_high",
-    "t_low", "t_high", "p_t", "p_wilcoxon", "effect",
-]  # fmt: skip
+    return table.assign(p_holm=holm(table["p_t"]))
 
 
 def student(values: pd.Series | NDArray[np.floating]) -> tuple[float, float, float]:
@@ -122,15 +111,12 @@ def compare_pairs(
         (gain,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
         rng=np.random.default_rng(0), vectorized=True,
     )  # fmt: skip
-    t_low, t_high, p_t = student(gain)
+    row |= dict(zip(("ci_low", "ci_high"), map(float, boot.confidence_interval), strict=True))
+    row |= dict(zip(("t_low", "t_high", "p_t"), student(gain), strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ties in tiny samples
         signed_rank = stats.wilcoxon(gain)
-    row.update(
-        ci_low=float(boot.confidence_interval.low), ci_high=float(boot.confidence_interval.high),
-        t_low=t_low, t_high=t_high, p_t=p_t, p_wilcoxon=float(signed_rank.pvalue), effect=_hedges(base, other, gain),
-    )  # fmt: skip
-    return row
+    return {**row, "p_wilcoxon": float(signed_rank.pvalue), "effect": _hedges(base, other, gain)}
 
 
 def _hedges(base: NDArray[np.floating], other: NDArray[np.floating], gain: NDArray[np.floating]) -> float:
@@ -138,7 +124,7 @@ def _hedges(base: NDArray[np.floating], other: NDArray[np.floating], gain: NDArr
 
     if base.std() == 0 and other.std() == 0:
         return float("nan")
-    size = abs(float(compute_effsize(other, base, paired=True, eftype="hedges")))
+    size = compute_effsize(other, base, paired=True, eftype="hedges")
     return float(np.copysign(size, gain.mean()))
 
 
@@ -147,7 +133,5 @@ def holm(p_values: pd.Series) -> pd.Series:
     from statsmodels.stats.multitest import multipletests
 
     known = p_values.dropna()
-    corrected = pd.Series(float("nan"), index=p_values.index)
-    if len(known):
-        corrected[known.index] = multipletests(known, method="holm")[1]
-    return corrected
+    corrected = multipletests(known, method="holm")[1] if len(known) else []
+    return pd.Series(corrected, index=known.index, dtype=float).reindex(p_values.index)

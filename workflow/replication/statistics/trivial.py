@@ -11,7 +11,7 @@ import pandas as pd
 from replication.statistics.cells import SETTING, display_scale, higher_is_better, records, summarise
 from replication.statistics.numbers import percent_text
 
-COLUMNS = ("dataset", "predictor", "metric", "value")
+COLUMNS = ["dataset", "predictor", "metric", "value"]
 #: A cell has learned if its error is smaller than the best trivial predictor's by at least this fraction.
 MARGIN = 0.1
 #: The nRMSE over predicted frames alone; PDEBench's is over all frames.
@@ -26,32 +26,23 @@ TITLES = {
 
 
 def join_trivial(runs: pd.DataFrame, trivial: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Add the best trivial predictor of each data set to its runs.
-
-    Args:
-        runs: tidy table of runs.
-        trivial: tables of ``replication trivial``, columns :data:`COLUMNS`.
+    """Add the best trivial predictor of each data set to its runs, from tables of ``replication trivial``.
 
     Adds columns ``trivial`` (its name), ``trivial_score`` (in the runs' metric) and ``trivial_undiluted`` (over the
     predicted frames alone). They are missing if a data set has no trivial predictor for the metric.
     """
     frames = [table for table in trivial if len(table)]
-    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
-    wide = table.pivot_table(index=["dataset", "predictor"], columns="metric", values="value", aggfunc="first")
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for line in records(runs[["dataset", "metric", "higher_is_better"]].drop_duplicates()):
-        dataset, metric = line["dataset"], line["metric"]
-        if metric not in wide or dataset not in wide.index.get_level_values("dataset"):
-            continue
-        own = wide.loc[dataset].dropna(subset=[metric])
-        if own.empty:
-            continue
-        name = own[metric].idxmax() if line["higher_is_better"] else own[metric].idxmin()
-        undiluted = own[UNDILUTED_METRIC][name] if UNDILUTED_METRIC in own else math.nan
-        found[dataset, metric] = (name, own[metric][name], undiluted)
-    values = [found.get(key, (None, math.nan, math.nan)) for key in zip(runs["dataset"], runs["metric"], strict=True)]
-    names = ("trivial", "trivial_score", "trivial_undiluted")
-    return runs.assign(**dict(zip(names, map(list, zip(*values, strict=True)), strict=True)))
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+    undiluted = table.loc[table["metric"] == UNDILUTED_METRIC, ["dataset", "predictor", "value"]]
+    keys = ["dataset", "metric"]
+    best = runs[[*keys, "higher_is_better"]].drop_duplicates().merge(table.dropna(subset="value"), on=keys)
+    best["error"] = best["value"].where(~best["higher_is_better"].astype(bool), -best["value"])
+    best = best.sort_values(["error", "predictor"]).drop_duplicates(keys)
+    best = best.merge(undiluted, on=["dataset", "predictor"], how="left", suffixes=("", "_undiluted"))
+    found = runs[keys].merge(best, on=keys, how="left").set_axis(runs.index)
+    return runs.assign(
+        trivial=found["predictor"], trivial_score=found["value"], trivial_undiluted=found["value_undiluted"]
+    )
 
 
 def against_trivial(runs: pd.DataFrame) -> pd.DataFrame:
@@ -81,11 +72,11 @@ def learned(runs: pd.DataFrame) -> pd.Series:
     return pd.Series(good.reindex(settings).to_numpy(dtype=bool), index=runs.index)
 
 
-def not_learned(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
-    """Cells that have not learned, among those with the most data of their model and data set.
+def not_learned(runs: pd.DataFrame) -> pd.DataFrame:
+    """Cells that have not learned (:data:`MARGIN`), among those with the most data of their model and data set.
 
-    A cell has learned if its error is below ``1 - margin`` times the best trivial predictor's. The error of an accuracy
-    is its difference from 1. Predicted frames alone give the same ratio, as the initial steps dilute both errors alike.
+    The error of an accuracy is its difference from 1. The predicted frames alone would give the same result, since the
+    initial steps dilute both errors alike.
 
     Returns rows of :func:`against_trivial`; data sets without a trivial predictor have none.
     """
@@ -95,17 +86,16 @@ def not_learned(runs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     perfect = facts["family"].map(display_scale) * higher_is_better(facts)
     wanted = cells["dataset"].map(perfect)
     shares = (wanted - cells["mean"]).abs() / (wanted - cells["trivial_score"]).abs()
-    return cells[cells["ratio"].eq(largest) & cells["trivial_score"].notna() & ~(shares < 1 - margin)]
+    return cells[cells["ratio"].eq(largest) & cells["trivial_score"].notna() & ~(shares < 1 - MARGIN)]
 
 
 def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
-    """One line per cell that :func:`not_learned` finds, or one line that says that all have learned.
-
-    ``title`` is as in :func:`sentences`.
+    """One line per cell that :func:`not_learned` finds, or one that says that all have learned; for ``title`` see
+    :func:`sentences`.
     """
     lines = [
-        f"{_name(line, title)}: {_score(line)} is not clearly better than {TITLES[line['trivial']]} ("
-        f"{line['trivial_score']:.3g})"
+        f"{_name(line, title)}: {_score(line)} is not clearly better than {TITLES[line['trivial']]} "
+        f"({line['trivial_score']:.3g})"
         for line in records(not_learned(runs))
     ]
     return lines or [
@@ -116,23 +106,21 @@ def learned_lines(runs: pd.DataFrame, title: Callable[[str, str], str]) -> list[
 def sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
     """One sentence per cell whose mean score is not better than the best trivial predictor.
 
-    Args:
-        cells: columns as :meth:`replication.statistics.artifact.Numbers.tidy` has them.
-        title: kind (``model``, ``dataset``, ``method``) and id -> the title to show.
+    ``cells`` has the columns of :meth:`replication.statistics.artifact.Numbers.tidy`. ``title`` maps a kind (``model``,
+    ``dataset``, ``method``) and an id to the title to show.
     """
-    found = [
-        f"{_name(line, title)}: not better than {TITLES[line['trivial']]} ({_score(line)} against "
-        f"{line['trivial_score']:.3g})."
+    return [
+        f"{_name(line, title)}: not better than {TITLES[line['trivial']]} "
+        f"({_score(line)} against {line['trivial_score']:.3g})."
         for line in records(cells[~cells["beats_trivial"].astype(bool)])
     ]
-    return list(dict.fromkeys(found))
 
 
 def published_sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -> list[str]:
     """One sentence per published value that is not better than the best trivial predictor on our data.
 
-    Errors are compared over predicted frames alone, and only if ours count as many initial steps as the paper's. The
-    arguments are as in :func:`sentences`.
+    Errors are compared over the predicted frames alone, and only if ours count as many initial steps as the paper's.
+    For the arguments see :func:`sentences`.
     """
     found = []
     for line in records(cells.dropna(subset=["published_mean", "trivial_score"])):
@@ -147,7 +135,7 @@ def published_sentences(cells: pd.DataFrame, title: Callable[[str, str], str]) -
                 f"Published {_name(line, title)}: not better than {TITLES[line['trivial']]} on our data "
                 f"({value:.3g} against {trivial:.3g}{', predicted frames only' * error})."
             )
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _score(cell: Mapping[str, Any]) -> str:

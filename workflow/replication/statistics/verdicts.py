@@ -12,7 +12,6 @@ from replication.settings.artifacts import Artifact
 from replication.statistics.cells import SETTING, stand_ins, title_of, with_companions
 from replication.statistics.claims import ALPHA, TITLES, Evidence, collect
 from replication.statistics.numbers import count_text, p_text
-from replication.statistics.overview import MAIN_PAIRS
 from replication.statistics.paired import Pair, by_pair, present_pairs
 from replication.statistics.published import published_gains
 from replication.statistics.trivial import learned
@@ -34,12 +33,10 @@ TOO_LITTLE = {
 
 
 def judge(claim: str, evidence: Evidence | None, published_gain: float) -> tuple[str, str]:
-    """The verdict and the sentence that says why.
+    """The verdict on a claim (a key of :data:`replication.statistics.claims.TITLES`) and the reason.
 
-    Args:
-        claim: a key of :data:`replication.statistics.claims.TITLES`.
-        evidence: None if no cell has three common seeds.
-        published_gain: the paper's mean gain in the same unit; NaN if it has none.
+    ``evidence`` is None if no cell has three common seeds; ``published_gain``, the paper's mean gain in the same unit,
+    is NaN if it has none.
     """
     if evidence is None:
         return INCONCLUSIVE, f"{TOO_LITTLE[claim]}, so nothing is claimed"
@@ -68,17 +65,13 @@ def artifact_verdicts(artifact: Artifact, runs: pd.DataFrame, published: pd.Data
     for claim in artifact.claims:
         for pair in present_pairs(artifact.pairs, own):
             used = own[own["method"].isin(pair)]
-            rows.append(_row(claim, pair, used, artifact.name, _published_gain(claim, artifact, pair, published)))
+            gain = math.nan
+            if claim == "better":
+                gain = published_gains(published, artifact.published, pair, artifact.family)["gain"].mean()
+            rows.append(_row(claim, pair, used, artifact.name, gain))
             if claim == "imbalance":
                 break  # this claim is about the baseline alone
     return rows
-
-
-def _published_gain(claim: str, artifact: Artifact, pair: Pair, published: pd.DataFrame) -> float:
-    if claim != "better" or artifact.published is None:
-        return math.nan
-    gain = published_gains(published, artifact.published, pair, artifact.family)["gain"]
-    return float(gain.mean()) if len(gain) else math.nan
 
 
 def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_gain: float) -> dict[str, Any]:
@@ -93,10 +86,10 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
         cells = count_text(len(settings), "cell")
         reason += f"; {left_out} of {cells} left out: neither method beats the trivial predictors there"
     base, other = (title_of(runs, "method", name) for name in pair)
-    titles = {"base": base.replace("baseline", "the baseline"), "other": other}
     shown = vars(evidence) if evidence else {"cells": len(settings)}
     return {
-        "claim": TITLES[claim].format(**titles), "artifact": artifact, "family": runs["family"].iloc[0],
+        "claim": TITLES[claim].format(base=base.replace("baseline", "the baseline"), other=other),
+        "artifact": artifact, "family": runs["family"].iloc[0],
         "verdict": verdict, "published": published_gain, "left_out": left_out, **shown,
         "stand_in": "; ".join(stand_ins(runs)),
         "models": ", ".join(sorted(set(runs["model"]))), "datasets": ", ".join(sorted(set(runs["dataset"]))),
@@ -104,10 +97,10 @@ def _row(claim: str, pair: Pair, runs: pd.DataFrame, artifact: str, published_ga
     }  # fmt: skip
 
 
-def overall_verdicts(runs: pd.DataFrame, pairs: Sequence[Pair] = MAIN_PAIRS) -> list[Any]:
+def overall_verdicts(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The paper's claims over all cells of a family, each counted once."""
     rows = []
-    for family, pair, used in by_pair(runs, pairs):
+    for family, pair, used in by_pair(runs):
         # A setting in which only one of the two methods ran says nothing about the pair.
         both = used.groupby(SETTING)["method"].transform("nunique") == 2
         if both.any():

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from replication.settings.checks import Model, Options, Text, validate
-from replication.settings.spec import LABELS
+from replication.settings.hyper import LABELS
 from replication.text.metrics import known_metrics
 from replication.text.readers import READABLE
 
