@@ -33,7 +33,7 @@ def make(root, tmp_path):
             )
             for run, error, changes in zip(runs["run"], (0.2, -0.1), (baseline, tb), strict=True)
         ]  # fmt: skip
-        shown = {RunPath.of(path): read_rollout(path) for _, path in files_of_runs(runs, paths)}
+        shown = {RunPath.of(path): read_rollout(path) for path in files_of_runs(runs, paths)}
         return FigureData(index.artifacts[name], runs, predictions=shown)
 
     return data

@@ -84,8 +84,8 @@ class FigureData:
             layers=read_stacked(layers),
             spectra=read_stacked(spectra),
             published=pd.DataFrame() if published is None else read_published(published),
-            eigenvalues={RunPath.of(path): read_eigenvalues(path) for _, path in files_of_runs(table, eigenvalues)},
-            predictions={RunPath.of(path): read_rollout(path) for _, path in files_of_runs(table, predictions)},
+            eigenvalues={RunPath.of(path): read_eigenvalues(path) for path in files_of_runs(table, eigenvalues)},
+            predictions={RunPath.of(path): read_rollout(path) for path in files_of_runs(table, predictions)},
         )
 
     @cached_property

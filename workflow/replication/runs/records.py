@@ -191,8 +191,7 @@ def _read_csv(path: Path, record: Record | None = None) -> pd.DataFrame:
         raise damaged(path, f"cannot be read ({error}); {AGAIN}") from None
 
 
-def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[tuple[dict[str, Any], Path]]:
-    """The files of the runs in ``runs.csv``, each with its run's first row; files of other trials are left out."""
-    rows: dict[str, Any] = {row["run"]: row for row in reversed(runs.to_dict("records"))}
-    pairs = ((str(RunPath.of(file)), Path(file)) for file in files)
-    return [(rows[run], path) for run, path in pairs if run in rows]
+def files_of_runs(runs: pd.DataFrame, files: Iterable[Path | str]) -> list[Path]:
+    """The files of the runs in ``runs.csv``, without those of other trials."""
+    shown = set(runs["run"])
+    return [Path(file) for file in files if str(RunPath.of(file)) in shown]
