@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +18,8 @@ from replication.statistics.artifact import Numbers
 from replication.statistics.cells import read_runs, read_stacked, spread_of, title_of, with_companions
 from replication.statistics.numbers import percent_text
 from replication.statistics.paired import Pair, present_pairs
-from replication.runs.records import check_file, files_of_runs
+from replication.runs.records import files_of_runs
+from replication.runs.spectra import stored_eigenvalues
 from replication.runs.predictions import Rollout, error_table, read_rollout
 from replication.statistics.published import read_published
 from replication.statistics.strength import gains_by_strength
@@ -200,12 +200,7 @@ def block_exponents(runs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 
 def read_eigenvalues(path: Path) -> dict[str, NDArray[np.floating]]:
     """Layer -> eigenvalues after training, of an ``eigenvalues.npz``. Raises DataError if it is damaged."""
-    check_file(path)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            last = {name.removeprefix("last/"): arrays[name] for name in arrays.files if name.startswith("last/")}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete {path.parent} and run again") from None
+    last = {layer: own["last"] for layer, own in stored_eigenvalues(path).items() if "last" in own}
     if not last:
         raise DataError(f"{path}: holds no eigenvalues of trained weights; delete {path.parent} and run again")
     return last

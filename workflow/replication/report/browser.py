@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replication.errors import DataError
-from replication.runs.records import check_file
+from replication.runs.spectra import stored_eigenvalues
 from replication.settings.paths import RunPath
 from replication.statistics.cells import Line, records
 
@@ -59,7 +58,7 @@ def browser_data(
 def _entry(metric: str, tables: list[pd.DataFrame], eigenvalues: Path | None) -> dict[str, Any]:
     layers, spectra, history = tables
     entry: dict[str, Any] = {"layers": [], "epochs": [], "blocks": {}, "curves": {}}
-    values = {} if eigenvalues is None else _eigenvalues(eigenvalues)
+    values = {} if eigenvalues is None else stored_eigenvalues(eigenvalues)
     trajectories: dict[str, Numbers] = {}
     if len(spectra):
         spectra = _thin(spectra)
@@ -116,20 +115,6 @@ def _curves(history: pd.DataFrame, metric: str) -> dict[str, list[Any]]:
         if name in history and history[name].notna().any():
             curves[name] = [short(value) for value in history[name]]
     return curves
-
-
-def _eigenvalues(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
-    """Layer -> ``first``/``last`` -> eigenvalues."""
-    check_file(path)
-    found: dict[str, dict[str, NDArray[np.floating]]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                when, _, layer = key.partition("/")
-                found.setdefault(layer, {})[when] = arrays[key]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete it and analyse the run again") from None
-    return found
 
 
 def esd_histogram(eigenvalues: NDArray[np.floating]) -> list[float]:

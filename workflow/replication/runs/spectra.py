@@ -1,14 +1,18 @@
-"""The spectra of a trained model, measured when its run is finished."""
+"""The spectra of a trained model, measured when its run is finished, and its file of eigenvalues."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication.errors import DataError
+from replication.runs.records import check_file
 from replication.settings.spec import RunSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -34,3 +38,22 @@ def final_spectra(
     if not spectra:
         raise DataError(f"{spec.path}: the model has no weight matrix, so there is no spectrum to measure")
     return [spectrum.row() for spectrum in spectra], eigenvalues_by_layer(spectra)
+
+
+def stored_eigenvalues(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
+    """Layer -> ``first`` (before training) and ``last`` -> eigenvalues, of a run's ``eigenvalues.npz``.
+
+    Raises DataError, naming the file, if it is damaged.
+    """
+    import numpy as np
+
+    check_file(path)
+    found: dict[str, dict[str, NDArray[np.floating]]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                when, _, layer = key.partition("/")
+                found.setdefault(layer, {})[when] = arrays[key]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a file of eigenvalues ({error}); delete {path.parent} and run again") from None
+    return found

@@ -125,7 +125,7 @@ class Recorder(TrainerCallback):
             epochs=self.hyper.epochs,
             diverged_epoch=self.diverged_epoch,
             evaluate_test=lambda: self.evaluate("test"),
-            load_weights=lambda weights: model.load_state_dict(weights, strict=False),  # only the trained ones
+            load_weights=lambda trained: model.load_state_dict({**model.state_dict(), **trained}),  # strict
             final_epoch=self.hyper.test_final_epoch,
         )
         counts = {
