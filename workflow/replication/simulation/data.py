@@ -39,12 +39,12 @@ class PDEFile:
             raise DataError(f"{path}: not a readable HDF5 file ({reason}); make or fetch it again") from None
         try:
             self._check_layout()
-        except Exception as error:
+        except (RuntimeError, KeyError, OSError) as error:  # broken or circular links
             self._file.close()
-            if isinstance(error, DataError):
-                raise
-            # Broken or circular links.
             raise DataError(f"{path}: its data sets cannot be read ({error}); make or fetch it again") from None
+        except Exception:
+            self._file.close()
+            raise
 
     def __enter__(self) -> PDEFile:
         return self
