@@ -83,7 +83,8 @@ rule simulate:
             lambda name, options: is_simulated(name, options)
             and not is_batched(name, options)
         ),
-    priority: 1
+    # It waits for several free cores, which the other jobs would never leave.
+    priority: 3
     conda:
         "../../envs/cpu.yaml"
     threads: ASKED["rules"]["simulate"].get(CONFIG.scale, {}).get("threads", 1)
