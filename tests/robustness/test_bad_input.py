@@ -167,6 +167,8 @@ VALUES = [
     ("data_folders", {"../text": "/data"}, "data_folders"),
     ("keep_models", "sometimes", "true or false"),
     ("style", "dark", "style"),
+    ("style", {"font.sise": 9}, "did you mean 'font.size'"),
+    ("style", {"font.size": "big one"}, "style.font.size"),
     ("models", {"net": "resnet"}, "models"),
     ("models", {"new": {}}, "family"),
     ("models", {"new": {"family": "vision"}}, "one of nlp, sciml"),

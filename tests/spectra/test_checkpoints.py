@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 import zipfile
 
 import numpy as np
@@ -190,3 +191,10 @@ def test_unwritable_outputs(tmp_path, model, quiet):
         report_checkpoint(tmp_path / "a.safetensors", csv=tmp_path / "none" / "t.csv", console=quiet)
     with pytest.raises(InputError, match="cannot be drawn"):
         report_checkpoint(tmp_path / "a.safetensors", plot=tmp_path / "t.exe", console=quiet)
+
+
+def test_a_plot_without_matplotlib_is_one_sentence(tmp_path, model, quiet, monkeypatch):
+    save_file(model.state_dict(), tmp_path / "a.safetensors")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match="matplotlib is not installed"):
+        report_checkpoint(tmp_path / "a.safetensors", plot=tmp_path / "t.png", console=quiet)

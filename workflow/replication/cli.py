@@ -192,6 +192,10 @@ def check(
 
     grid = load_grid(root, read_config(config, root))
     check_datasets(grid)
+    if grid.config.style:
+        from replication.figures.style import check_style
+
+        check_style(grid.config.style)
     for name, experiment in grid.experiments.items():
         shown = sum(len(cell.seeds) for cell in experiment.cells)
         print(f"{name}: {shown} runs, {len(experiment.runs)} trainings  ({experiment.title})")

@@ -45,6 +45,10 @@ def load_configuration():
             from replication.simulation.simulation import check_datasets
 
             check_datasets(grid)
+            if settings.style:
+                from replication.figures.style import check_style
+
+                check_style(settings.style)
         return settings, grid
     except TempBalanceError as error:
         sys.exit(f"error: {error}")

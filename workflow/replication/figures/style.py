@@ -110,6 +110,12 @@ def style(overrides: Mapping[str, Any] | None = None) -> Iterator[None]:
         yield
 
 
+def check_style(overrides: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a name or value that matplotlib does not know, before any job starts."""
+    with style(overrides):
+        pass
+
+
 def save(figure: Figure, *paths: Path) -> None:
     """Write a figure to each path, in the format of its suffix. Equal figures give equal bytes: no date is written."""
     for path in paths:

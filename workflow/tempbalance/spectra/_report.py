@@ -142,9 +142,12 @@ def _bar(distance: float, spread: float) -> str:
 def plot_layers(table: pd.DataFrame, summary: dict[str, Any], path: Path) -> None:
     """One dot per layer in the model's order, coloured by block, and the mean as a line.
 
-    Raises InputError for a file format that matplotlib cannot write.
+    Raises InputError for a file format that matplotlib cannot write, or if matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(f"{path}: cannot be drawn, because matplotlib is not installed") from None
 
     shown = table.dropna(subset=["alpha"])
     figure = Figure(figsize=(7, max(2.5, 0.16 * len(shown) + 1)), layout="constrained")
