@@ -83,7 +83,7 @@ rule simulate:
             lambda name, options: is_simulated(name, options)
             and not is_batched(name, options)
         ),
-    # It waits for several free cores, which the other jobs would never leave.
+    # It needs several free cores at once; ready jobs of one core would take each that becomes free.
     priority: 3
     conda:
         "../../envs/cpu.yaml"
