@@ -56,7 +56,7 @@ def test_what_the_record_says_of_the_seed_of_the_search_is_what_the_runs_show():
     others = flow[~searched].groupby("ratio")["gain"]
     assert others.mean().round(1).to_dict() == {0.006: -2.5, 0.025: -1.4}
     assert others.size().to_dict() == {0.006: 9, 0.025: 9}
-    assert (others.mean().abs() < others.sem()).all()
+    assert (others.mean().abs() < 2 * others.sem()).all()
 
 
 @pytest.mark.parametrize(

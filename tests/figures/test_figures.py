@@ -20,6 +20,7 @@ from replication.figures.data import FigureData, short_count
 from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import PAGE, save, style
+from replication.statistics.paired import gains
 from synthetic_tables import shipped_index, synthetic_runs, write_experiment
 
 
@@ -205,6 +206,19 @@ def test_an_interval_that_leaves_the_panel_ends_in_an_arrow_with_its_number():
     assert wide["ci_low"] < low < gains["gain"].min() < gains["gain"].max() < high < wide["ci_high"]
     # Without it no arrow is drawn.
     assert not [text for text in draw(figure_data(datasets=("d1", "d2"))).axes[2].texts if text.get_gid() == "arrow"]
+
+
+def test_a_seed_that_leaves_the_panel_is_an_arrow_with_its_number():
+    data = figure_data(datasets=("d1", "d2"), ratios=(0.01, 0.02, 0.05, 0.1), trend=0.0, seeds=range(10))
+    cell = (data.runs["dataset"] == "d2") & (data.runs["ratio"] == 0.01) & (data.runs["method"] == "tb")
+    seed = data.runs.index[cell][0]
+    data.runs.loc[seed, "score"] -= 0.06
+    data = FigureData(data.artifact, data.runs)
+    axis = draw(data).axes[2]
+    farthest = gains(data.runs, data.pair, "score")["gain"].min()
+    (text,) = [text.get_text() for text in axis.texts if text.get_gid() == "arrow"]
+    assert text == f"{farthest:.3g}".replace("-", "\N{MINUS SIGN}")
+    assert farthest < axis.get_ylim()[0] < data.numbers("score").gains["ci_low"].min()
 
 
 @pytest.mark.parametrize("count", range(1, 7))

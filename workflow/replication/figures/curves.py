@@ -89,7 +89,7 @@ def draw_series(axis: Axes, seeds: pd.DataFrame, means: pd.DataFrame, look: Look
     """
     axis.plot(
         seeds["position"], seeds["value"], linestyle="none", marker=look.marker, color=look.color, alpha=0.45,
-        markersize=2.2, markeredgewidth=0,
+        markersize=2.2, markeredgewidth=0, gid="seeds",
     )  # fmt: skip
     means = means.sort_values("position")
     bars = [means[side].fillna(0.0).clip(lower=0.0) for side in ("below", "above")]

@@ -29,7 +29,8 @@ LEGEND_COLUMNS = 4
 def fit_panels(panels: Sequence[Axes]) -> None:
     """Set the limits of panels with means and error bars; panels with the same axis label may share them.
 
-    A bar that ends outside its panel gets an arrow at the edge and the value at its end.
+    A bar that ends outside its panel gets an arrow at the edge and the value at its end. A seed outside gets one too, if its
+    bar ends inside; of several, only the farthest does.
     """
     groups: dict[str, list[Axes]] = {}
     for axis in panels:
@@ -69,19 +70,30 @@ def _apply(axis: Axes, low: float, high: float) -> None:
     # Above the curves: with many of them matplotlib finds no empty corner.
     room = LEGEND_ROOM * math.ceil(len(legend.get_texts()) / LEGEND_COLUMNS) if legend is not None else 0
     axis.set_ylim(low, high + (high - low) * room / (1 - room))
+    marked = set()
     for container in _containers(axis):
         mean, caps, collections = container.lines
         for position, bottom, top in _bars(container):
             if bottom < low:
                 _arrow(axis, position, bottom, low, str(mean.get_color()))
+                marked.add((position, low))
             if top > high:
                 _arrow(axis, position, top, high, str(mean.get_color()))
+                marked.add((position, high))
         # Cut here, because the axis goes on above, behind the legend.
         for collection in collections:
             collection.set_segments([segment.clip((-np.inf, low), (np.inf, high)) for segment in collection.get_segments()])
         for cap in caps:
             ends = _heights(cap)
             cap.set_ydata(np.where((ends < low) | (ends > high), np.nan, ends))
+    for line in [line for line in axis.get_lines() if line.get_gid() == "seeds"]:
+        values = _heights(line)
+        for number in np.argsort(-np.abs(values - low)):  # of those beyond an edge, the farthest first
+            position, value = float(np.asarray(line.get_xdata(), float)[number]), float(values[number])
+            edge = low if value < low else high
+            if (value < low or value > high) and (position, edge) not in marked:
+                _arrow(axis, position, value, edge, str(line.get_color()))
+                marked.add((position, edge))
 
 
 def _arrow(axis: Axes, position: float, end: float, edge: float, color: str) -> None:
