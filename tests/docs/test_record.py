@@ -11,8 +11,8 @@ import pytest
 
 from replication.settings.config import Config
 from replication.settings.grid import load_grid
+from replication.statistics import paired
 from replication.statistics.overview import measured_table
-from replication.statistics.paired import gains
 from replication.statistics.published import read_published
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def test_what_the_record_says_of_the_search_is_what_the_search_shows():
 
 def test_what_the_record_says_of_the_seed_of_the_search_is_what_the_runs_show():
     runs = make_record.read("runs.csv")
-    flow = gains(runs[runs["dataset"] == "1dcfd-sim256"], ("baseline", "tb"))
+    flow = paired.gains(runs[runs["dataset"] == "1dcfd-sim256"], ("baseline", "tb"))
     searched = flow["seed"] == 2022
     assert flow[searched].set_index("ratio")["gain"].round(1).to_dict() == {0.006: 5.9, 0.025: 5.8}
     others = flow[~searched].groupby("ratio")["gain"]

@@ -20,7 +20,7 @@ from replication.figures.data import FigureData, short_count
 from replication.figures.multiples import columns_for
 from replication.figures.registry import REGISTRY, draw
 from replication.figures.style import PAGE, save, style
-from replication.statistics.paired import gains
+from replication.statistics import paired
 from synthetic_tables import shipped_index, synthetic_runs, write_experiment
 
 
@@ -215,7 +215,7 @@ def test_a_seed_that_leaves_the_panel_is_an_arrow_with_its_number():
     data.runs.loc[seed, "score"] -= 0.06
     data = FigureData(data.artifact, data.runs)
     axis = draw(data).axes[2]
-    farthest = gains(data.runs, data.pair, "score")["gain"].min()
+    farthest = paired.gains(data.runs, data.pair, "score")["gain"].min()
     (text,) = [text.get_text() for text in axis.texts if text.get_gid() == "arrow"]
     assert text == f"{farthest:.3g}".replace("-", "\N{MINUS SIGN}")
     assert farthest < axis.get_ylim()[0] < data.numbers("score").gains["ci_low"].min()

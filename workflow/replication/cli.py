@@ -186,16 +186,12 @@ def check(
     root: Annotated[Path, typer.Option(help="the repository")] = Path(),
 ) -> None:
     """Check the configuration and every experiment that it names, and count their runs."""
+    from replication.preflight import check_grid
     from replication.settings.config import read_config
     from replication.settings.grid import load_grid
-    from replication.simulation.simulation import check_datasets
 
     grid = load_grid(root, read_config(config, root))
-    check_datasets(grid)
-    if grid.config.style:
-        from replication.figures.style import check_style
-
-        check_style(grid.config.style)
+    check_grid(grid)
     for name, experiment in grid.experiments.items():
         shown = sum(len(cell.seeds) for cell in experiment.cells)
         print(f"{name}: {shown} runs, {len(experiment.runs)} trainings  ({experiment.title})")

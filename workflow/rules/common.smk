@@ -42,13 +42,9 @@ def load_configuration():
         check_tracker(settings.report_to)
         grid = load_grid(ROOT, settings)
         if workflow.is_main_process:
-            from replication.simulation.simulation import check_datasets
+            from replication.preflight import check_grid
 
-            check_datasets(grid)
-            if settings.style:
-                from replication.figures.style import check_style
-
-                check_style(settings.style)
+            check_grid(grid)
         return settings, grid
     except TempBalanceError as error:
         sys.exit(f"error: {error}")

@@ -70,30 +70,24 @@ def _apply(axis: Axes, low: float, high: float) -> None:
     # Above the curves: with many of them matplotlib finds no empty corner.
     room = LEGEND_ROOM * math.ceil(len(legend.get_texts()) / LEGEND_COLUMNS) if legend is not None else 0
     axis.set_ylim(low, high + (high - low) * room / (1 - room))
-    marked = set()
+    ends = []
     for container in _containers(axis):
         mean, caps, collections = container.lines
-        for position, bottom, top in _bars(container):
-            if bottom < low:
-                _arrow(axis, position, bottom, low, str(mean.get_color()))
-                marked.add((position, low))
-            if top > high:
-                _arrow(axis, position, top, high, str(mean.get_color()))
-                marked.add((position, high))
+        ends += [(at, end, str(mean.get_color())) for at, *both in _bars(container) for end in both]
         # Cut here, because the axis goes on above, behind the legend.
         for collection in collections:
             collection.set_segments([segment.clip((-np.inf, low), (np.inf, high)) for segment in collection.get_segments()])
         for cap in caps:
-            ends = _heights(cap)
-            cap.set_ydata(np.where((ends < low) | (ends > high), np.nan, ends))
-    for line in [line for line in axis.get_lines() if line.get_gid() == "seeds"]:
-        values = _heights(line)
-        for number in np.argsort(-np.abs(values - low)):  # of those beyond an edge, the farthest first
-            position, value = float(np.asarray(line.get_xdata(), float)[number]), float(values[number])
-            edge = low if value < low else high
-            if (value < low or value > high) and (position, edge) not in marked:
-                _arrow(axis, position, value, edge, str(line.get_color()))
-                marked.add((position, edge))
+            tips = _heights(cap)
+            cap.set_ydata(np.where((tips < low) | (tips > high), np.nan, tips))
+    # Of all that is drawn at one position, the bar comes first, then the farthest seed.
+    ends += sorted(_seeds(axis), key=lambda seed: -abs(seed[1] - (low + high) / 2))
+    arrows: dict[tuple[float, float, str], float] = {}
+    for position, end, color in ends:
+        if end < low or end > high:
+            arrows.setdefault((position, low if end < low else high, color), end)
+    for (position, edge, color), end in arrows.items():
+        _arrow(axis, position, end, edge, color)
 
 
 def _arrow(axis: Axes, position: float, end: float, edge: float, color: str) -> None:
@@ -123,6 +117,16 @@ def _bars(container: ErrorbarContainer) -> Array:
     segments = [segment for collection in container.lines[2] for segment in collection.get_segments() if len(segment)]
     bars = np.array([(part[0, 0], part[:, 1].min(), part[:, 1].max()) for part in segments], float).reshape(-1, 3)
     return bars[np.isfinite(bars).all(axis=1)]
+
+
+def _seeds(axis: Axes) -> list[tuple[float, float, str]]:
+    """Position, value and colour of every seed's point."""
+    return [
+        (float(position), float(value), str(line.get_color()))
+        for line in axis.get_lines()
+        if line.get_gid() == "seeds"
+        for position, value in zip(np.asarray(line.get_xdata(), float), _heights(line), strict=True)
+    ]
 
 
 def _is_level(line: Line2D) -> bool:
